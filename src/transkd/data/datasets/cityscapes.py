@@ -1,0 +1,91 @@
+"""Cityscapes (Cordts et al., CVPR 2016), and whatever is stored in its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from transkd.data.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
+from transkd.data.datasets.layout import (
+    Layout,
+    Scenes,
+    files_by_key,
+    pair,
+    reject_unlabelled_split,
+    require_folders,
+    require_split,
+    subfolders,
+)
+from transkd.data.labels import class_lookup, lookup_table
+
+_UNLABELLED = {
+    "test": "the files in gtFine/test ignore every pixel, and the benchmark's server keeps the real ones."
+}
+
+
+def find_cityscapes(root: Path, split: str) -> Scenes:
+    """Find a split's scenes; raw ``labelIds`` are mapped when read where ``labelTrainIds`` are not there.
+
+    Args:
+        root: an existing folder.
+        split: "train", "val", or another folder in ``leftImg8bit/``.
+
+    Returns:
+        The scenes.
+
+    Raises:
+        DataError: if folders, the split, images or labels are missing, or the split is "test".
+    """
+    require_folders(CITYSCAPES_LAYOUT, root, ("leftImg8bit", "gtFine"))
+    reject_unlabelled_split(CITYSCAPES_LAYOUT, split, _UNLABELLED)
+    require_split(CITYSCAPES_LAYOUT, root, split, subfolders(root / "leftImg8bit") - _UNLABELLED.keys())
+    image_folder, label_folder = root / "leftImg8bit" / split, root / "gtFine" / split
+    images = files_by_key(image_folder, "*/*", ("_leftImg8bit.png",))
+    labels, raw = find_labels([label_folder], "_gtFine", images)
+    samples = pair(CITYSCAPES_LAYOUT, f"{image_folder} and {label_folder}", images, labels[0])
+    return Scenes(samples, CITYSCAPES, label_lookup(raw=raw))
+
+
+def find_labels(folders: list[Path], infix: str, keys: Collection[str]) -> tuple[list[dict[str, Path]], bool]:
+    """Find label files by key, all of one kind: train ids where every key has them or nothing else is there.
+
+    Args:
+        folders: one folder a part of the data, each holding ``PART/KEY{infix}_label*.png``.
+        infix: what stands between key and kind, such as "_gtFine".
+        keys: the images' keys, over all folders.
+
+    Returns:
+        Key -> file for each folder, and whether the files hold raw ids.
+    """
+    train_ids = [files_by_key(folder, "*/*", (f"{infix}_labelTrainIds.png",)) for folder in folders]
+    if keys and set(keys) <= set().union(*train_ids):
+        return train_ids, False
+    raw_ids = [files_by_key(folder, "*/*", (f"{infix}_labelIds.png",)) for folder in folders]
+    return (raw_ids, True) if any(raw_ids) else (train_ids, False)
+
+
+def label_lookup(*, raw: bool) -> npt.NDArray[np.uint8]:
+    """Make the (256,) table from the ids in label files, raw or train ids, to class ids."""
+    return lookup_table(CITYSCAPES_LABEL_IDS) if raw else class_lookup(CITYSCAPES)
+
+
+CITYSCAPES_LAYOUT = Layout(
+    name="cityscapes",
+    title="Cityscapes",
+    classes=CITYSCAPES,
+    splits=("train", "val"),
+    tree=(
+        "  ROOT/\n"
+        "    leftImg8bit/{train,val}/CITY/*_leftImg8bit.png\n"
+        "    gtFine/{train,val}/CITY/*_gtFine_labelIds.png  (or *_gtFine_labelTrainIds.png)"
+    ),
+    origin=(
+        "Download leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip from "
+        "https://www.cityscapes-dataset.com (free registration) and unpack both into ROOT, or draw synthetic "
+        "scenes in this layout: transkd-data action=synth root=ROOT"
+    ),
+    find=find_cityscapes,
+)

@@ -1,0 +1,83 @@
+"""From the ids that a label file holds to class ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from transkd.data.classes import ClassSet
+from transkd.errors import DataError
+
+UNKNOWN_ID = 254
+"""What a lookup table holds for ids that are no class; a class set has at most 254 classes, so none is it."""
+
+
+def lookup_table(ids: Mapping[int, int]) -> npt.NDArray[np.uint8]:
+    """Make the table that maps the ids of label files to class ids.
+
+    Args:
+        ids: file id -> class id or ignore id. Negative file ids mean what they are as uint8 (-1 is 255).
+
+    Returns:
+        (256,) uint8; :data:`UNKNOWN_ID` for every id not in ``ids``.
+    """
+    table = np.full(256, UNKNOWN_ID, dtype=np.uint8)
+    for raw, class_id in ids.items():
+        table[raw % 256] = class_id
+    return table
+
+
+def class_lookup(classes: ClassSet, *, ignored: tuple[int, ...] = ()) -> npt.NDArray[np.uint8]:
+    """Make the table for label files that already hold class ids.
+
+    Args:
+        classes: the classes; its ignore id stays what it is.
+        ignored: further ids that mean "ignore".
+
+    Returns:
+        (256,) uint8, as :func:`lookup_table`.
+    """
+    ids = {index: index for index in range(classes.num_classes)}
+    return lookup_table(ids | dict.fromkeys((*ignored, classes.ignore_index), classes.ignore_index))
+
+
+def to_class_ids(
+    raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path: Path
+) -> npt.NDArray[np.uint8]:
+    """Map the ids of a label file to class ids.
+
+    Args:
+        raw: (H, W) ids as the file holds them.
+        lookup: (256,) from :func:`lookup_table` or :func:`class_lookup`.
+        path: the file, to be named in errors.
+
+    Returns:
+        (H, W) class ids, and ignore ids.
+
+    Raises:
+        DataError: if an id has no entry in the table; names the file and the ids.
+    """
+    mapped = np.take(lookup, raw)
+    unknown = mapped == UNKNOWN_ID
+    if unknown.any():
+        found, counts = np.unique(raw[unknown], return_counts=True)
+        listed = ", ".join(
+            f"{i} ({n} pixels)" for i, n in zip(found[:8].tolist(), counts[:8].tolist(), strict=True)
+        )
+        more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+        known = _ranges(np.flatnonzero(lookup != UNKNOWN_ID).tolist())
+        raise DataError(
+            f"{path}: label ids outside the classes: {listed}{more}. Known ids are {known}. "
+            "Check that data.name fits these files and that they hold ids, not colours."
+        )
+    return mapped
+
+
+def _ranges(ids: list[int]) -> str:
+    """Write sorted ids compactly: 0-18, 255."""
+    starts = [i for i in ids if i - 1 not in ids]
+    ends = [i for i in ids if i + 1 not in ids]
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))

@@ -1,0 +1,238 @@
+"""A dataset, its augmentation and its loaders, for a trainer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from transkd.data.classes import ClassSet
+from transkd.data.dataset import SegmentationDataset, build_dataset
+from transkd.data.datasets import get_layout
+from transkd.data.loading import EpochBatchSampler, ResumableLoader
+from transkd.data.transform_options import LabelSize, parse_size
+from transkd.data.transforms import build_transform, evaluation
+from transkd.errors import ConfigError
+
+
+class SceneDataModule(LightningDataModule):
+    """Everything between a folder of scenes and batches for training and validation.
+
+    Batches are ``{"image": (B, 3, H, W) uint8, "label": (B, H, W) uint8, "index": (B,) int64}``. With several
+    processes, validation scores each sample once: shares are made equal with all-ignored padding. The trainer
+    must leave the samplers alone (``Trainer(use_distributed_sampler=False)``).
+
+    Args:
+        name: the dataset, one of :func:`transkd.data.available_datasets`.
+        root: its folder; relative paths and ``~`` are fine.
+        size: the images' short side in pixels, or [height, width], or "native".
+        augment: the recipe, "paper", "standard" or "none".
+        augment_options: the recipe's keyword arguments (see ``data/transforms.py``).
+        dataset_options: what else the dataset takes (ACDC: ``conditions``).
+        train_split: what to train on.
+        val_split: what to validate on.
+        val_size: what images are resized to for validation; None means ``size``.
+        label_size: "image" resizes validation labels (nearest) with their image, "own" keeps their size.
+        batch_size: samples a training batch, on each process.
+        val_batch_size: samples a validation batch; None means ``batch_size``.
+        workers: processes that read, for each of the two loaders.
+        pin_memory: whether to use page-locked memory; None means where there is a GPU.
+        persistent_workers: whether workers live on between epochs.
+        prefetch: how many batches each worker reads ahead.
+        shuffle: whether each training epoch has an order of its own; a trainer that overfits batches
+            (``Trainer(overfit_batches=...)``) turns it off.
+        seed: what order and augmentation derive from.
+
+    Raises:
+        ConfigError: if a name, an option or a value does not exist or makes no sense.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        root: str | Path,
+        *,
+        size: int | Sequence[int] | str = 512,
+        augment: str = "standard",
+        augment_options: Mapping[str, Any] | None = None,
+        dataset_options: Mapping[str, Any] | None = None,
+        train_split: str = "train",
+        val_split: str = "val",
+        val_size: int | Sequence[int] | str | None = None,
+        label_size: LabelSize = "image",
+        batch_size: int = 4,
+        val_batch_size: int | None = None,
+        workers: int = 2,
+        pin_memory: bool | None = None,
+        persistent_workers: bool = True,
+        prefetch: int = 2,
+        shuffle: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        evaluated_at = size if val_size is None else val_size
+        self.classes: ClassSet = get_layout(name).classes
+        self._name = name
+        self._root = str(root)
+        self._options = _plain(dataset_options or {})
+        self._splits = {"train": train_split, "val": val_split}
+        self._batch_sizes = {
+            "train": batch_size,
+            "val": batch_size if val_batch_size is None else val_batch_size,
+        }
+        self._transforms = {
+            "train": build_transform(augment, _plain(size), **_plain(augment_options or {})),
+            "val": evaluation(parse_size(_plain(evaluated_at), "val_size"), label_size=label_size),
+        }
+        self._shuffle = shuffle
+        self._seed = seed
+        self._loader_options: dict[str, Any] = {
+            "workers": workers,
+            "pin_memory": torch.cuda.is_available() if pin_memory is None else pin_memory,
+            "persistent_workers": persistent_workers,
+            "prefetch": prefetch,
+        }
+        self._datasets: dict[str, SegmentationDataset] = {}
+        self._train_loader: ResumableLoader | None = None
+        self._place_to_go_on: dict[str, int] | None = None
+        _check_least(batch_size=(batch_size, 1), val_batch_size=(self._batch_sizes["val"], 1))
+        _check_least(workers=(workers, 0), prefetch=(prefetch, 1), seed=(seed, 0))
+
+    @property
+    def train_dataset(self) -> SegmentationDataset:
+        """The training scenes, augmented."""
+        return self._dataset("train")
+
+    @property
+    def val_dataset(self) -> SegmentationDataset:
+        """The validation scenes, resized only."""
+        return self._dataset("val")
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find all files, and read the first of each split, so that what is wrong shows before training.
+
+        Args:
+            stage: "fit" looks at both splits, "validate" and "test" at the validation split, None at both.
+
+        Raises:
+            DataError: if files are missing or unreadable, or too few for a batch.
+            ConfigError: if the trainer would replace the samplers.
+        """
+        for split in ("train", "val") if stage in (None, "fit") else ("val",):
+            self._dataset(split)[0]
+            self._sampler(split)
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Make the loader of shuffled, augmented, full batches, at the place that a checkpoint gave."""
+        self._train_loader = self._loader("train")
+        if self._place_to_go_on is not None:
+            self._train_loader.load_state_dict(self._place_to_go_on)
+            self._place_to_go_on = None
+        return self._train_loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the training loader's place, for a checkpoint."""
+        return {} if self._train_loader is None else {"train_loader": self._train_loader.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next training loader go on where a checkpoint was taken.
+
+        A trainer restores this before it asks for loaders; its own restoring of loaders is skipped where the
+        length of training was asked for while optimisers were made.
+        """
+        self._place_to_go_on = state_dict.get("train_loader")
+
+    def val_dataloader(self) -> ResumableLoader:
+        """Make the loader of the validation scenes, each once over all processes."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> ResumableLoader:
+        """Make the loader of the validation scenes, for ``Trainer.test``."""
+        return self._loader("val")
+
+    def file_names(self, indices: Sequence[int] | Tensor, split: str = "train") -> list[str]:
+        """Name the image files behind a batch's ``index``.
+
+        Args:
+            indices: (B,) places in the dataset's samples.
+            split: which dataset they are of, "train" or "val".
+        """
+        return self._dataset(split).file_names(indices)
+
+    def fingerprint(self, split: str = "train") -> dict[str, int | str]:
+        """Identify the files of a split, to tell whether two runs saw the same.
+
+        Args:
+            split: "train" or "val".
+
+        Returns:
+            ``count``: how many scenes; ``sha256``: of the sorted image and label paths below the root.
+        """
+        root = Path(self._root).expanduser().absolute()
+        samples = self._dataset(split).samples
+        paths = sorted(
+            path.relative_to(root).as_posix() for sample in samples for path in (sample.image, sample.label)
+        )
+        digest = hashlib.sha256("\n".join(paths).encode()).hexdigest()
+        return {"count": len(samples), "sha256": digest}
+
+    def _dataset(self, split: str) -> SegmentationDataset:
+        if split not in self._datasets:
+            self._datasets[split] = build_dataset(
+                self._name,
+                self._root,
+                self._splits[split],
+                transform=self._transforms[split],
+                seed=self._seed,
+                **self._options,
+            )
+        return self._datasets[split]
+
+    def _sampler(self, split: str) -> EpochBatchSampler:
+        training = split == "train"
+        overfitting = self.trainer is not None and bool(getattr(self.trainer, "overfit_batches", 0))
+        rank, world_size = self._place()
+        return EpochBatchSampler(
+            len(self._dataset(split)),
+            self._batch_sizes[split],
+            seed=self._seed,
+            shuffle=training and self._shuffle and not overfitting,
+            drop_last=training,
+            rank=rank,
+            world_size=world_size,
+            pad=not training,
+        )
+
+    def _place(self) -> tuple[int, int]:
+        if self.trainer is None or self.trainer.world_size == 1:
+            return 0, 1
+        connector = getattr(self.trainer, "_accelerator_connector", None)
+        if getattr(connector, "use_distributed_sampler", False):
+            raise ConfigError(
+                "With several processes, SceneDataModule shares out the samples itself: "
+                "give the trainer use_distributed_sampler=False."
+            )
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def _loader(self, split: str) -> ResumableLoader:
+        return ResumableLoader(self._dataset(split), self._sampler(split), **self._loader_options)
+
+
+def _check_least(**values: tuple[int, int]) -> None:
+    for key, (value, least) in values.items():
+        if value < least:
+            raise ConfigError(f"{key}={value}: give {least} or more.")
+
+
+def _plain(value: Any) -> Any:
+    """Turn a config's own lists and mappings into Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

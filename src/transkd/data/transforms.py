@@ -1,0 +1,253 @@
+"""Resizing and augmentation of an image together with its label.
+
+The only module that knows albumentations and OpenCV.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import random
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from transkd.data.classes import IGNORE_INDEX
+from transkd.data.transform_options import (
+    LabelSize,
+    Size,
+    check_fraction,
+    check_pixels,
+    check_range,
+    parse_size,
+)
+from transkd.errors import ConfigError, did_you_mean
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks a package registry for the newest version
+
+import albumentations as A  # noqa: N812
+import cv2
+
+MEAN_COLOUR = (124, 116, 104)
+"""ImageNet's mean in RGB, 0 to 255: what padding is filled with, so that it is near zero once normalised."""
+
+
+def single_threaded_opencv() -> None:
+    """Keep OpenCV to one thread in this process: loader workers are the parallelism, and its pool hurts."""
+    cv2.setNumThreads(0)
+
+
+single_threaded_opencv()
+
+
+class Transform:
+    """A chain of albumentations transforms that takes its seed as an argument: no call depends on another.
+
+    Args:
+        steps: makes the transforms, in order; an argument that albumentations does not know is an error here,
+            where by itself it only warns.
+        transform_label: False leaves labels as they are.
+    """
+
+    def __init__(self, steps: Callable[[], Sequence[Any]], *, transform_label: bool = True) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            self._compose = A.Compose(list(steps()))
+        self._transform_label = transform_label
+
+    def __call__(
+        self, image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], seed: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Transform an image and its label in register.
+
+        Args:
+            image: (H, W, 3) uint8.
+            label: (H, W) uint8 class ids.
+            seed: what all randomness derives from.
+
+        Returns:
+            The new image and label.
+        """
+        # One stream for all steps: set_random_seed starts each of them with the same numbers, which ties the flip
+        # to the shift and the scale to the crop.
+        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        if not self._transform_label:
+            return self._compose(image=image)["image"], label
+        done = self._compose(image=image, mask=label)
+        return done["image"], done["mask"]
+
+
+def evaluation(size: Size, *, label_size: LabelSize = "image") -> Transform:
+    """Make the transform for scoring: images resized, nothing random.
+
+    Args:
+        size: what images are resized to.
+        label_size: "image" resizes labels (nearest) to the image's new size, "own" leaves them as they are.
+
+    Raises:
+        ConfigError: if ``label_size`` is neither.
+    """
+    if label_size not in ("image", "own"):
+        raise ConfigError(f"label_size={label_size!r}: {did_you_mean(str(label_size), ('image', 'own'))}")
+    return Transform(lambda: _resize(size), transform_label=label_size == "image")
+
+
+def none(size: Size) -> Transform:
+    """Make the recipe without augmentation: image and label resized."""
+    return evaluation(size)
+
+
+def paper(size: Size, *, flip: float = 0.5, shift: int = 2) -> Transform:
+    """Make the TransKD paper's recipe: resize, flip, shift by a few pixels.
+
+    The release shifts labels by as many pixels of the smaller label map, out of register with the image; this
+    recipe shifts both alike.
+
+    Args:
+        size: what images and labels are resized to (the paper: short side 512).
+        flip: the probability of a horizontal flip.
+        shift: the largest shift, in pixels of the resized image, to either side; drawn for x and y apart.
+
+    Raises:
+        ConfigError: if an option has no meaningful value.
+    """
+    check_fraction("flip", flip)
+    check_pixels("shift", shift)
+    return Transform(lambda: [*_resize(size), *_flip(flip), *_shift(shift)])
+
+
+def standard(
+    size: Size,
+    *,
+    crop: object = None,
+    scale: Sequence[float] = (0.5, 2.0),
+    flip: float = 0.5,
+    photometric: float = 0.5,
+    brightness: float = 0.125,
+    contrast: float = 0.5,
+    saturation: float = 0.5,
+    hue: float = 0.05,
+) -> Transform:
+    """Make the field's standard recipe: random scale, crop, flip, photometric distortion.
+
+    Args:
+        size: the short side at scale 1; of (height, width), the shorter one.
+        crop: the crop's side or (height, width); by default the size. Smaller images are padded to it, with
+            the mean colour and with ignored labels.
+        scale: the range of the random factor on the short side; the aspect ratio stays.
+        flip: the probability of a horizontal flip.
+        photometric: the probability of the colour changes that follow.
+        brightness: the largest relative change, 0 to 1.
+        contrast: the largest relative change, 0 to 1.
+        saturation: the largest relative change, 0 to 1.
+        hue: the largest change, in turns of the colour circle, 0 to 0.5.
+
+    Raises:
+        ConfigError: if an option has no meaningful value, or ``size`` is None.
+    """
+    if size is None:
+        raise ConfigError("size='native': the standard recipe scales images, so it needs a size in pixels.")
+    window = parse_size(size if crop is None else crop, "crop")
+    if window is None:
+        raise ConfigError("crop='native': give the crop's side or [height, width] in pixels.")
+    check_range("scale", scale)
+    check_fraction("flip", flip)
+    check_fraction("photometric", photometric)
+    changes = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
+    for name, value in changes.items():
+        check_fraction(name, value, 0.5 if name == "hue" else 1.0)
+    side = size if isinstance(size, int) else min(size)
+    return Transform(
+        lambda: [
+            _random_short_side(side, scale),
+            *_crop(window),
+            *_flip(flip),
+            *_colour(photometric, changes),
+        ]
+    )
+
+
+RECIPES: Mapping[str, Callable[..., Transform]] = {"paper": paper, "standard": standard, "none": none}
+
+
+def build_transform(recipe: str, size: object, **options: Any) -> Transform:
+    """Make the augmentation that a config names.
+
+    Args:
+        recipe: "paper", "standard" or "none".
+        size: see :func:`parse_size`.
+        **options: the recipe's keyword arguments.
+
+    Returns:
+        The transform.
+
+    Raises:
+        ConfigError: if the recipe or an option does not exist or has no meaningful value.
+    """
+    if recipe not in RECIPES:
+        raise ConfigError(f"There is no augmentation '{recipe}': {did_you_mean(recipe, RECIPES)}")
+    function = RECIPES[recipe]
+    known = [name for name in inspect.signature(function).parameters if name != "size"]
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known) if known else "it takes none"
+            raise ConfigError(f"The augmentation '{recipe}' has no option '{name}': {hint}")
+    return function(parse_size(size), **options)
+
+
+# "Exact" nearest samples at pixel centres, as the image's interpolation does; plain nearest is off by half.
+_INTERPOLATION: Mapping[str, Any] = {
+    "interpolation": cv2.INTER_LINEAR,
+    "mask_interpolation": cv2.INTER_NEAREST_EXACT,
+    "area_for_downscale": "image",
+}
+
+
+def _resize(size: Size) -> list[Any]:
+    if size is None:
+        return []
+    if isinstance(size, int):
+        return [A.SmallestMaxSize(max_size=size, **_INTERPOLATION)]
+    return [A.Resize(*size, **_INTERPOLATION)]
+
+
+def _random_short_side(side: int, scale: Sequence[float]) -> Any:
+    least, most = (max(1, round(side * factor)) for factor in scale)
+    return A.SmallestMaxSize(max_size=list(range(least, most + 1)), **_INTERPOLATION)
+
+
+def _crop(window: int | tuple[int, int]) -> list[Any]:
+    height, width = (window, window) if isinstance(window, int) else window
+    padding = {"border_mode": cv2.BORDER_CONSTANT, "fill": MEAN_COLOUR, "fill_mask": IGNORE_INDEX}
+    return [A.PadIfNeeded(height, width, position="random", **padding), A.RandomCrop(height, width)]
+
+
+def _flip(probability: float) -> list[Any]:
+    return [A.HorizontalFlip(p=probability)] if probability else []
+
+
+def _shift(pixels: int) -> list[Any]:
+    if not pixels:
+        return []
+    return [
+        A.Affine(
+            translate_px={"x": (-pixels, pixels), "y": (-pixels, pixels)},
+            interpolation=cv2.INTER_NEAREST,
+            mask_interpolation=cv2.INTER_NEAREST,
+            border_mode=cv2.BORDER_CONSTANT,
+            fill=0,
+            fill_mask=IGNORE_INDEX,
+            p=1.0,
+        )
+    ]
+
+
+def _colour(probability: float, changes: Mapping[str, float]) -> list[Any]:
+    if not probability or not any(changes.values()):
+        return []
+    centres = {"brightness": 1, "contrast": 1, "saturation": 1, "hue": 0}
+    ranges = {name: (centres[name] - change, centres[name] + change) for name, change in changes.items()}
+    return [A.ColorJitter(**ranges, p=probability)]

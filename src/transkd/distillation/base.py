@@ -1,0 +1,124 @@
+"""The interface of every distillation loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from transkd.distillation.stages import pair_stages
+from transkd.errors import ConfigError
+from transkd.models.taps import Taps
+
+TappedMaps = Literal["embeddings", "features"]
+
+
+class DistillationLoss(nn.Module):
+    """One pluggable term that compares a student's taps with a teacher's, and owns its trainable adapters.
+
+    A subclass defines :meth:`forward`, declares what it reads in :attr:`requires`, and takes its options as
+    keyword arguments of ``__init__`` after the two channel lists. Registered with
+    :func:`~transkd.distillation.register_loss`, it can be named in a configuration.
+
+    Args:
+        student_channels: channels of the student's feature maps, a stage each, shallowest first.
+        teacher_channels: the same of the teacher.
+
+    Attributes:
+        name: the name it is registered under, its class name until then.
+        requires: what it reads of the taps, a subset of ``{"embeddings", "features", "logits"}``.
+        student_channels: as given.
+        teacher_channels: as given.
+
+    Raises:
+        ConfigError: if one of the two has no stages.
+
+    Example:
+        >>> @register_loss("deepest_l1")
+        ... class DeepestL1(DistillationLoss):
+        ...     def __init__(self, student_channels, teacher_channels):
+        ...         super().__init__(student_channels, teacher_channels)
+        ...         self.widen = nn.Conv2d(student_channels[-1], teacher_channels[-1], 1)
+        ...
+        ...     def forward(self, student, teacher):
+        ...         widened = resample_to(self.widen(student.features[-1]), teacher.features[-1])
+        ...         return (widened - teacher.features[-1].detach()).abs().float().mean()
+    """
+
+    name: ClassVar[str] = "DistillationLoss"
+    requires: ClassVar[frozenset[str]] = frozenset({"features"})
+
+    def __init__(self, student_channels: Sequence[int], teacher_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.student_channels = tuple(student_channels)
+        self.teacher_channels = tuple(teacher_channels)
+        if not self.pairing():
+            raise ConfigError(
+                f"{self.name}: needs at least one stage of student and teacher, "
+                f"got channels {self.student_channels} and {self.teacher_channels}"
+            )
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = cls.__name__
+
+    def forward(self, student: Taps, teacher: Taps) -> Tensor:
+        """Compare the taps of one batch.
+
+        Args:
+            student: the student's taps.
+            teacher: the teacher's taps on the same images; no gradient flows into them.
+
+        Returns:
+            A scalar in float32, under autocast too.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no forward(student, teacher)")
+
+    def pairing(self) -> list[tuple[int, int]]:
+        """List the stages that are compared, as (student stage, teacher stage), 0-based, shallowest first."""
+        return pair_stages(len(self.student_channels), len(self.teacher_channels))
+
+    def paired_channels(self) -> list[tuple[int, int]]:
+        """List (student channels, teacher channels) of the pairs in :meth:`pairing`."""
+        return [(self.student_channels[s], self.teacher_channels[t]) for s, t in self.pairing()]
+
+    def student_maps(self, taps: Taps, kind: TappedMaps) -> tuple[Tensor, ...]:
+        """Return the student's maps of every stage.
+
+        Args:
+            taps: the student's taps.
+            kind: which of them, ``"embeddings"`` or ``"features"``.
+
+        Returns:
+            per stage (B, C_i, h_i, w_i).
+
+        Raises:
+            ConfigError: if they are missing or not of the channels that this loss was built for.
+        """
+        return self._checked(taps, kind, "student", self.student_channels)
+
+    def teacher_maps(self, taps: Taps, kind: TappedMaps) -> tuple[Tensor, ...]:
+        """Return the teacher's maps of every stage, detached; see :meth:`student_maps`.
+
+        Raises:
+            ConfigError: if they are missing or not of the channels that this loss was built for.
+        """
+        return tuple(m.detach() for m in self._checked(taps, kind, "teacher", self.teacher_channels))
+
+    def _checked(
+        self, taps: Taps, kind: TappedMaps, owner: str, built_for: tuple[int, ...]
+    ) -> tuple[Tensor, ...]:
+        maps: tuple[Tensor, ...] = getattr(taps, kind)
+        channels = tuple(m.shape[1] for m in maps)
+        if not channels:
+            raise ConfigError(
+                f"{self.name}: the {owner}'s taps hold no {kind}, which this loss compares; "
+                f"use a backbone that taps its {kind}, or leave {self.name} out of the losses"
+            )
+        if channels != built_for:
+            raise ConfigError(
+                f"{self.name}: the {owner}'s {kind} have channels {channels}, but the loss was built for "
+                f"{built_for}; create it with the student and teacher that it is used with"
+            )
+        return maps

@@ -1,0 +1,165 @@
+"""CSF: the student's feature maps, fused from deep to shallow, against the teacher's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from transkd.distillation.base import DistillationLoss
+from transkd.distillation.criteria import FEATURE_CRITERIA
+from transkd.distillation.registry import register_loss
+from transkd.distillation.stages import resample_to
+from transkd.errors import ConfigError, did_you_mean
+from transkd.models.taps import Taps
+
+
+class ChannelSelection(nn.Module):
+    """Weigh, channel by channel, a stage's own map against the deeper one, by what both hold on average.
+
+    The scheme is that of selective kernel networks (SKNet). A batch norm over a single 1x1 pool is undefined
+    in training, so a batch of one goes, in training and evaluation, through its own norm-free squeeze.
+
+    Args:
+        channels: channels of both maps.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = max(channels // 16, 32)
+        self.squeeze = nn.Sequential(
+            nn.Conv2d(channels, squeezed, 1, bias=False), nn.BatchNorm2d(squeezed), nn.ReLU()
+        )
+        self.squeeze_single = nn.Sequential(nn.Conv2d(channels, squeezed, 1, bias=False), nn.ReLU())
+        self.own_logit = nn.Conv2d(squeezed, channels, 1)
+        self.deeper_logit = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, own: Tensor, deeper: Tensor) -> Tensor:
+        """Mix two maps of shape (B, channels, H, W) into one."""
+        pooled = F.adaptive_avg_pool2d(own + deeper, 1)
+        used, idle = self.squeeze, self.squeeze_single
+        if len(own) == 1:
+            used, idle = idle, used
+        # DistributedDataParallel fails on parameters outside the graph: the idle squeeze enters times 0.
+        squeezed = used(pooled) + 0.0 * sum(p.sum() for p in idle.parameters())
+        # The softmax over two logits is the sigmoid of their difference.
+        own_share = (self.own_logit(squeezed) - self.deeper_logit(squeezed)).sigmoid()
+        return cast(Tensor, deeper + own_share * (own - deeper))
+
+
+class FusionStage(nn.Module):
+    """One stage of cross selective fusion.
+
+    Args:
+        student_channels: channels of the student's feature map.
+        mid_channels: channels of the fused map that passes from stage to stage.
+        teacher_channels: channels of the teacher's feature map.
+        deepest: whether no deeper stage is fused in.
+    """
+
+    def __init__(
+        self, student_channels: int, mid_channels: int, teacher_channels: int, *, deepest: bool
+    ) -> None:
+        super().__init__()
+        self.reduce = nn.Sequential(
+            nn.Conv2d(student_channels, mid_channels, 1, bias=False), nn.BatchNorm2d(mid_channels)
+        )
+        self.selection = None if deepest else ChannelSelection(mid_channels)
+        self.expand = nn.Sequential(
+            nn.Conv2d(mid_channels, teacher_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(teacher_channels),
+        )
+        for layer in (self.reduce, self.expand):
+            nn.init.kaiming_uniform_(cast(nn.Conv2d, layer[0]).weight, a=1)
+
+    def forward(self, feature: Tensor, deeper: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Fuse a feature map with the deeper stage's fused map.
+
+        Args:
+            feature: (B, C_i, H, W) the student's feature map.
+            deeper: (B, mid, h, w) the deeper stage's fused map, None at the deepest.
+
+        Returns:
+            The fused map (B, mid, H, W), and what is compared with the teacher's feature map, (B, D_i, H, W).
+        """
+        fused: Tensor = self.reduce(feature)
+        if self.selection is not None and deeper is not None:
+            fused = self.selection(fused, F.interpolate(deeper, size=fused.shape[-2:], mode="nearest"))
+        return fused, self.expand(fused)
+
+
+@register_loss("csf")
+class CrossSelectiveFusion(DistillationLoss):
+    """Cross selective fusion: a feature map of each stage, fused with all deeper ones, mimics the teacher's.
+
+    Args:
+        student_channels: channels of the student's feature maps, a stage each, shallowest first.
+        teacher_channels: the same of the teacher.
+        criterion: what fused and teacher maps are compared by: ``"hcl"``, the paper's hierarchical context
+            loss, or channel-wise distillation, ``"cwd_positions"`` (each channel a softmax over positions) or
+            ``"cwd_channels"`` (each position a softmax over channels).
+        mid_channels: channels of the fused map, 64 in the paper.
+
+    Raises:
+        ConfigError: if an option's value does not exist or does not fit.
+    """
+
+    requires = frozenset({"features"})
+
+    def __init__(
+        self,
+        student_channels: Sequence[int],
+        teacher_channels: Sequence[int],
+        *,
+        criterion: str = "hcl",
+        mid_channels: int = 64,
+    ) -> None:
+        super().__init__(student_channels, teacher_channels)
+        if criterion not in FEATURE_CRITERIA:
+            raise ConfigError(
+                f"{self.name}: criterion '{criterion}' does not exist; "
+                f"{did_you_mean(criterion, FEATURE_CRITERIA)}"
+            )
+        if mid_channels < 1:
+            raise ConfigError(f"{self.name}: mid_channels is {mid_channels}, it must be at least 1")
+        self.criterion = criterion
+        channels = self.paired_channels()
+        self.stages = nn.ModuleList(
+            FusionStage(own, mid_channels, teachers, deepest=i == len(channels) - 1)
+            for i, (own, teachers) in enumerate(channels)
+        )
+
+    def adapt(self, student: Taps) -> list[Tensor]:
+        """Return the fused feature maps, per pair (B, D_i, h_i, w_i) at the student's size, shallowest first.
+
+        Raises:
+            ConfigError: if the deepest map is one position of one image in training: no batch norm.
+        """
+        features = self.student_maps(student, "features")
+        deepest = features[-1]
+        if self.training and deepest[:, 0].numel() == 1:
+            raise ConfigError(
+                f"{self.name}: one image of {tuple(student.images.shape[-2:])} pixels leaves one value a "
+                "channel at the deepest stage, too few for batch norm; train on larger images or batches"
+            )
+        fused: Tensor | None = None
+        adapted: list[Tensor] = []
+        for stage, (index, _) in zip(reversed(self.stages), reversed(self.pairing()), strict=True):
+            fused, output = stage(features[index], fused)
+            adapted.append(output)
+        return adapted[::-1]
+
+    def stage_losses(self, student: Taps, teacher: Taps) -> list[Tensor]:
+        """Return the criterion of each pair of stages, shallowest first, scalars in float32."""
+        compare = FEATURE_CRITERIA[self.criterion]
+        teachers = self.teacher_maps(teacher, "features")
+        return [
+            compare(resample_to(adapted, teachers[index]), teachers[index])
+            for adapted, (_, index) in zip(self.adapt(student), self.pairing(), strict=True)
+        ]
+
+    def forward(self, student: Taps, teacher: Taps) -> Tensor:
+        """Return the sum over stages, a scalar in float32; see :class:`DistillationLoss`."""
+        return cast(Tensor, sum(self.stage_losses(student, teacher)))

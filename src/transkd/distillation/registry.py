@@ -1,0 +1,113 @@
+"""Distillation losses by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from transkd.distillation.base import DistillationLoss
+from transkd.errors import ConfigError, did_you_mean
+
+_LOSSES: dict[str, type[DistillationLoss]] = {}
+
+LossClass = TypeVar("LossClass", bound=type[DistillationLoss])
+
+
+class HasChannels(Protocol):
+    """Anything that says how many channels its feature maps have, such as a segmenter."""
+
+    @property
+    def channels(self) -> Sequence[int]:
+        """Channels of the feature maps, a stage each, shallowest first."""
+        ...
+
+
+def register_loss(name: str) -> Callable[[LossClass], LossClass]:
+    """Make a distillation loss available under a name, to :func:`create_loss` and to configurations.
+
+    Args:
+        name: the name; it becomes the class's ``name``.
+
+    Returns:
+        A class decorator that gives back the class.
+
+    Raises:
+        ConfigError: if the name is taken, or the class is not a :class:`DistillationLoss`.
+    """
+
+    def register(cls: LossClass) -> LossClass:
+        if not (inspect.isclass(cls) and issubclass(cls, DistillationLoss)):
+            raise ConfigError(
+                f"distillation loss '{name}': {getattr(cls, '__name__', cls)} is not a DistillationLoss; "
+                "derive it from transkd.DistillationLoss"
+            )
+        if name in _LOSSES:
+            raise ConfigError(
+                f"distillation loss '{name}' is registered already, by {_LOSSES[name].__name__}; "
+                f"choose another name than {', '.join(available_losses())}"
+            )
+        _LOSSES[name] = cls
+        cls.name = name
+        return cls
+
+    return register
+
+
+def available_losses() -> list[str]:
+    """Return the names of all registered losses, sorted."""
+    return sorted(_LOSSES)
+
+
+def create_loss(
+    name: str, *, student: HasChannels, teacher: HasChannels, **options: object
+) -> DistillationLoss:
+    """Build a distillation loss, with adapters that fit a student and a teacher.
+
+    Args:
+        name: a registered name, see :func:`available_losses`.
+        student: the segmenter that learns, or anything with ``.channels``.
+        teacher: the segmenter it learns from, or anything with ``.channels``.
+        **options: the loss's own options.
+
+    Returns:
+        The loss; its parameters train with the student.
+
+    Raises:
+        ConfigError: if the name is unknown, or an option is unknown, missing or does not fit.
+    """
+    if name not in _LOSSES:
+        listing = f"known: {', '.join(available_losses())}"
+        hint = did_you_mean(name, _LOSSES)
+        raise ConfigError(
+            f"distillation loss '{name}' does not exist; {hint}{'' if hint == listing else f' ({listing})'}"
+        )
+    cls = _LOSSES[name]
+    _check_options(cls, options)
+    build: Callable[..., DistillationLoss] = cls
+    return build(student.channels, teacher.channels, **options)
+
+
+def _check_options(cls: type[DistillationLoss], given: Mapping[str, object]) -> None:
+    parameters = list(inspect.signature(cls).parameters.values())[2:]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = {p.name: p.default for p in parameters if p.kind is not p.VAR_POSITIONAL}
+    problems = [f"takes no option '{option}'" for option in given if option not in known]
+    problems += [
+        f"needs option '{option}'"
+        for option, default in known.items()
+        if default is inspect.Parameter.empty and option not in given
+    ]
+    if problems:
+        raise ConfigError(
+            f"distillation loss '{cls.name}' {' and '.join(problems)}; "
+            f"its options: {_listed(known) or 'none'}"
+        )
+
+
+def _listed(options: Mapping[str, object]) -> str:
+    return ", ".join(
+        option if default is inspect.Parameter.empty else f"{option}={default!r}"
+        for option, default in options.items()
+    )

@@ -1,0 +1,45 @@
+"""Errors that a user can cause: each is one message that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TransKDError(Exception):
+    """Base of every error that a user can cause; the commands print it without a traceback."""
+
+
+class ConfigError(TransKDError, ValueError):
+    """A configuration key, value or name that does not exist or does not fit."""
+
+
+class DataError(TransKDError, ValueError):
+    """Files of a dataset that are missing, unreadable or do not fit together."""
+
+
+class WeightsError(TransKDError, ValueError):
+    """Model weights that are missing, damaged or of another architecture."""
+
+
+class CheckpointError(TransKDError, RuntimeError):
+    """A training checkpoint that is missing, damaged or not one of ours."""
+
+
+class NonFiniteError(TransKDError, RuntimeError):
+    """A loss or a gradient became NaN or infinite; the run stopped before the update."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint naming the closest of ``known``, or listing them all, to end an error message with.
+
+    Args:
+        name: what was asked for.
+        known: what exists.
+
+    Returns:
+        ``"did you mean 'x'?"`` where one is close, else ``"known: a, b, c"``.
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"

@@ -1,0 +1,104 @@
+"""Decode heads by name: from a backbone's feature maps to class logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from transkd.errors import ConfigError, did_you_mean
+
+
+class SegFormerHead(nn.Module):
+    """The all-MLP head of SegFormer (Xie et al., 2021, section 3.2), at about half of its multiplications.
+
+    As published, each feature map f_i goes through a linear layer L_i to ``width`` channels and is upsampled
+    to stride 4; the maps are concatenated, deepest first, and fused by a 1x1 convolution W. All of that is
+    linear, and 1x1 convolutions commute with bilinear upsampling, so the fused map is the sum over stages of
+    upsample((W_i L_i) f_i): the small matrices are multiplied, and each stage is convolved at its own
+    resolution. Batch norm, ReLU, 2-D dropout and a 1x1 classifier follow; in evaluation the batch norm is
+    part of the matrices.
+
+    The parameters are those of the published head, so its weights fit. The linear layers start from PyTorch's
+    default, which gives each stage an equal say whatever its width, and the fusing convolution from Kaiming
+    normal by fan-out. The classifier starts near zero (normal, 0.01), so that the first guess is even.
+
+    Args:
+        channels: C_i, channels of each stage's feature map.
+        num_classes: K.
+        width: channels of the fused map.
+        dropout: share of the fused channels that training drops.
+    """
+
+    def __init__(self, channels: Sequence[int], num_classes: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.ModuleList(nn.Linear(c, width) for c in channels)
+        self.fuse = nn.Conv2d(width * len(channels), width, kernel_size=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(width, num_classes, kernel_size=1)
+        nn.init.kaiming_normal_(self.fuse.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.get_parameter("bias"))
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Return class logits at the resolution of the first feature map.
+
+        Args:
+            features: per stage (B, C_i, H_i, W_i), shallowest first.
+
+        Returns:
+            (B, K, H_1, W_1) logits.
+        """
+        matrices, bias = self._stage_matrices()
+        fused = F.conv2d(features[0], matrices[0], bias)
+        for feature, matrix in zip(features[1:], matrices[1:], strict=True):
+            fused += F.interpolate(F.conv2d(feature, matrix), fused.shape[2:], mode="bilinear")
+        if self.norm.training:
+            fused = self.norm(fused)
+        logits: Tensor = self.classifier(self.dropout(F.relu(fused, inplace=True)))
+        return logits
+
+    def _stage_matrices(self) -> tuple[list[Tensor], Tensor]:
+        """Return W_i L_i per stage as 1x1 convolution weights (width, C_i, 1, 1), and the fused bias (width).
+
+        They are computed at the parameters' own precision also under autocast, and rounded once, when used.
+        """
+        with torch.autocast(self.fuse.weight.device.type, enabled=False):
+            layers = cast("list[nn.Linear]", list(self.linear))
+            fuse = self.fuse.weight.flatten(1)
+            bias = fuse @ torch.cat([layer.bias for layer in reversed(layers)])
+            if not self.norm.training:
+                scale, shift = _affine(self.norm)
+                fuse, bias = scale[:, None] * fuse, scale * bias + shift
+            shallowest_first = reversed(fuse.chunk(len(layers), dim=1))
+            matrices = [
+                (part @ layer.weight)[..., None, None]
+                for part, layer in zip(shallowest_first, layers, strict=True)
+            ]
+        return matrices, bias
+
+
+def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return the scale and shift of each channel that ``norm`` amounts to in evaluation."""
+    scale = norm.weight * torch.rsqrt(norm.get_buffer("running_var") + norm.eps)
+    return scale, norm.bias - scale * norm.get_buffer("running_mean")
+
+
+HeadFactory = Callable[[Sequence[int], int, int, float], nn.Module]
+
+_HEADS: dict[str, HeadFactory] = {"segformer": SegFormerHead}
+
+
+def find_head(name: str) -> HeadFactory:
+    """Return what makes the head called ``name``, from channels, number of classes, width and dropout.
+
+    Raises:
+        ConfigError: there is no head of that name.
+    """
+    if name not in _HEADS:
+        raise ConfigError(f"there is no head '{name}'; {did_you_mean(name, _HEADS)}")
+    return _HEADS[name]

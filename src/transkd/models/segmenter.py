@@ -1,0 +1,245 @@
+"""The segmenter: a backbone and a decode head, from image to class logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from transkd.errors import ConfigError, WeightsError
+from transkd.models.backbones import find_backbone
+from transkd.models.heads import find_head
+from transkd.models.taps import Taps
+from transkd.models.weights import CONFIG_FILE, WEIGHTS_FILE, load_weights, save_weights
+
+SMALLEST_SIDE = 32
+
+
+class Segmenter(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="transkd",
+    tags=["semantic-segmentation", "knowledge-distillation"],
+    pipeline_tag="image-segmentation",
+    license="apache-2.0",
+    paper_url="https://arxiv.org/abs/2202.13393",
+):
+    """A network from image to class logits that also shows its stages, for distillation.
+
+    Images are uint8 (B, 3, H, W), or floating point in [0, 1], of any size from 32 pixels a side; the
+    segmenter scales and normalises them itself.
+
+    Attributes:
+        backbone: from normalised images to patch embeddings and feature maps.
+        head: from feature maps to logits.
+        channels: C_i, channels of each stage's patch embedding and feature map.
+        strides: s_i, stride of each stage's maps.
+        num_classes: K, channels of the logits.
+        class_names: the classes' names where known.
+        config: the arguments that make this segmenter again, as they are saved in ``config.json``.
+
+    Args:
+        backbone: a name of ``available_backbones()``.
+        num_classes: K.
+        head: name of the decode head.
+        head_width: channels of the head; None takes what the backbone's size calls for.
+        class_names: K names.
+        mean: per channel, of images in [0, 1].
+        std: per channel, of images in [0, 1].
+        drop_path_rate: stochastic depth of the deepest block; it grows linearly from 0 over all blocks.
+        dropout: share of the head's channels that training drops.
+
+    Raises:
+        ConfigError: an unknown backbone or head, or values that do not fit together.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        backbone: str = "mit_b0",
+        num_classes: int = 19,
+        *,
+        head: str = "segformer",
+        head_width: int | None = None,
+        class_names: Sequence[str] | None = None,
+        mean: Sequence[float] = (0.485, 0.456, 0.406),
+        std: Sequence[float] = (0.229, 0.224, 0.225),
+        drop_path_rate: float = 0.1,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        entry = find_backbone(backbone)
+        width = entry.head_width if head_width is None else head_width
+        self.config: dict[str, Any] = {
+            "backbone": backbone,
+            "num_classes": num_classes,
+            "head": head,
+            "head_width": width,
+            "class_names": None if class_names is None else list(class_names),
+            "mean": [float(value) for value in mean],
+            "std": [float(value) for value in std],
+            "drop_path_rate": drop_path_rate,
+            "dropout": dropout,
+        }
+        _check_config(self.config)
+        self._hub_mixin_config = self.config  # what save_pretrained writes
+        self.backbone: nn.Module = entry.build(drop_path_rate)
+        self.channels: tuple[int, ...] = self.backbone.channels
+        self.strides: tuple[int, ...] = self.backbone.strides
+        self.num_classes = num_classes
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.head = find_head(head)(self.channels, num_classes, width, dropout)
+        self.register_buffer("mean", _per_channel(mean), persistent=False)
+        self.register_buffer("std", _per_channel(std), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return class logits (B, K, ceil(H/4), ceil(W/4)) of ``images`` (B, 3, H, W)."""
+        return self.decode(self.backbone(self.normalise(images))[1])
+
+    def taps(self, images: Tensor, logits: bool = False) -> Taps:
+        """Return what the distillation losses compare.
+
+        Args:
+            images: (B, 3, H, W).
+            logits: also run the head, which for large segmenters is a large part of the work.
+
+        Returns:
+            The patch embeddings and feature maps of every stage, and the logits if asked for.
+        """
+        taps = self.encode(images)
+        return replace(taps, logits=self.decode(taps.features)) if logits else taps
+
+    def encode(self, images: Tensor) -> Taps:
+        """Return the taps of ``images`` (B, 3, H, W) without logits."""
+        normalised = self.normalise(images)
+        embeddings, features = self.backbone(normalised)
+        return Taps(normalised, embeddings, features)
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """Return class logits (B, K, H_1, W_1) of the feature maps (B, C_i, H_i, W_i) of every stage."""
+        logits: Tensor = self.head(features)
+        return logits
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Return the class of every pixel, from logits resized bilinearly to the size of the images.
+
+        The segmenter stays in the mode that it is in: call ``eval()`` first.
+
+        Args:
+            images: (B, 3, H, W).
+
+        Returns:
+            (B, H, W) int64.
+        """
+        logits = self(images).float()
+        classes: Tensor = F.interpolate(logits, images.shape[2:], mode="bilinear").argmax(dim=1)
+        return classes
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Scale uint8 images to [0, 1], and normalise with the segmenter's mean and standard deviation.
+
+        Args:
+            images: (B, 3, H, W), uint8 or floating point in [0, 1].
+
+        Returns:
+            (B, 3, H, W) in the floating-point type of the segmenter.
+
+        Raises:
+            ValueError: another type or shape, or a side of less than 32 pixels.
+        """
+        _check_images(images)
+        values = images.to(self.mean.dtype)
+        if images.dtype == torch.uint8:
+            values = values / 255
+        return (values - self.mean) / self.std
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_weights(self, save_directory / WEIGHTS_FILE)
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        **model_kwargs: Any,
+    ) -> Segmenter:
+        if "backbone" not in model_kwargs:
+            raise WeightsError(f"{model_id} holds no {CONFIG_FILE} of a transkd segmenter")
+        weights = Path(model_id) / WEIGHTS_FILE
+        if not Path(model_id).is_dir():
+            weights = Path(
+                hf_hub_download(
+                    model_id,
+                    WEIGHTS_FILE,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    token=token,
+                    local_files_only=local_files_only,
+                )
+            )
+        segmenter = cls(**model_kwargs)
+        load_weights(segmenter, weights)
+        return segmenter.eval()
+
+
+def create_segmenter(backbone: str, num_classes: int = 19, **options: Any) -> Segmenter:
+    """Make a randomly initialised segmenter.
+
+    Args:
+        backbone: a name of ``available_backbones()``, for example ``"mit_b0"``.
+        num_classes: K, channels of the logits.
+        **options: the further arguments of ``Segmenter``.
+
+    Raises:
+        ConfigError: an unknown backbone, or options that do not fit.
+    """
+    return Segmenter(backbone, num_classes, **options)
+
+
+def _per_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor([float(value) for value in values]).view(3, 1, 1)
+
+
+def _check_images(images: Tensor) -> None:
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise ValueError(f"images must be uint8, or floating point in [0, 1], not {images.dtype}")
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images must have the shape (B, 3, H, W), not {tuple(images.shape)}")
+    if min(images.shape[2:]) < SMALLEST_SIDE:
+        height, width = images.shape[2:]
+        raise ValueError(
+            f"images of {height}x{width} pixels are too small: resize or pad them to at least "
+            f"{SMALLEST_SIDE} pixels a side"
+        )
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    for key in ("num_classes", "head_width"):
+        if not isinstance(config[key], int) or config[key] < 1:
+            raise ConfigError(f"{key} must be a whole number of at least 1, not {config[key]!r}")
+    for key in ("drop_path_rate", "dropout"):
+        if not 0 <= config[key] < 1:
+            raise ConfigError(f"{key} must be at least 0 and less than 1, not {config[key]}")
+    for key in ("mean", "std"):
+        if len(config[key]) != 3:
+            raise ConfigError(f"{key} must have a value for each of red, green and blue, not {config[key]}")
+    if min(config["std"]) <= 0:
+        raise ConfigError(f"std must be positive, not {config['std']}")
+    names = config["class_names"]
+    if names is not None and len(names) != config["num_classes"]:
+        raise ConfigError(f"there are {len(names)} class_names for num_classes={config['num_classes']}")

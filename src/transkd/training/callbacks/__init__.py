@@ -1,0 +1,20 @@
+"""Lightning callbacks of a training run, each with one job."""
+
+from transkd.training.callbacks.checkpoints import RunCheckpoints, StopRequestedError
+from transkd.training.callbacks.ema import StudentEMA
+from transkd.training.callbacks.finite import FiniteGuard
+from transkd.training.callbacks.pictures import ScenePictures
+from transkd.training.callbacks.progress import LineProgress
+from transkd.training.callbacks.rng import RandomState
+from transkd.training.callbacks.throughput import Throughput
+
+__all__ = [
+    "FiniteGuard",
+    "LineProgress",
+    "RandomState",
+    "RunCheckpoints",
+    "ScenePictures",
+    "StopRequestedError",
+    "StudentEMA",
+    "Throughput",
+]

@@ -1,0 +1,120 @@
+"""When a run saves: every so many steps, at every epoch's end, at a new best score, and when it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequestedError(Exception):
+    """A signal asked the run to stop, and it did, at a batch boundary with a checkpoint.
+
+    Attributes:
+        signal: the signal's number.
+        step: optimiser steps done.
+    """
+
+    def __init__(self, signal_number: int, step: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name} after step {step}")
+        self.signal = signal_number
+        self.step = step
+
+
+class RunCheckpoints(Checkpoint):
+    """Keep ``last.ckpt``, from which a resumed run is bitwise the uninterrupted one, and ``best.ckpt``.
+
+    Checkpoints are taken between optimiser steps only. On SIGINT or SIGTERM the run stops at the next such
+    moment, after saving; a second signal ends it at once.
+
+    Args:
+        folder: where the two files go.
+        every_n_steps: optimiser steps between saves within an epoch; the epoch's end always saves.
+        monitor: the validation score whose maximum is the best.
+    """
+
+    def __init__(self, folder: Path, *, every_n_steps: int = 500, monitor: str = "val/miou") -> None:
+        self.folder = Path(folder)
+        self.every_n_steps = every_n_steps
+        self.monitor = monitor
+        self.best_score: float | None = None
+        self.best_epoch: int | None = None
+        self.last_saved_step = -1
+        self._stop_signal: int | None = None
+        self._stopping = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far and its epoch."""
+        return {"best_score": self.best_score, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the best score so far and its epoch."""
+        self.best_score = state_dict["best_score"]
+        self.best_epoch = state_dict["best_epoch"]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take over the stop signals from Lightning, which restores them at the end."""
+        self.last_saved_step = trainer.global_step
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._note_signal)
+
+    def _note_signal(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._stop_signal is not None:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._stop_signal = number
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Save if it is time; stop if it was asked for. The last batch leaves both to the epoch's end."""
+        loop = trainer.fit_loop.epoch_loop
+        if loop._should_accumulate() or loop._num_ready_batches_reached():
+            return
+        stop = self._stop_is_requested(trainer)
+        if stop or trainer.global_step - self.last_saved_step >= self.every_n_steps:
+            self._save(trainer, LAST)
+        self._stopping = stop
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Stop where the step before saved for it; only now has that step been logged."""
+        if self._stopping:
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the best checkpoint where the score is a new best."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        score = trainer.callback_metrics.get(self.monitor)
+        value = None if score is None else float(trainer.strategy.broadcast(score, src=0))
+        if value is None or not (self.best_score is None or value > self.best_score):
+            return
+        self.best_score = value
+        self.best_epoch = trainer.current_epoch
+        self._save(trainer, BEST)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save; stop if it was asked for."""
+        self._save(trainer, LAST)
+        if self._stop_is_requested(trainer):
+            self._stop(trainer)
+
+    def _stop_is_requested(self, trainer: L.Trainer) -> bool:
+        return bool(trainer.strategy.reduce_boolean_decision(self._stop_signal is not None, all=False))
+
+    def _stop(self, trainer: L.Trainer) -> None:
+        raise StopRequestedError(self._stop_signal or signal.SIGTERM, trainer.global_step)
+
+    def _save(self, trainer: L.Trainer, name: str) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        trainer.save_checkpoint(self.folder / name)
+        if name == LAST:
+            self.last_saved_step = trainer.global_step

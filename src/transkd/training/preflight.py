@@ -1,0 +1,104 @@
+"""What a person sees before training: what was composed, what it costs, and what each loss compares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from transkd.evaluation import count_macs, count_parameters, segmenter_gmacs, without_computing
+from transkd.models import Segmenter, Taps
+from transkd.training.distill_module import DistillModule
+from transkd.training.segmentation_module import SegmentationModule
+
+if TYPE_CHECKING:
+    from transkd.distillation import DistillationLoss
+
+
+def print_preflight(
+    module: SegmentationModule, size: tuple[int, int], facts: dict[str, str], console: Console
+) -> None:
+    """Print the run's facts, a table of its segmenters and, for a distillation, a table of its losses.
+
+    Args:
+        module: what is about to train.
+        size: height and width of the images it trains on.
+        facts: lines to say first, title -> text.
+        console: where to.
+    """
+    width = max(len(title) for title in facts)
+    for title, text in facts.items():
+        console.print(f"[bold]{title:<{width}}[/bold]  {text}", highlight=False, soft_wrap=True)
+    console.print(segmenter_table(module, size))
+    if isinstance(module, DistillModule) and module.losses:
+        console.print(loss_table(module, size))
+
+
+def segmenter_table(module: SegmentationModule, size: tuple[int, int]) -> Table:
+    """Return a table of student and teacher: parameters, GMAC of one image, channels."""
+    table = Table(
+        title=f"Segmenters (GMAC of one {size[0]}x{size[1]} image, attention counted)", title_justify="left"
+    )
+    for heading in ("", "backbone", "classes", "parameters", "GMAC", "channels"):
+        table.add_column(heading, justify="right" if heading in ("classes", "parameters", "GMAC") else "left")
+    rows: list[tuple[str, Segmenter]] = []
+    if isinstance(module, DistillModule):
+        rows.append(("teacher (frozen)", module.teacher.segmenter))
+    rows.append(("student" if rows else "model", module.segmenter))
+    for title, segmenter in rows:
+        table.add_row(
+            title,
+            str(segmenter.config["backbone"]),
+            str(segmenter.num_classes),
+            f"{count_parameters(segmenter):,}",
+            f"{segmenter_gmacs(segmenter, size):.2f}",
+            " ".join(str(channels) for channels in segmenter.channels),
+        )
+    return table
+
+
+def loss_table(module: DistillModule, size: tuple[int, int]) -> Table:
+    """Return a table of the distillation losses: weight, paired taps, and what the adapters cost in training."""
+    table = Table(title="Distillation losses (adapters train, and leave with the loss)", title_justify="left")
+    for heading in (
+        "loss",
+        "weight",
+        "compares",
+        "stages student → teacher",
+        "adapter parameters",
+        "adapter GMAC",
+    ):
+        table.add_column(
+            heading,
+            justify="right" if heading in ("weight", "adapter parameters", "adapter GMAC") else "left",
+        )
+    losses = module.distillation_losses()
+    with without_computing(module.segmenter, module.teacher, *losses.values()):
+        image = torch.empty(1, 3, *size, device=next(module.segmenter.parameters()).device)
+        student, teacher = module.segmenter.taps(image, logits=True), module.teacher.taps(image, logits=True)
+        for name, loss in losses.items():
+            _add_loss(table, name, module.loss_weights[name], loss, student, teacher)
+    return table
+
+
+def _add_loss(
+    table: Table, name: str, weight: float, loss: DistillationLoss, student: Taps, teacher: Taps
+) -> None:
+    table.add_row(
+        name,
+        f"{weight:g}",
+        ", ".join(sorted(loss.requires)),
+        "  ".join(_pair(student, teacher, s, t) for s, t in loss.pairing()),
+        f"{count_parameters(loss):,}",
+        f"{count_macs(lambda: loss(student, teacher)) / 1e9:.2f}",
+    )
+
+
+def _pair(student: Taps, teacher: Taps, s: int, t: int) -> str:
+    ours, theirs = student.features[s], teacher.features[t]
+    text = f"{s + 1}→{t + 1} ({ours.shape[1]}→{theirs.shape[1]})"
+    if ours.shape[-2:] != theirs.shape[-2:]:
+        text += f" resized {tuple(ours.shape[-2:])}→{tuple(theirs.shape[-2:])}"
+    return text

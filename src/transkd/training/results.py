@@ -1,0 +1,143 @@
+"""What a finished run leaves: the chosen weights, scored again from the saved file, with their protocol."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.trainer.states import TrainerStatus
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from transkd.data import SceneDataModule
+from transkd.evaluation import Protocol, Scores, count_parameters, latency_ms, segmenter_gmacs
+from transkd.models import load_segmenter
+from transkd.training.callbacks.ema import averaged_weights
+from transkd.training.checkpoint_io import read_checkpoint
+from transkd.training.config import TrainConfig
+from transkd.training.distill_module import DistillModule
+from transkd.training.run_folder import RunFolder
+from transkd.training.segmentation_module import SegmentationModule
+
+SEGMENTER = "segmenter."
+
+
+def finish(
+    config: TrainConfig,
+    folder: RunFolder,
+    trainer: L.Trainer,
+    data: SceneDataModule,
+    module: SegmentationModule,
+    seconds: float,
+    console: Console,
+) -> dict[str, Any]:
+    """Save the chosen weights, score the saved file, write ``results.json`` and say what to do next.
+
+    Returns:
+        What ``results.json`` holds (on the first process; the others return it without costs).
+    """
+    assert trainer.state.status == TrainerStatus.FINISHED
+    steps = trainer.global_step
+    chosen = folder.best if config.checkpoint.select == "best" and folder.best.exists() else folder.last
+    epoch = _restore_chosen(module, chosen)
+    name = "student" if isinstance(module, DistillModule) else "model"
+    if trainer.is_global_zero:
+        saved = folder.save_model(module.segmenter, name)
+        module.segmenter.load_state_dict(load_segmenter(saved).state_dict())
+    trainer.strategy.barrier("saved")
+    module.last_scores = None
+    if trainer.num_val_batches != [0] and config.trainer.get("limit_val_batches") != 0:
+        trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
+    results = _results(config, data, module, trainer)
+    results["checkpoint"] = {"chosen": chosen.stem, "epoch": epoch}
+    results["training"] = {"steps": steps, "epochs": trainer.current_epoch, "seconds": round(seconds, 1)}
+    if trainer.is_global_zero:
+        folder.write_results(results)
+        _print_results(results, folder, name, console)
+    return results
+
+
+def _restore_chosen(module: SegmentationModule, path: Path) -> int | None:
+    if not path.exists():
+        return None
+    checkpoint = read_checkpoint(path)
+    module.segmenter.load_state_dict(scored_weights(checkpoint))
+    return int(checkpoint["epoch"])
+
+
+def scored_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the segmenter's weights from a training checkpoint, the averaged ones where the run averaged."""
+    for name, state in checkpoint.get("callbacks", {}).items():
+        if name.startswith("StudentEMA") and state.get("average"):
+            return averaged_weights(state)
+    weights = checkpoint["state_dict"]
+    return {key.removeprefix(SEGMENTER): value for key, value in weights.items() if key.startswith(SEGMENTER)}
+
+
+def _results(
+    config: TrainConfig, data: SceneDataModule, module: SegmentationModule, trainer: L.Trainer
+) -> dict[str, Any]:
+    scores: Scores | None = module.last_scores
+    image = data.val_dataset[0]["image"]
+    size = (int(image.shape[-2]), int(image.shape[-1]))
+    limited = int(sum(trainer.num_val_batches)) < len(data.val_dataloader())
+    protocol = Protocol(
+        dataset=config.data.name,
+        split=config.data.val_split,
+        input_size=list(config.data.size) if isinstance(config.data.size, tuple) else config.data.size,
+        resolution=config.objective.score_resolution,
+        label_size=config.data.label_size,
+        images=int(sum(trainer.num_val_batches)) * config.data.val_batch_size if limited else None,
+    )
+    return {
+        "miou": scores.miou if scores else None,
+        "pixel_accuracy": scores.pixel_accuracy if scores else None,
+        "per_class": scores.per_class if scores else {},
+        "protocol": protocol.as_dict(),
+        "params": count_parameters(module.segmenter),
+        "gmacs": segmenter_gmacs(module.segmenter, size),
+        "latency_ms": latency_ms(module.segmenter, size) if trainer.is_global_zero else None,
+        "image_size": list(size),
+        "backbone": module.segmenter.config["backbone"],
+        "distillation": config.distillation.name,
+        "teacher": config.teacher.weights if isinstance(module, DistillModule) else None,
+        "seed": config.seed,
+        "data": data.fingerprint("val"),
+        "device": torch.cuda.get_device_name()
+        if module.device.type == "cuda"
+        else f"cpu ({platform.machine()})",
+        "versions": {name: version(name) for name in ("transkd", "torch", "lightning", "timm")},
+    }
+
+
+def _print_results(results: dict[str, Any], folder: RunFolder, name: str, console: Console) -> None:
+    if results["miou"] is not None:
+        table = Table(
+            title=f"Validation of {folder.path / name} ({results['protocol']['split']} split)",
+            title_justify="left",
+        )
+        table.add_column("class")
+        table.add_column("IoU", justify="right")
+        for class_name, iou in results["per_class"].items():
+            table.add_row(class_name, "absent" if iou is None else f"{100 * iou:.2f}")
+        table.add_section()
+        table.add_row("mIoU", f"{100 * results['miou']:.2f}", style="bold")
+        table.add_row("pixel accuracy", f"{100 * results['pixel_accuracy']:.2f}")
+        console.print(table)
+    lines = [
+        f"run folder   {folder.path}",
+        f"segmenter    {folder.path / name}",
+        f"pictures     {folder.predictions}",
+    ]
+    if name == "model":
+        lines.append(
+            f"next         distil it: transkd-train +experiment=… teacher.weights={folder.path / name}"
+        )
+    else:
+        lines.append(f'next         use it: transkd.load_segmenter("{folder.path / name}").predict(images)')
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -1,0 +1,97 @@
+"""Going on with a run: which checkpoint, whether it fits, and what was logged after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from transkd.errors import CheckpointError
+from transkd.training.checkpoint_io import read_checkpoint
+from transkd.training.metrics_csv import MetricsCSV
+from transkd.training.run_folder import RunFolder
+
+MAY_DIFFER = (
+    "resume",
+    "output",
+    "name",
+    "imports",
+    "logger",
+    "callbacks",
+    "pictures",
+    "checkpoint",
+    "trainer",
+    "data.root",
+    "data.workers",
+    "data.val_batch_size",
+    "teacher.weights",
+)
+
+
+def find_checkpoint(resume: str, folder: RunFolder, is_first_process: bool) -> Path | None:
+    """Return the checkpoint that ``resume=auto|PATH|none`` means, None to start anew.
+
+    Args:
+        resume: as in the config.
+        folder: the run's folder.
+        is_first_process: the first process checks folder and file; the others find a folder that is claimed.
+
+    Raises:
+        ConfigError: the folder holds a run that would be overwritten, or foreign files.
+        CheckpointError: the checkpoint does not exist or is damaged.
+    """
+    if is_first_process:
+        checkpoint = folder.checkpoint_to_resume(resume)
+        if checkpoint is not None:
+            read_checkpoint(checkpoint)
+        return checkpoint
+    if resume in ("auto", "none"):
+        return folder.last if resume == "auto" and folder.last.exists() else None
+    named = Path(resume).expanduser()
+    return RunFolder(named).last if named.is_dir() else named
+
+
+def check_same_recipe(values: Mapping[str, Any], source: RunFolder) -> None:
+    """Refuse to go on with a run under another recipe.
+
+    Args:
+        values: the config now.
+        source: the folder of the run that is gone on with; without a config in it nothing is compared.
+
+    Raises:
+        CheckpointError: listing the keys that differ and matter.
+    """
+    saved, now = _flat(source.saved_config()), _flat(values)
+    keys = sorted(saved.keys() | now.keys()) if saved else []
+    changed = [key for key in keys if saved.get(key) != now.get(key) and not _may_differ(key)]
+    if changed:
+        lines = "\n".join(f"  {key}: it was {saved.get(key)}, it is {now.get(key)}" for key in changed)
+        raise CheckpointError(
+            f"the run in {source.path} cannot be gone on with under another recipe; these keys differ:\n{lines}\n"
+            "Use the same settings, or start a new run from its weights: resume=none name=… "
+            f"student.weights={source.path}"
+        )
+
+
+def rewind_metrics(loggers: Iterable[Logger], checkpoint: Path) -> None:
+    """Drop from ``metrics.csv`` what was logged after the checkpoint: the resumed run logs it again."""
+    step = int(read_checkpoint(checkpoint).get("global_step", 0))
+    for logger in loggers:
+        if isinstance(logger, MetricsCSV):
+            logger.rewind(step)
+
+
+def _may_differ(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in MAY_DIFFER)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -1,0 +1,163 @@
+"""A run's folder: who may write into it, and what lies where."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from transkd.errors import CheckpointError, ConfigError
+from transkd.training.callbacks.checkpoints import BEST, LAST
+
+MARKS = ("config.yaml", "results.json", "metrics.csv", "checkpoints")
+
+
+class RunFolder:
+    """The folder of one training run.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+
+    @property
+    def config(self) -> Path:
+        """The resolved config of the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Every logged value."""
+        return self.path / "metrics.csv"
+
+    @property
+    def results(self) -> Path:
+        """The final scores."""
+        return self.path / "results.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.checkpoints / LAST
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best validation."""
+        return self.checkpoints / BEST
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of the pictures."""
+        return self.path / "predictions"
+
+    def holds_run(self) -> bool:
+        """Return whether a run, finished or not, lies here."""
+        return any((self.path / mark).exists() for mark in MARKS)
+
+    def checkpoint_to_resume(self, resume: str) -> Path | None:
+        """Return the checkpoint that ``resume=auto|PATH|none`` means, None to start anew.
+
+        Raises:
+            ConfigError: the folder holds a run and ``resume`` is none, or it holds other things.
+            CheckpointError: the checkpoint that was named does not exist.
+        """
+        if resume == "auto":
+            self._refuse_foreign()
+            return self.last if self.last.exists() else None
+        if self.holds_run():
+            raise ConfigError(
+                f"the folder {self.path} already holds a run, which is not overwritten: go on with it by "
+                "resume=auto, or choose another folder by name=… or output=…"
+            )
+        self._refuse_foreign()
+        if resume == "none":
+            return None
+        named = Path(resume).expanduser()
+        checkpoint = RunFolder(named).last if named.is_dir() else named
+        if not checkpoint.is_file():
+            raise CheckpointError(
+                f"resume={resume}: there is no checkpoint {checkpoint}; resume=auto|none or the path of a .ckpt "
+                "file or of a run's folder"
+            )
+        return checkpoint
+
+    def _refuse_foreign(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"output={self.path} is a file, not a folder")
+        if (
+            self.path.is_dir()
+            and not self.holds_run()
+            and any(p for p in self.path.iterdir() if p.name != ".lock")
+        ):
+            raise ConfigError(
+                f"the folder {self.path} is not empty and holds no run of transkd: choose another output=…"
+            )
+
+    @contextmanager
+    def claimed(self, config: Mapping[str, Any]) -> Iterator[None]:
+        """Make the folder this process's own, with ``config`` written into it, as long as the context lasts.
+
+        Raises:
+            ConfigError: where the folder cannot be written, or another process trains in it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("a")
+            self.checkpoints.mkdir(exist_ok=True)
+            probe = self.checkpoints / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"the run's folder {self.path} cannot be written ({error.strerror}): choose another output=…"
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ConfigError(
+                    f"another process is training in {self.path}: wait for it, or choose another output=…"
+                ) from error
+            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+            yield
+
+    def saved_config(self) -> dict[str, Any]:
+        """Return the config that the run in this folder was started with, empty if there is none."""
+        if not self.config.exists():
+            return {}
+        values = OmegaConf.to_container(OmegaConf.load(self.config))
+        return values if isinstance(values, dict) else {}  # type: ignore[return-value]
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write ``results.json``."""
+        write_text(self.results, json.dumps(results, indent=2) + "\n")
+
+    def save_model(self, segmenter: Any, name: str) -> Path:
+        """Save a segmenter as the folder ``name``, whole or not at all; return its path."""
+        final, partial = self.path / name, self.path / f".{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        segmenter.save_pretrained(partial)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        return final
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole and at once."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)

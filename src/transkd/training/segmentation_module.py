@@ -1,0 +1,152 @@
+"""The LightningModule that trains one segmenter on labels: teachers and plain students."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from transkd.evaluation import Resolution, Scores, classes_and_labels, score_meter
+from transkd.models import Segmenter, create_segmenter
+from transkd.training.callbacks.finite import FiniteGuard
+from transkd.training.callbacks.throughput import Throughput
+from transkd.training.objectives import SegmentationLoss
+from transkd.training.schedules import PolyWarmUp, Schedule
+
+Batch = dict[str, Tensor]
+Terms = dict[str, Tensor]
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+default_optimizer: OptimizerFactory = partial(AdamW, lr=5e-4, betas=(0.9, 0.999), weight_decay=0.01)
+
+
+class SegmentationModule(L.LightningModule):
+    """Train a segmenter with class-weighted cross-entropy and validate it by mean IoU.
+
+    A batch is ``{"image": (B, 3, H, W) uint8, "label": (B, H, W) uint8}`` with 255 for ignored pixels.
+
+    Args:
+        segmenter: a segmenter, or a registered name such as ``"mit_b0"`` (then ``num_classes`` is needed).
+        num_classes: classes of a segmenter that is given by name.
+        class_names: what scores are reported under; the segmenter's own names by default.
+        class_weights: weight of each class in the cross-entropy.
+        loss_resolution: where the cross-entropy is taken, ``"label"`` or ``"logit"``.
+        score_resolution: where validation scores are taken, likewise.
+        optimizer: from parameters to optimiser; AdamW with lr 5e-4 and weight decay 0.01 by default.
+        schedule: learning-rate schedule; polynomial with warm-up by default.
+        channels_last: keep images and convolutions in channels-last memory format.
+        compile: compile backbone and head with torch.compile.
+
+    Attributes:
+        segmenter: the network that trains.
+        last_scores: :class:`Scores` of the last validation, None before the first.
+        last_terms: the unweighted loss terms of the last training step, by name.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter | str,
+        *,
+        num_classes: int | None = None,
+        class_names: Sequence[str] | None = None,
+        class_weights: Sequence[float] | None = None,
+        loss_resolution: Resolution = "label",
+        score_resolution: Resolution = "label",
+        optimizer: OptimizerFactory | None = None,
+        schedule: Schedule | None = None,
+        channels_last: bool = False,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        if isinstance(segmenter, str):
+            if num_classes is None:
+                raise ValueError(f"a segmenter given by name ('{segmenter}') also needs num_classes=…")
+            segmenter = create_segmenter(segmenter, num_classes)
+        self.segmenter = segmenter
+        names = class_names or segmenter.class_names or [f"class_{k}" for k in range(segmenter.num_classes)]
+        if len(names) != segmenter.num_classes:
+            raise ValueError(f"{len(names)} class names for a segmenter of {segmenter.num_classes} classes")
+        if class_weights is not None and len(class_weights) != segmenter.num_classes:
+            raise ValueError(
+                f"{len(class_weights)} class weights for a segmenter of {segmenter.num_classes} classes"
+            )
+        self.class_names = tuple(names)
+        self.task_loss = SegmentationLoss(class_weights, loss_resolution)
+        self.score_resolution: Resolution = score_resolution
+        self.optimizer_factory = optimizer or default_optimizer
+        self.schedule = schedule or PolyWarmUp()
+        self.channels_last = channels_last
+        self.compile_segmenter = compile
+        self.loss_weights: dict[str, float] = {}
+        self.confusion = score_meter(segmenter.num_classes)
+        self.last_scores: Scores | None = None
+        self.last_terms: Terms = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (B, K, H/4, W/4) of images (B, 3, H, W)."""
+        logits: Tensor = self.segmenter(images)
+        return logits
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """Bring along what every training needs: the guard against NaN, and rates."""
+        return [FiniteGuard(), Throughput()]
+
+    def configure_model(self) -> None:
+        """Set memory format and compilation, once the module is on its device."""
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.compile_segmenter:
+            self.segmenter.backbone.compile()
+            self.segmenter.head.compile()
+            self.compile_segmenter = False
+
+    def images(self, batch: Batch) -> Tensor:
+        """Return a batch's images (B, 3, H, W) in the chosen memory format."""
+        images = batch["image"]
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+    def loss_terms(self, batch: Batch) -> Terms:
+        """Return the unweighted loss terms of a batch by name, each a scalar."""
+        return {"ce": self.task_loss(self.segmenter(self.images(batch)), batch["label"])}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the weighted sum of all loss terms, and log each of them."""
+        terms = self.loss_terms(batch)
+        total = torch.stack([self.loss_weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
+        self.last_terms = {name: term.detach() for name, term in terms.items()}
+        values = {f"train/{name}": term for name, term in self.last_terms.items()}
+        self.log_dict(values, on_step=True, on_epoch=False, prog_bar=len(values) > 1)
+        self.log("train/loss", total.detach(), on_step=True, on_epoch=False, prog_bar=True)
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count a validation batch into the confusion matrix."""
+        logits = self.segmenter(self.images(batch))
+        self.confusion.update(*classes_and_labels(logits, batch["label"], self.score_resolution))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log mean IoU, pixel accuracy and the IoU of each class that occurs."""
+        scores = Scores.from_confusion(self.confusion.compute(), self.class_names)
+        self.confusion.reset()
+        self.last_scores = scores
+        self.log("val/miou", scores.miou, prog_bar=True, rank_zero_only=True)
+        self.log("val/pixel_accuracy", scores.pixel_accuracy, rank_zero_only=True)
+        per_class = {f"val/iou/{name}": iou for name, iou in scores.per_class.items() if iou is not None}
+        self.log_dict(per_class, rank_zero_only=True)
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """Return everything that the optimiser updates."""
+        return [p for p in self.parameters() if p.requires_grad]
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimiser and its schedule."""
+        optimizer = self.optimizer_factory(self.trainable_parameters())
+        scheduler = self.schedule.bind(optimizer, int(self.trainer.estimated_stepping_batches))
+        config: Any = {"scheduler": scheduler, "interval": self.schedule.interval}
+        return {"optimizer": optimizer, "lr_scheduler": config}

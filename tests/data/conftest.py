@@ -1,0 +1,79 @@
+"""Small datasets in the real folder layouts, made on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scene_files import SIZE, ids, picture, write
+
+from transkd.data import CITYSCAPES, Sample, SegmentationDataset
+from transkd.data.datasets import Scenes
+from transkd.data.labels import class_lookup
+
+CITYSCAPES_NAMES = {
+    "train": ["aachen/aachen_000000_000019", "aachen/aachen_000001_000019", "bochum/bochum_000000_000313"],
+    "val": ["frankfurt/frankfurt_000000_000294", "lindau/lindau_000000_000019"],
+}
+
+
+@pytest.fixture
+def cityscapes_root(tmp_path: Path) -> Path:
+    """Raw labelIds only, as downloaded; all 34 ids and 255 appear in every label."""
+    root = tmp_path / "cityscapes"
+    for split, names in CITYSCAPES_NAMES.items():
+        for i, name in enumerate(names):
+            write(root / "leftImg8bit" / split / f"{name}_leftImg8bit.png", picture(i))
+            label = ids(i, range(34))
+            label[0], label[1, 0] = np.arange(32), 255
+            label[2, :2] = 32, 33
+            write(root / "gtFine" / split / f"{name}_gtFine_labelIds.png", label)
+            write(root / "gtFine" / split / f"{name}_gtFine_color.png", picture(i))
+    return root
+
+
+@pytest.fixture
+def acdc_root(tmp_path: Path) -> Path:
+    root = tmp_path / "acdc"
+    for c, condition in enumerate(("fog", "night", "rain", "snow")):
+        for split in ("train", "val"):
+            for frame in (41, 42):
+                name = f"GOPR047{c}/GOPR047{c}_frame_{frame:06d}"
+                write(root / f"rgb_anon/{condition}/{split}/{name}_rgb_anon.png", picture(c * 100 + frame))
+                write(root / f"gt/{condition}/{split}/{name}_gt_labelTrainIds.png", ids(c * 100 + frame))
+            reference = f"{condition}/{split}_ref/GOPR047{c}/GOPR047{c}_ref_000041_rgb_ref_anon.png"
+            write(root / "rgb_anon" / reference, picture(c))
+        write(root / f"rgb_anon/{condition}/test/GOPR0999/GOPR0999_frame_000001_rgb_anon.png", picture(c))
+    return root
+
+
+@pytest.fixture
+def make_camvid(tmp_path: Path) -> Callable[..., Path]:
+    def make(train: int = 7, val: int = 5, suffix: str = ".png", size: tuple[int, int] = SIZE) -> Path:
+        root = tmp_path / "camvid"
+        for split, count in (("train", train), ("val", val)):
+            for i in range(count):
+                name = f"0001TP_{6690 + 30 * i:06d}"
+                write(root / split / f"{name}{suffix}", picture(i, size))
+                write(root / f"{split}annot" / f"{name}.png", ids(i, range(12), size))
+        return root
+
+    return make
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., SegmentationDataset]:
+    """A dataset of files given as (image, label) arrays."""
+
+    def make(pairs: list[tuple[np.ndarray, np.ndarray]], transform=None, seed: int = 0) -> SegmentationDataset:
+        samples = [
+            Sample(
+                write(tmp_path / f"image_{i:03d}.png", image), write(tmp_path / f"label_{i:03d}.png", label), f"{i}"
+            )
+            for i, (image, label) in enumerate(pairs)
+        ]
+        return SegmentationDataset(Scenes(samples, CITYSCAPES, class_lookup(CITYSCAPES)), transform, seed=seed)
+
+    return make

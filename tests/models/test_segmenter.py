@@ -1,0 +1,224 @@
+"""The segmenter: sizes, inputs, taps, predictions, and what training does to a module."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from transkd.errors import ConfigError
+from transkd.models import Segmenter, create_segmenter
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    torch.manual_seed(0)
+    return create_segmenter("mit_b0", num_classes=7).eval()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 96), (33, 47), (129, 255)])
+def test_shapes_at_any_size(segmenter, size):
+    images = torch.rand(2, 3, *size)
+    with torch.no_grad():
+        taps = segmenter.taps(images, logits=True)
+        predicted = segmenter.predict(images)
+    grids = [tuple(-(-side // stride) for side in size) for stride in segmenter.strides]
+    expected = [(2, c, *grid) for c, grid in zip((32, 64, 160, 256), grids, strict=True)]
+    assert segmenter.channels == (32, 64, 160, 256)
+    assert segmenter.strides == (4, 8, 16, 32)
+    assert taps.images.shape == images.shape
+    assert [tuple(tensor.shape) for tensor in taps.embeddings] == expected
+    assert [tuple(tensor.shape) for tensor in taps.features] == expected
+    assert taps.logits.shape == (2, 7, *grids[0])
+    assert predicted.shape == (2, *size)
+    assert predicted.dtype == torch.int64
+
+
+def test_forward_taps_and_decode_agree(segmenter):
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        logits = segmenter(images)
+        taps = segmenter.taps(images)
+        assert taps.logits is None
+        assert torch.equal(segmenter.decode(taps.features), logits)
+        assert torch.equal(segmenter.taps(images, logits=True).logits, logits)
+
+
+def test_predict_takes_the_largest_resized_logit(segmenter):
+    images = torch.rand(2, 3, 40, 72)
+    with torch.no_grad():
+        resized = F.interpolate(segmenter(images), (40, 72), mode="bilinear", align_corners=False)
+    assert torch.equal(segmenter.predict(images), resized.argmax(1))
+    assert len(segmenter.predict(images).unique()) > 1
+
+
+def test_uint8_images_equal_floats_over_255(segmenter):
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(segmenter(images), segmenter(images.float() / 255))
+        assert torch.equal(segmenter.predict(images), segmenter.predict(images.double() / 255))
+
+
+def test_normalisation_is_that_of_the_config(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), dtype=np.uint8)
+    mean, std = (0.1, 0.2, 0.3), (1, 2, 4)
+    expected = (images / 255 - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+    segmenter = create_segmenter("mit_b0", mean=mean, std=std)
+    segmenter.save_pretrained(tmp_path)
+    for one in (segmenter, Segmenter.from_pretrained(tmp_path)):
+        normalised = one.taps(torch.from_numpy(images)).images
+        assert normalised.dtype == torch.float32
+        np.testing.assert_allclose(normalised, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (
+            torch.zeros(1, 3, 64, 64, dtype=torch.int64),
+            "images must be uint8, or floating point .* not torch.int64",
+        ),
+        (
+            torch.zeros(1, 3, 64, 64, dtype=torch.bool),
+            "images must be uint8, or floating point .* not torch.bool",
+        ),
+        (torch.zeros(3, 64, 64), r"images must have the shape \(B, 3, H, W\), not \(3, 64, 64\)"),
+        (torch.zeros(1, 64, 64, 3), r"images must have the shape \(B, 3, H, W\), not \(1, 64, 64, 3\)"),
+        (
+            torch.zeros(1, 3, 31, 64),
+            "images of 31x64 pixels are too small: resize or pad them to at least 32",
+        ),
+    ],
+)
+def test_unfit_images_are_refused(segmenter, images, message):
+    for method in (segmenter, segmenter.taps, segmenter.predict):
+        with pytest.raises(ValueError, match=message):
+            method(images)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_classes": 0}, "num_classes must be a whole number of at least 1, not 0"),
+        ({"num_classes": "19"}, "num_classes must be a whole number of at least 1, not '19'"),
+        ({"head_width": -1}, "head_width must be a whole number of at least 1, not -1"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and less than 1, not 1.0"),
+        ({"drop_path_rate": -0.1}, "drop_path_rate must be at least 0 and less than 1, not -0.1"),
+        ({"mean": (0.5,)}, "mean must have a value for each of red, green and blue"),
+        ({"std": (1, 0, 1)}, "std must be positive"),
+        ({"class_names": ["road", "sky"]}, "there are 2 class_names for num_classes=19"),
+    ],
+)
+def test_unfit_options_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        create_segmenter("mit_b0", **options)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "width"), [("mit_b1", 256), ("mit_b2", 768), ("pvt_v2_b1", 256), ("pvt_v2_b3", 768)]
+)
+def test_head_width_follows_the_backbone(backbone, width):
+    with torch.device("meta"):
+        assert create_segmenter(backbone).head.fuse.out_channels == width
+        assert create_segmenter(backbone, head_width=64).head.fuse.out_channels == 64
+
+
+def test_pvt_v2_with_the_segformer_head():
+    segmenter = create_segmenter("pvt_v2_b0", num_classes=4).eval()
+    assert segmenter(torch.rand(1, 3, 65, 33)).shape == (1, 4, 17, 9)
+
+
+def test_config_is_plain_and_makes_the_segmenter_again():
+    segmenter = create_segmenter("mit_b0", 2, class_names=("road", "sky"), dropout=0.2, mean=(0, 0, 0))
+    config = json.loads(json.dumps(segmenter.config))
+    assert config == segmenter.config
+    assert config["class_names"] == ["road", "sky"]
+    again = Segmenter(**config)
+    assert again.config == config
+    assert again.class_names == ("road", "sky")
+    assert again.head.dropout.p == 0.2
+
+
+def test_every_parameter_learns():
+    torch.manual_seed(0)
+    segmenter = create_segmenter("mit_b0", num_classes=3, drop_path_rate=0.0, dropout=0.0).train()
+    segmenter(torch.rand(1, 3, 64, 64)).square().sum().backward()
+    without = [name for name, p in segmenter.named_parameters() if p.grad is None or not p.grad.any()]
+    # the biases before the batch norm have no effect, nor have those of keys in a softmax with one key
+    assert [name for name in without if not name.endswith("bias")] == []
+
+
+def test_training_starts_at_an_even_guess():
+    torch.manual_seed(0)
+    segmenter = create_segmenter("mit_b0", num_classes=19).train()
+    logits = segmenter(torch.rand(2, 3, 64, 64))
+    loss = F.cross_entropy(logits, torch.randint(0, 19, (2, 16, 16)))
+    assert loss.item() == pytest.approx(np.log(19), abs=0.1)
+
+
+def test_bf16_autocast_is_close_and_leaves_weights_alone(segmenter):
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = segmenter(images)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            taps = segmenter.taps(images, logits=True)
+    assert taps.logits.dtype == torch.bfloat16
+    assert taps.images.dtype == torch.float32
+    assert {p.dtype for p in segmenter.parameters()} == {torch.float32}
+    error = (taps.logits.float() - expected).abs().max()
+    assert 0 < error < 0.05 * expected.abs().max()
+
+
+def test_channels_last_gives_the_same(segmenter):
+    images = torch.rand(1, 3, 64, 64)
+    other = copy.deepcopy(segmenter).to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        logits = other(images.contiguous(memory_format=torch.channels_last))
+        torch.testing.assert_close(logits, segmenter(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_backbone_and_head_compile_without_graph_breaks(segmenter, training):
+    model = copy.deepcopy(segmenter).train(training)
+    for module in model.modules():
+        if type(module).__name__ in ("DropPath", "Dropout2d"):
+            module.eval()
+    images = torch.rand(2, 3, 64, 96)
+    expected = model(images)
+    model.backbone = torch.compile(model.backbone, fullgraph=True, backend="eager")
+    model.head = torch.compile(model.head, fullgraph=True, backend="eager")
+    torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model.taps(images, logits=True).logits.dtype == torch.bfloat16
+
+
+def test_deepcopy_is_equal_and_independent(segmenter):
+    images = torch.rand(1, 3, 64, 64)
+    twin = copy.deepcopy(segmenter)
+    with torch.no_grad():
+        before = segmenter(images)
+        assert torch.equal(twin(images), before)
+        twin.head.classifier.bias += 1
+        assert torch.equal(segmenter(images), before)
+    assert twin.config == segmenter.config
+
+
+def test_no_float64_anywhere(segmenter):
+    with torch.no_grad():
+        taps = segmenter.taps(torch.rand(1, 3, 64, 64, dtype=torch.float64), logits=True)
+    tensors = (taps.images, *taps.embeddings, *taps.features, taps.logits, *segmenter.state_dict().values())
+    assert {tensor.dtype for tensor in tensors} == {
+        torch.float32,
+        torch.int64,
+    }  # int64: batches that the norm saw
+
+
+def test_half_precision_segmenter_takes_any_image():
+    segmenter = create_segmenter("mit_b0", num_classes=3).to(torch.bfloat16).eval()
+    with torch.no_grad():
+        assert segmenter(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).dtype == torch.bfloat16
+        assert segmenter(torch.zeros(1, 3, 32, 32)).dtype == torch.bfloat16
