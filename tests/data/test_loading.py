@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert epoch(5) == epoch(5)
     assert len({str(epoch(e)) for e in range(10)}) == 10
     assert epoch(5) != epoch(5, seed=4)
-    assert sorted(sum(epoch(5), [])) == list(range(20))
+    assert sorted(chain(*epoch(5))) == list(range(20))
 
 
 def test_picks_carry_the_epoch_set_when_iteration_began() -> None:
@@ -51,18 +52,16 @@ def test_start_in_mid_epoch() -> None:
 @pytest.mark.parametrize("num_samples", [12, 13, 14, 17])
 def test_processes_share_a_training_epoch(world_size: int, num_samples: int) -> None:
     ranks = [
-        EpochBatchSampler(
-            num_samples, 2, shuffle=True, drop_last=True, seed=1, rank=rank, world_size=world_size
-        )
+        EpochBatchSampler(num_samples, 2, shuffle=True, drop_last=True, seed=1, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
     epochs = [indices(sampler) for sampler in ranks]
     assert {len(epoch) for epoch in epochs} == {len(ranks[0])} == {num_samples // (2 * world_size)}
     assert all(len(batch) == 2 for epoch in epochs for batch in epoch)
-    seen = sum((batch for epoch in epochs for batch in epoch), [])
+    seen = [index for epoch in epochs for batch in epoch for index in batch]
     assert len(set(seen)) == len(seen)
     alone = indices(EpochBatchSampler(num_samples, 2 * world_size, shuffle=True, drop_last=True, seed=1))
-    together = [sorted(sum(batches, [])) for batches in zip(*epochs, strict=True)]
+    together = [sorted(chain(*batches)) for batches in zip(*epochs, strict=True)]
     assert together == [sorted(batch) for batch in alone]
 
 
@@ -89,7 +88,7 @@ def test_padding_scores_each_sample_once(make_dataset, world_size: int, num_samp
 def test_without_drop_last_every_sample_comes_once() -> None:
     batches = indices(EpochBatchSampler(7, 3, shuffle=True))
     assert [len(batch) for batch in batches] == [3, 3, 1]
-    assert sorted(sum(batches, [])) == list(range(7))
+    assert sorted(chain(*batches)) == list(range(7))
 
 
 def test_sampler_errors() -> None:

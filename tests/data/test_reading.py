@@ -141,6 +141,6 @@ def test_ids_map_as_a_plain_loop_does() -> None:
 def test_ids_outside_the_classes_are_named() -> None:
     label = ids(0, range(11))
     label[0, :3], label[1, 1] = 12, 254
-    message = r"x/a\.png: label ids outside the classes: 12 \(3 pixels\), 254 \(1 pixels\)\. Known ids are 0-11, 255"
+    message = r"x/a\.png: label ids outside .* 12 \(3 pixels\), 254 \(1 pixels\)\. Known ids are 0-11, 255"
     with pytest.raises(DataError, match=message):
         to_class_ids(label, class_lookup(CAMVID, ignored=(11,)), Path("x/a.png"))

@@ -38,9 +38,7 @@ def run_action(values: Mapping[str, Any]) -> None:
     try:
         action = SynthAction.model_validate(dict(values))
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, p['loc']))}: {p['msg']} (it is {p['input']!r})" for p in error.errors()
-        ]
+        lines = [f"  {'.'.join(map(str, p['loc']))}: {p['msg']} (it is {p['input']!r})" for p in error.errors()]
         raise ConfigError("\n".join(["the config does not fit:", *lines])) from None
     console = Console()
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -37,7 +38,8 @@ def users_form(arguments: Sequence[str]) -> list[str]:
 
     ``+experiment=x`` and ``experiment=x`` mean the same, and a debug choice has the last word wherever it stands.
     """
-    plain, debug = [], []
+    plain: list[str] = []
+    debug: list[str] = []
     for argument in arguments:
         key = argument.split("=", 1)[0].lstrip("+")
         if "=" in argument and key in APPENDED_GROUPS:
@@ -60,9 +62,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
-def check_overrides(
-    folder: Path, config_name: str, overrides: Sequence[str], flags: Sequence[str] = ()
-) -> None:
+def check_overrides(folder: Path, config_name: str, overrides: Sequence[str], flags: Sequence[str] = ()) -> None:
     """Check each override on its own against the configs in ``folder``.
 
     Raises:
@@ -94,9 +94,9 @@ class _Checker:
         choices = [o for o in parsed if self._is_group(o)]
         valid: list[str] = []
         for override in choices:
-            found = self._choice_problems(override)
-            problems += found
-            if not found:
+            wrong = self._choice_problems(override)
+            problems += wrong
+            if not wrong:
                 valid.append(self._single(override))
         config = self._compose(valid)
         if isinstance(config, str):
@@ -123,9 +123,7 @@ class _Checker:
             return []
         group = override.key_or_group
         known = self.loader.get_group_options(group)
-        values = (
-            list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
-        )
+        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
         chosen = [v for value in values for v in (value if isinstance(value, list) else [value])]
         return [
             f"{group}={value}: there is no such {group}; {did_you_mean(str(value), known)}"
@@ -170,16 +168,14 @@ class _Checker:
 
 def _search_path(flags: Sequence[str]) -> list[str]:
     values = [f.split("=", 1)[1] for f in flags if f.startswith(("--config-dir=", "-cd="))]
-    values += [
-        after for flag, after in zip(flags, flags[1:], strict=False) if flag in ("--config-dir", "-cd")
-    ]
+    values += [after for flag, after in pairwise(flags) if flag in ("--config-dir", "-cd")]
     return [f"file://{Path(value).resolve()}" for value in values]
 
 
 def _keys(config: DictConfig, prefix: str = "") -> set[str]:
     found: set[str] = set()
     for key in config:
-        path = f"{prefix}{key}"
+        path = f"{prefix}{key!s}"
         found.add(path)
         value = config._get_node(key)
         if isinstance(value, DictConfig) and not value._is_none():

@@ -33,9 +33,7 @@ class ClassSet:
         if self.weights is not None:
             lengths.add(len(self.weights))
         if len(lengths) > 1:
-            raise ValueError(
-                f"names, palette and weights of a class set must be equally long, not {sorted(lengths)}"
-            )
+            raise ValueError(f"names, palette and weights of a class set must be equally long, not {sorted(lengths)}")
         if not 1 <= len(self.names) <= 254:
             raise ValueError(f"a class set holds 1 to 254 classes, not {len(self.names)}")
 
@@ -144,7 +142,6 @@ CAMVID = ClassSet(
 _CITYSCAPES_SCORED_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 
 CITYSCAPES_LABEL_IDS: Mapping[int, int] = MappingProxyType(
-    dict.fromkeys((*range(34), -1), IGNORE_INDEX)
-    | {raw: train for train, raw in enumerate(_CITYSCAPES_SCORED_IDS)}
+    dict.fromkeys((*range(34), -1), IGNORE_INDEX) | {raw: train for train, raw in enumerate(_CITYSCAPES_SCORED_IDS)}
 )
 """Cityscapes' raw label ids (0 to 33; -1 for licence plates, in uint8 files 255) to class ids or ignore."""

@@ -44,9 +44,7 @@ def class_lookup(classes: ClassSet, *, ignored: tuple[int, ...] = ()) -> npt.NDA
     return lookup_table(ids | dict.fromkeys((*ignored, classes.ignore_index), classes.ignore_index))
 
 
-def to_class_ids(
-    raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path: Path
-) -> npt.NDArray[np.uint8]:
+def to_class_ids(raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
     """Map the ids of a label file to class ids.
 
     Args:
@@ -64,9 +62,7 @@ def to_class_ids(
     unknown = mapped == UNKNOWN_ID
     if unknown.any():
         found, counts = np.unique(raw[unknown], return_counts=True)
-        listed = ", ".join(
-            f"{i} ({n} pixels)" for i, n in zip(found[:8].tolist(), counts[:8].tolist(), strict=True)
-        )
+        listed = ", ".join(f"{i} ({n} pixels)" for i, n in zip(found[:8].tolist(), counts[:8].tolist(), strict=True))
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
         known = _ranges(np.flatnonzero(lookup != UNKNOWN_ID).tolist())
         raise DataError(

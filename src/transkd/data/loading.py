@@ -126,7 +126,7 @@ class ResumableLoader(DataLoader[Item]):
         self._picks.set_epoch(epoch)
         self._epoch, self._consumed, self._resuming = epoch, batch, True
 
-    def _start(self) -> Iterator[Batch]:
+    def _start(self) -> Iterator[Batch | TransKDError]:
         epoch = self._picks.epoch
         if not self._resuming or self._epoch != epoch:
             self._consumed = 0
@@ -137,7 +137,7 @@ class ResumableLoader(DataLoader[Item]):
         finally:
             self._picks.start_batch = 0
 
-    def _stop(self, batches: Iterator[Batch]) -> None:
+    def _stop(self, batches: Iterator[Batch | TransKDError]) -> None:
         # Else the traceback keeps the workers waiting, and Python's exit waits for each of them in turn.
         self._iterator = None
         shutdown: Callable[[], None] | None = getattr(batches, "_shutdown_workers", None)
@@ -156,7 +156,7 @@ class _Pass(Iterator[Batch]):
 
     def __init__(self, loader: ResumableLoader) -> None:
         self._loader = loader
-        self._batches: Iterator[Batch] | None = None
+        self._batches: Iterator[Batch | TransKDError] | None = None
         self._done = False
 
     def __next__(self) -> Batch:

@@ -175,9 +175,7 @@ class SceneDataModule(LightningDataModule):
         """
         root = Path(self._root).expanduser().absolute()
         samples = self._dataset(split).samples
-        paths = sorted(
-            path.relative_to(root).as_posix() for sample in samples for path in (sample.image, sample.label)
-        )
+        paths = sorted(path.relative_to(root).as_posix() for sample in samples for path in (sample.image, sample.label))
         digest = hashlib.sha256("\n".join(paths).encode()).hexdigest()
         return {"count": len(samples), "sha256": digest}
 

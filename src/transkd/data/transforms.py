@@ -71,8 +71,8 @@ class Transform:
         Returns:
             The new image and label.
         """
-        # One stream for all steps: set_random_seed starts each of them with the same numbers, which ties the flip
-        # to the shift and the scale to the crop.
+        # One stream for all steps: set_random_seed starts each of them with the same numbers, which ties the
+        # flip to the shift and the scale to the crop.
         self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
         if not self._transform_label:
             return self._compose(image=image)["image"], label

@@ -106,9 +106,7 @@ class DistillationLoss(nn.Module):
         """
         return tuple(m.detach() for m in self._checked(taps, kind, "teacher", self.teacher_channels))
 
-    def _checked(
-        self, taps: Taps, kind: TappedMaps, owner: str, built_for: tuple[int, ...]
-    ) -> tuple[Tensor, ...]:
+    def _checked(self, taps: Taps, kind: TappedMaps, owner: str, built_for: tuple[int, ...]) -> tuple[Tensor, ...]:
         maps: tuple[Tensor, ...] = getattr(taps, kind)
         channels = tuple(m.shape[1] for m in maps)
         if not channels:

@@ -97,9 +97,7 @@ def channel_wise_over_channels(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _mean_divergence(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
-    divergence = F.kl_div(
-        student.log_softmax(dim), teacher.log_softmax(dim), reduction="sum", log_target=True
-    )
+    divergence = F.kl_div(student.log_softmax(dim), teacher.log_softmax(dim), reduction="sum", log_target=True)
     return divergence / (student.numel() // student.shape[dim])
 
 

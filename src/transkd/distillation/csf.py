@@ -29,9 +29,7 @@ class ChannelSelection(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         squeezed = max(channels // 16, 32)
-        self.squeeze = nn.Sequential(
-            nn.Conv2d(channels, squeezed, 1, bias=False), nn.BatchNorm2d(squeezed), nn.ReLU()
-        )
+        self.squeeze = nn.Sequential(nn.Conv2d(channels, squeezed, 1, bias=False), nn.BatchNorm2d(squeezed), nn.ReLU())
         self.squeeze_single = nn.Sequential(nn.Conv2d(channels, squeezed, 1, bias=False), nn.ReLU())
         self.own_logit = nn.Conv2d(squeezed, channels, 1)
         self.deeper_logit = nn.Conv2d(squeezed, channels, 1)
@@ -59,9 +57,7 @@ class FusionStage(nn.Module):
         deepest: whether no deeper stage is fused in.
     """
 
-    def __init__(
-        self, student_channels: int, mid_channels: int, teacher_channels: int, *, deepest: bool
-    ) -> None:
+    def __init__(self, student_channels: int, mid_channels: int, teacher_channels: int, *, deepest: bool) -> None:
         super().__init__()
         self.reduce = nn.Sequential(
             nn.Conv2d(student_channels, mid_channels, 1, bias=False), nn.BatchNorm2d(mid_channels)
@@ -119,8 +115,7 @@ class CrossSelectiveFusion(DistillationLoss):
         super().__init__(student_channels, teacher_channels)
         if criterion not in FEATURE_CRITERIA:
             raise ConfigError(
-                f"{self.name}: criterion '{criterion}' does not exist; "
-                f"{did_you_mean(criterion, FEATURE_CRITERIA)}"
+                f"{self.name}: criterion '{criterion}' does not exist; {did_you_mean(criterion, FEATURE_CRITERIA)}"
             )
         if mid_channels < 1:
             raise ConfigError(f"{self.name}: mid_channels is {mid_channels}, it must be at least 1")

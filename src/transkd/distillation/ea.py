@@ -36,9 +36,7 @@ class AssistantEmbedding(nn.Module):
         """Embed (B, in_channels, H, W) as (B, channels, H / stride, W / stride), times the scale."""
         norm = self.norm
         embedded = self.proj(maps).permute(0, 2, 3, 1)
-        scaled = F.layer_norm(
-            embedded, norm.normalized_shape, scale * norm.weight, scale * norm.bias, norm.eps
-        )
+        scaled = F.layer_norm(embedded, norm.normalized_shape, scale * norm.weight, scale * norm.bias, norm.eps)
         return scaled.permute(0, 3, 1, 2)
 
 
@@ -78,9 +76,7 @@ class EmbeddingAssistant(EmbeddingLoss):
         """Return the assisted patch embedding of a pair at the teacher's width: (B, D_i, h, w)."""
         # The scalars multiply the layers' weights, not whole maps: the same sum at less time and memory.
         linear, share = cast(nn.Linear, self.linears[pair]), self.linear_weights[pair]
-        aligned = linear_over_channels(
-            self.embedding(student, pair), share * linear.weight, share * linear.bias
-        )
+        aligned = linear_over_channels(self.embedding(student, pair), share * linear.weight, share * linear.bias)
         stage, _ = self.pairing()[pair]
         before = student.images if stage == 0 else self.student_maps(student, "features")[stage - 1]
         assistant = self.assistants[pair](before, self.assistant_weights[pair])

@@ -56,9 +56,7 @@ class EmbeddingLoss(DistillationLoss):
         stage_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        self.stage_weights = (
-            self._paper_weights() if stage_weights is None else self._checked_weights(stage_weights)
-        )
+        self.stage_weights = self._paper_weights() if stage_weights is None else self._checked_weights(stage_weights)
         self.linears = nn.ModuleList(nn.Linear(own, teachers) for own, teachers in self.paired_channels())
 
     def embedding(self, student: Taps, pair: int) -> Tensor:

@@ -59,9 +59,7 @@ def available_losses() -> list[str]:
     return sorted(_LOSSES)
 
 
-def create_loss(
-    name: str, *, student: HasChannels, teacher: HasChannels, **options: object
-) -> DistillationLoss:
+def create_loss(name: str, *, student: HasChannels, teacher: HasChannels, **options: object) -> DistillationLoss:
     """Build a distillation loss, with adapters that fit a student and a teacher.
 
     Args:
@@ -101,13 +99,11 @@ def _check_options(cls: type[DistillationLoss], given: Mapping[str, object]) -> 
     ]
     if problems:
         raise ConfigError(
-            f"distillation loss '{cls.name}' {' and '.join(problems)}; "
-            f"its options: {_listed(known) or 'none'}"
+            f"distillation loss '{cls.name}' {' and '.join(problems)}; its options: {_listed(known) or 'none'}"
         )
 
 
 def _listed(options: Mapping[str, object]) -> str:
     return ", ".join(
-        option if default is inspect.Parameter.empty else f"{option}={default!r}"
-        for option, default in options.items()
+        option if default is inspect.Parameter.empty else f"{option}={default!r}" for option, default in options.items()
     )

@@ -44,7 +44,7 @@ def count_macs(call: Callable[[], Any]) -> int:
     """
     with FlopCounterMode(display=False) as counter:
         call()
-    return counter.get_total_flops() // 2
+    return int(counter.get_total_flops()) // 2
 
 
 def segmenter_gmacs(segmenter: nn.Module, size: tuple[int, int]) -> float:

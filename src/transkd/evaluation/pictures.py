@@ -22,7 +22,8 @@ def colourise(classes: npt.NDArray[np.integer], palette: Palette) -> Pixels:
     """Return class ids (H, W) as colours (H, W, 3); ids without a colour (ignored pixels) are black."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
-    return table[np.clip(classes, 0, 255).astype(np.uint8)]
+    colours: Pixels = table[np.clip(classes, 0, 255).astype(np.uint8)]
+    return colours
 
 
 def scene_picture(

@@ -43,8 +43,7 @@ class Scores:
         iou = right / union
         present = union > 0
         per_class = {
-            name: float(value) if seen else None
-            for name, value, seen in zip(class_names, iou, present, strict=True)
+            name: float(value) if seen else None for name, value, seen in zip(class_names, iou, present, strict=True)
         }
         return cls(float(iou[present].mean()), float(right.sum() / counts.sum()), per_class)
 

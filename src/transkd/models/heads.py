@@ -76,8 +76,7 @@ class SegFormerHead(nn.Module):
                 fuse, bias = scale[:, None] * fuse, scale * bias + shift
             shallowest_first = reversed(fuse.chunk(len(layers), dim=1))
             matrices = [
-                (part @ layer.weight)[..., None, None]
-                for part, layer in zip(shallowest_first, layers, strict=True)
+                (part @ layer.weight)[..., None, None] for part, layer in zip(shallowest_first, layers, strict=True)
             ]
         return matrices, bias
 

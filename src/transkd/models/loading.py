@@ -28,9 +28,7 @@ HOW_TO_GET_WEIGHTS = (
 )
 
 
-def load_segmenter(
-    source: str | Path, *, backbone: str | None = None, num_classes: int | None = None
-) -> Segmenter:
+def load_segmenter(source: str | Path, *, backbone: str | None = None, num_classes: int | None = None) -> Segmenter:
     """Load a segmenter from a folder, in evaluation mode.
 
     Args:
@@ -82,9 +80,7 @@ def _build(config: dict[str, Any], folder: Path) -> Segmenter:
     try:
         return Segmenter(**config)
     except (TypeError, ValueError) as error:
-        raise WeightsError(
-            f"{folder / CONFIG_FILE} describes no segmenter of this version: {error}"
-        ) from error
+        raise WeightsError(f"{folder / CONFIG_FILE} describes no segmenter of this version: {error}") from error
 
 
 def _check_expected(folder: Path, config: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -95,6 +91,4 @@ def _check_expected(folder: Path, config: dict[str, Any], expected: dict[str, An
         wanted = Segmenter(**{"backbone": config["backbone"], "num_classes": config["num_classes"], **wrong})
     differences = tensor_differences(state_shapes(wanted), file_shapes(folder / WEIGHTS_FILE))
     mismatch = " and ".join(f"{key} {config[key]}, not {value}" for key, value in wrong.items())
-    raise WeightsError(
-        f"{folder} has {mismatch}: {differences}; give other weights, or ask for what these are"
-    )
+    raise WeightsError(f"{folder} has {mismatch}: {differences}; give other weights, or ask for what these are")

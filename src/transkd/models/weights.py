@@ -53,9 +53,7 @@ def file_shapes(path: Path) -> Shapes:
         WeightsError: the file is missing, empty, truncated or not safetensors.
     """
     if not path.is_file():
-        raise WeightsError(
-            f"there is no {path.name} in {path.parent}; a segmenter's folder holds {FOLDER_HOLDS}"
-        )
+        raise WeightsError(f"there is no {path.name} in {path.parent}; a segmenter's folder holds {FOLDER_HOLDS}")
     try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -78,9 +76,7 @@ def tensor_differences(expected: Shapes, found: Shapes) -> str:
         "missing": [name for name in expected if name not in found],
         "unexpected": [name for name in found if name not in expected],
     }
-    return "; ".join(
-        f"{len(names)} tensors {kind}: {_first(names)}" for kind, names in kinds.items() if names
-    )
+    return "; ".join(f"{len(names)} tensors {kind}: {_first(names)}" for kind, names in kinds.items() if names)
 
 
 def _first(names: Iterable[str], count: int = 3) -> str:

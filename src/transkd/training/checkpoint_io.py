@@ -75,13 +75,9 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
             f"does ({_first_line(error)}); {WHAT_TO_DO}"
         ) from error
     except Exception as error:
-        raise CheckpointError(
-            f"{path} is damaged and cannot be read ({_first_line(error)}); {WHAT_TO_DO}"
-        ) from error
+        raise CheckpointError(f"{path} is damaged and cannot be read ({_first_line(error)}); {WHAT_TO_DO}") from error
     if not isinstance(checkpoint, dict):
-        raise CheckpointError(
-            f"{path} holds a {type(checkpoint).__name__}, not a training checkpoint; {WHAT_TO_DO}"
-        )
+        raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a training checkpoint; {WHAT_TO_DO}")
     return checkpoint
 
 
@@ -98,9 +94,7 @@ def _verify(path: Path) -> None:
             f"{path} is truncated, damaged or not a checkpoint ({_first_line(error)}); {WHAT_TO_DO}"
         ) from error
     if broken is not None:
-        raise CheckpointError(
-            f"{path} is damaged: the checksum of its record '{broken}' is wrong; {WHAT_TO_DO}"
-        )
+        raise CheckpointError(f"{path} is damaged: the checksum of its record '{broken}' is wrong; {WHAT_TO_DO}")
 
 
 def _first_line(error: Exception) -> str:

@@ -192,22 +192,18 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(list_problems(values, error)) from None
+        raise ConfigError(list_problems(error)) from None
 
 
-def list_problems(values: Mapping[str, Any], error: ValidationError) -> str:
+def list_problems(error: ValidationError) -> str:
     """Say every problem in one line that starts with the key's path."""
-    lines = [_problem(values, dict(problem)) for problem in error.errors()]
+    lines = [_problem(dict(problem)) for problem in error.errors()]
     head = "the config has a mistake" if len(lines) == 1 else f"the config has {len(lines)} mistakes"
     return "\n".join([f"{head}:", *(f"  {line}" for line in lines)])
 
 
-def _problem(values: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
-    place = [
-        p
-        for p in problem["loc"]
-        if p not in ("poly", "paper", "int", "float", "tuple[int, int]", "list[float]")
-    ]
+def _problem(problem: Mapping[str, Any]) -> str:
+    place = [p for p in problem["loc"] if p not in ("poly", "paper", "int", "float", "tuple[int, int]", "list[float]")]
     path = ".".join(str(part) for part in place)
     if problem["type"] == "extra_forbidden":
         return f"{path}: there is no such key; {did_you_mean(str(place[-1]), _known_keys(place[:-1]))}"
@@ -221,17 +217,11 @@ def _problem(values: Mapping[str, Any], problem: Mapping[str, Any]) -> str:
 def _known_keys(place: Sequence[str | int]) -> list[str]:
     model: Any = TrainConfig
     for part in place:
-        field = (
-            model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        )
+        field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
         kinds = (
             []
             if field is None
-            else [
-                a
-                for a in (field.annotation, *getattr(field.annotation, "__args__", ()))
-                if isinstance(a, type)
-            ]
+            else [a for a in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(a, type)]
         )
         model = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
         if model is None:

@@ -13,6 +13,8 @@ NOT_FOR_USERS = (
     r".*callbacks returned in `LightningModule.configure_callbacks` will override.*",
     r".*does not have many workers.*",
     r".*Loading `train_dataloader` to estimate.*",
+    r".*It is recommended to use `self.log\(.*sync_dist=True.*",
+    r"Grad strides do not match bucket view strides.*",
     r".*module\(s\) in eval mode at the start of training.*",
 )
 

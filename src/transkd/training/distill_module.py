@@ -122,10 +122,6 @@ def _resolve_loss(
         return 1.0, setting
     options = dict(setting) if isinstance(setting, Mapping) else {"weight": setting}
     weight = options.pop("weight", 1.0)
-    if (
-        isinstance(weight, bool)
-        or not isinstance(weight, int | float)
-        or not torch.isfinite(torch.tensor(weight))
-    ):
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not torch.isfinite(torch.tensor(weight)):
         raise ConfigError(f"losses.{name}: the weight must be a number, not {weight!r}")
     return float(weight), create_loss(name, student=student, teacher=teacher, **options)

@@ -64,5 +64,5 @@ class TeacherSlot:
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         for teacher in self._slot:
-            teacher._apply(fn)
+            teacher._apply(fn)  # type: ignore[no-untyped-call]
         return super()._apply(fn, recurse)  # type: ignore[misc,no-any-return]

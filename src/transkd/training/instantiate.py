@@ -32,9 +32,7 @@ def check_target(node: Mapping[str, Any], base: str, *, skip_first: bool = False
     if not isinstance(target, str):
         raise ConfigError(f"needs {TARGET}: the dotted name of a class derived from {base}")
     if target.split(".")[0] not in ALLOWED_PACKAGES:
-        raise ConfigError(
-            f"{TARGET} '{target}' is refused: only classes of {', '.join(ALLOWED_PACKAGES)} may be named"
-        )
+        raise ConfigError(f"{TARGET} '{target}' is refused: only classes of {', '.join(ALLOWED_PACKAGES)} may be named")
     kind, wanted = _locate(target), _locate(base)
     if not (inspect.isclass(kind) and issubclass(kind, wanted)):
         raise ConfigError(f"{TARGET} '{target}' is refused: it is not a class derived from {base}")
@@ -52,11 +50,7 @@ def make(node: Mapping[str, Any], base: str, *arguments: Any) -> Any:
         ConfigError: as :func:`check_target`, and where the class refuses the options' values.
     """
     kind = check_target(node, base, skip_first=bool(arguments))
-    options = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in node.items()
-        if key != TARGET
-    }
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in node.items() if key != TARGET}
     try:
         return kind(*arguments, **options)
     except (TypeError, ValueError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_warn
@@ -14,6 +14,8 @@ from transkd.errors import ConfigError
 from transkd.training.config import LoggerConfig, WandbConfig
 from transkd.training.metrics_csv import MetricsCSV
 from transkd.training.run_folder import RunFolder
+
+Mode = Literal["online", "offline", "disabled"]
 
 
 def build_loggers(
@@ -45,9 +47,7 @@ def _tensorboard(folder: Path) -> Logger:
     try:
         return TensorBoardLogger(folder, name="", version="tensorboard")
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            "logger=tensorboard needs TensorBoard: pip install 'transkd[tensorboard]'"
-        ) from error
+        raise ConfigError("logger=tensorboard needs TensorBoard: pip install 'transkd[tensorboard]'") from error
 
 
 def _wandb(config: WandbConfig, folder: Path, name: str, values: Mapping[str, Any], is_first: bool) -> Logger:
@@ -86,19 +86,18 @@ def start_wandb(config: WandbConfig, options: Mapping[str, Any]) -> None:
         except Exception as error:
             wandb.teardown()
             rank_zero_warn(f"W&B could not be reached ({error}): logging offline")
-    wandb.init(mode=mode if mode == "disabled" else "offline", **start)
+    wandb.init(mode="disabled" if mode == "disabled" else "offline", **start)
     if mode != "disabled":
-        rank_zero_warn(
-            f"W&B logs offline; upload later by: wandb sync {options['save_dir']}/wandb/offline-run-*"
-        )
+        rank_zero_warn(f"W&B logs offline; upload later by: wandb sync {options['save_dir']}/wandb/offline-run-*")
 
 
-def _mode(config: WandbConfig) -> str:
+def _mode(config: WandbConfig) -> Mode:
     if config.mode != "auto":
         return config.mode
-    wished = os.environ.get("WANDB_MODE", "")
-    if wished in ("offline", "disabled"):
-        return wished
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return "disabled"
+    if os.environ.get("WANDB_MODE") == "offline":
+        return "offline"
     return "online" if _has_key() else "offline"
 
 

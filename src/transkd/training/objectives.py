@@ -25,9 +25,7 @@ class SegmentationLoss(nn.Module):
 
     weight: Tensor | None
 
-    def __init__(
-        self, class_weights: Sequence[float] | None = None, resolution: Resolution = "label"
-    ) -> None:
+    def __init__(self, class_weights: Sequence[float] | None = None, resolution: Resolution = "label") -> None:
         super().__init__()
         weight = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
         self.register_buffer("weight", weight, persistent=False)
@@ -43,9 +41,7 @@ class SegmentationLoss(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             logits, labels = match_resolution(logits.float(), labels, self.resolution)
             target = labels.long()
-            total = functional.cross_entropy(
-                logits, target, self.weight, ignore_index=IGNORE_INDEX, reduction="sum"
-            )
+            total = functional.cross_entropy(logits, target, self.weight, ignore_index=IGNORE_INDEX, reduction="sum")
             labelled = target != IGNORE_INDEX
             share = labelled.float() if self.weight is None else self.weight[target * labelled] * labelled
             mass = share.sum()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import lightning as L
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from transkd.data import SceneDataModule
 from transkd.evaluation import count_macs, count_parameters, segmenter_gmacs, without_computing
 from transkd.models import Segmenter, Taps
+from transkd.training.build import SCRATCH, image_size
+from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
 
@@ -17,9 +22,7 @@ if TYPE_CHECKING:
     from transkd.distillation import DistillationLoss
 
 
-def print_preflight(
-    module: SegmentationModule, size: tuple[int, int], facts: dict[str, str], console: Console
-) -> None:
+def print_preflight(module: SegmentationModule, size: tuple[int, int], facts: dict[str, str], console: Console) -> None:
     """Print the run's facts, a table of its segmenters and, for a distillation, a table of its losses.
 
     Args:
@@ -36,11 +39,34 @@ def print_preflight(
         console.print(loss_table(module, size))
 
 
+def run_facts(
+    config: TrainConfig, data: SceneDataModule, module: SegmentationModule, trainer: L.Trainer, checkpoint: Path | None
+) -> dict[str, str]:
+    """Return what was composed, title -> one line."""
+    height, width = image_size(data)
+    counts = f"{len(data.train_dataset)} training and {len(data.val_dataset)} validation scenes"
+    terms = ["cross-entropy", *(f"{name} x {weight:g}" for name, weight in module.loss_weights.items())]
+    optimizer = f"{config.optimizer['_target_'].rpartition('.')[2]}, lr {config.optimizer.get('lr', 'default')}"
+    batch = config.data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
+    length = f"{trainer.max_steps} steps" if trainer.max_steps > 0 else f"{trainer.max_epochs} epochs"
+    device = trainer.accelerator.__class__.__name__.removesuffix("Accelerator")
+    return {
+        "run": f"{config.name} in {config.output}" + (f", resumed from {checkpoint}" if checkpoint else ""),
+        "data": f"{config.data.name}: {counts}, {data.classes.num_classes} classes",
+        "input": f"{height}x{width}, augmentation: {config.augment.recipe}",
+        "method": f"{config.distillation.name}: {' + '.join(terms)}",
+        "student": f"{config.student.backbone} from {config.student.weights or SCRATCH}",
+        "teacher": f"{config.teacher.backbone} from {config.teacher.weights}"
+        if isinstance(module, DistillModule)
+        else "none",
+        "recipe": f"{optimizer}, {config.schedule.name} schedule, batch {batch}, {length}, seed {config.seed}",
+        "device": f"{device} x {trainer.world_size}, precision {trainer.precision}",
+    }
+
+
 def segmenter_table(module: SegmentationModule, size: tuple[int, int]) -> Table:
     """Return a table of student and teacher: parameters, GMAC of one image, channels."""
-    table = Table(
-        title=f"Segmenters (GMAC of one {size[0]}x{size[1]} image, attention counted)", title_justify="left"
-    )
+    table = Table(title=f"Segmenters (GMAC of one {size[0]}x{size[1]} image, attention counted)", title_justify="left")
     for heading in ("", "backbone", "classes", "parameters", "GMAC", "channels"):
         table.add_column(heading, justify="right" if heading in ("classes", "parameters", "GMAC") else "left")
     rows: list[tuple[str, Segmenter]] = []
@@ -83,9 +109,7 @@ def loss_table(module: DistillModule, size: tuple[int, int]) -> Table:
     return table
 
 
-def _add_loss(
-    table: Table, name: str, weight: float, loss: DistillationLoss, student: Taps, teacher: Taps
-) -> None:
+def _add_loss(table: Table, name: str, weight: float, loss: DistillationLoss, student: Taps, teacher: Taps) -> None:
     table.add_row(
         name,
         f"{weight:g}",

@@ -108,19 +108,16 @@ def _results(
         "teacher": config.teacher.weights if isinstance(module, DistillModule) else None,
         "seed": config.seed,
         "data": data.fingerprint("val"),
-        "device": torch.cuda.get_device_name()
-        if module.device.type == "cuda"
-        else f"cpu ({platform.machine()})",
+        "device": torch.cuda.get_device_name() if module.device.type == "cuda" else f"cpu ({platform.machine()})",
         "versions": {name: version(name) for name in ("transkd", "torch", "lightning", "timm")},
     }
 
 
 def _print_results(results: dict[str, Any], folder: RunFolder, name: str, console: Console) -> None:
     if results["miou"] is not None:
-        table = Table(
-            title=f"Validation of {folder.path / name} ({results['protocol']['split']} split)",
-            title_justify="left",
-        )
+        split = results["protocol"]["split"]
+        console.print(f"\nscores of {folder.path / name} on the {split} split", highlight=False, soft_wrap=True)
+        table = Table()
         table.add_column("class")
         table.add_column("IoU", justify="right")
         for class_name, iou in results["per_class"].items():
@@ -135,9 +132,7 @@ def _print_results(results: dict[str, Any], folder: RunFolder, name: str, consol
         f"pictures     {folder.predictions}",
     ]
     if name == "model":
-        lines.append(
-            f"next         distil it: transkd-train +experiment=… teacher.weights={folder.path / name}"
-        )
+        lines.append(f"next         distil it: transkd-train +experiment=… teacher.weights={folder.path / name}")
     else:
         lines.append(f'next         use it: transkd.load_segmenter("{folder.path / name}").predict(images)')
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

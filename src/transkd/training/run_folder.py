@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -98,11 +97,7 @@ class RunFolder:
     def _refuse_foreign(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"output={self.path} is a file, not a folder")
-        if (
-            self.path.is_dir()
-            and not self.holds_run()
-            and any(p for p in self.path.iterdir() if p.name != ".lock")
-        ):
+        if self.path.is_dir() and not self.holds_run() and any(p for p in self.path.iterdir() if p.name != ".lock"):
             raise ConfigError(
                 f"the folder {self.path} is not empty and holds no run of transkd: choose another output=…"
             )
@@ -160,4 +155,4 @@ def write_text(path: Path, text: str) -> None:
     """Write a small file whole and at once."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text)
-    os.replace(partial, path)
+    partial.replace(path)

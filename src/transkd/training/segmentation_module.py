@@ -73,9 +73,7 @@ class SegmentationModule(L.LightningModule):
         if len(names) != segmenter.num_classes:
             raise ValueError(f"{len(names)} class names for a segmenter of {segmenter.num_classes} classes")
         if class_weights is not None and len(class_weights) != segmenter.num_classes:
-            raise ValueError(
-                f"{len(class_weights)} class weights for a segmenter of {segmenter.num_classes} classes"
-            )
+            raise ValueError(f"{len(class_weights)} class weights for a segmenter of {segmenter.num_classes} classes")
         self.class_names = tuple(names)
         self.task_loss = SegmentationLoss(class_weights, loss_resolution)
         self.score_resolution: Resolution = score_resolution
@@ -100,7 +98,7 @@ class SegmentationModule(L.LightningModule):
     def configure_model(self) -> None:
         """Set memory format and compilation, once the module is on its device."""
         if self.channels_last:
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.to(memory_format=torch.channels_last)
         if self.compile_segmenter:
             self.segmenter.backbone.compile()
             self.segmenter.head.compile()
@@ -131,14 +129,14 @@ class SegmentationModule(L.LightningModule):
         self.confusion.update(*classes_and_labels(logits, batch["label"], self.score_resolution))
 
     def on_validation_epoch_end(self) -> None:
-        """Log mean IoU, pixel accuracy and the IoU of each class that occurs."""
+        """Log mean IoU, pixel accuracy and the IoU of each class that occurs, the same on every process."""
         scores = Scores.from_confusion(self.confusion.compute(), self.class_names)
         self.confusion.reset()
         self.last_scores = scores
-        self.log("val/miou", scores.miou, prog_bar=True, rank_zero_only=True)
-        self.log("val/pixel_accuracy", scores.pixel_accuracy, rank_zero_only=True)
+        self.log("val/miou", scores.miou, prog_bar=True)
+        self.log("val/pixel_accuracy", scores.pixel_accuracy)
         per_class = {f"val/iou/{name}": iou for name, iou in scores.per_class.items() if iou is not None}
-        self.log_dict(per_class, rank_zero_only=True)
+        self.log_dict(per_class)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """Return everything that the optimiser updates."""

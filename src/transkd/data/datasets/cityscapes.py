@@ -21,9 +21,7 @@ from transkd.data.datasets.layout import (
 )
 from transkd.data.labels import class_lookup, lookup_table
 
-_UNLABELLED = {
-    "test": "the files in gtFine/test ignore every pixel, and the benchmark's server keeps the real ones."
-}
+_UNLABELLED = {"test": "the files in gtFine/test ignore every pixel, and the benchmark's server keeps the real ones."}
 
 
 def find_cityscapes(root: Path, split: str) -> Scenes:

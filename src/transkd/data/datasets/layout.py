@@ -87,9 +87,7 @@ def require_folders(layout: Layout, root: Path, folders: Iterable[str]) -> None:
     missing = [name for name in needed if not (root / name).is_dir()]
     if not missing:
         return
-    nearby = [
-        path for path in (root.parent, *_folders(root)) if all((path / name).is_dir() for name in needed)
-    ]
+    nearby = [path for path in (root.parent, *_folders(root)) if all((path / name).is_dir() for name in needed)]
     hint = f"Did you mean {nearby[0]}? " if nearby else ""
     listed = ", ".join(f"{name}/" for name in missing)
     raise DataError(f"The data root {root} holds no {listed}. {hint}{layout.explain()}")
@@ -101,10 +99,9 @@ def require_split(layout: Layout, root: Path, split: str, present: Collection[st
         return
     if not present:
         raise DataError(f"The data root {root} holds no split. {layout.explain()}")
-    there = ", ".join(sorted(present))
-    raise DataError(
-        f"{root}: no split '{split}'; the splits there are: {there} ({did_you_mean(split, present)})."
-    )
+    hint = did_you_mean(split, present)
+    close = f" ({hint})" if hint.startswith("did") else ""
+    raise DataError(f"{root}: no split '{split}'; the splits there are: {', '.join(sorted(present))}{close}.")
 
 
 def reject_unlabelled_split(layout: Layout, split: str, unlabelled: Mapping[str, str]) -> None:
@@ -152,9 +149,7 @@ def pair(
             f"{where}: {' and '.join(problems)}, beside {len(images.keys() & labels.keys())} complete pairs. "
             f"Unpack the missing files or remove the others. {layout.explain()}"
         )
-    return [
-        Sample(images[key], labels[key], name=key.rpartition("/")[2], group=group) for key in sorted(images)
-    ]
+    return [Sample(images[key], labels[key], name=key.rpartition("/")[2], group=group) for key in sorted(images)]
 
 
 def files_by_key(folder: Path, pattern: str, suffixes: Sequence[str]) -> dict[str, Path]:

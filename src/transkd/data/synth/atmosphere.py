@@ -83,9 +83,7 @@ def _bloom(image: Field, glow: Field) -> None:
     height, width = glow.shape
     small = (max(8, width // 4), max(8, height // 4))
     shine = cv2.resize(image * np.maximum(glow - 0.3, 0)[:, :, None], small, interpolation=cv2.INTER_AREA)
-    wide = (
-        cv2.GaussianBlur(shine, (0, 0), width / 90) * 1.6 + cv2.GaussianBlur(shine, (0, 0), width / 260) * 1.2
-    )
+    wide = cv2.GaussianBlur(shine, (0, 0), width / 90) * 1.6 + cv2.GaussianBlur(shine, (0, 0), width / 260) * 1.2
     image += cv2.resize(wide, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -156,6 +154,4 @@ def paint_bonnet(canvas: Canvas, light: Light, dice: Random) -> None:
 
     brush = Brush(Label.EGO_VEHICLE, 1.5, 4)
     rise = dice.uniform(0.05, 0.11)
-    canvas.ellipse(
-        (width * 0.5, height * 1.02), (width * 0.62, height * rise), (shade, shade, shade * 1.05), brush
-    )
+    canvas.ellipse((width * 0.5, height * 1.02), (width * 0.62, height * rise), (shade, shade, shade * 1.05), brush)

@@ -59,9 +59,7 @@ def paint_fence(site: Site, x: float, start: float, stop: float) -> None:
     if length < _MINIMUM:
         return
     kind = dice.choice(("pickets", "bars", "mesh", "boards", "barrier"))
-    height = {"pickets": 1.0, "bars": 1.5, "mesh": 1.9, "boards": 1.7, "barrier": 0.8}[kind] * dice.uniform(
-        0.8, 1.2
-    )
+    height = {"pickets": 1.0, "bars": 1.5, "mesh": 1.9, "boards": 1.7, "barrier": 0.8}[kind] * dice.uniform(0.8, 1.2)
     colour = metal(dice)
     if kind in ("pickets", "boards"):
         colour = varied(dice, dice.choice(((222, 220, 214), (128, 96, 66), (96, 78, 62))))

@@ -35,9 +35,7 @@ class Block:
     def shadow(self) -> Shadow:
         """Return what it casts."""
         middle = self.x + self.side * self.depth / 2
-        return Shadow(
-            middle, (self.start + self.stop) / 2, self.depth / 2, (self.stop - self.start) / 2, self.height
-        )
+        return Shadow(middle, (self.start + self.stop) / 2, self.depth / 2, (self.stop - self.start) / 2, self.height)
 
 
 def sample_style(dice: Random, kind: str) -> Style:
@@ -142,9 +140,7 @@ def _paint_roof(site: Site, block: Block, start: float, outer: float) -> None:
         site.canvas.poly(gable, shaded(block.style.colour, site.light.face(0.0, -1.0)), brush)
     if site.dice.random() < 0.6:
         z = start + 0.3 * (block.stop - start)
-        site.canvas.poly(
-            site.quad(ridge - 0.4, z, ridge + 0.4, z, top - 0.5, top + 1.0), shaded(colour, 0.8), brush
-        )
+        site.canvas.poly(site.quad(ridge - 0.4, z, ridge + 0.4, z, top - 0.5, top + 1.0), shaded(colour, 0.8), brush)
 
 
 def _paint_face(site: Site, block: Block, first: Point, last: Point, bright: float) -> None:

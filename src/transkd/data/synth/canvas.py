@@ -67,9 +67,7 @@ class Canvas:
         cv2.fillPoly(self.paint, corners, (*colour, brush.label), shift=_SHIFT)
         cv2.fillPoly(self.traits, corners, brush.traits(), shift=_SHIFT)
 
-    def rect(
-        self, left: float, top: float, right: float, bottom: float, colour: Colour, brush: Brush
-    ) -> None:
+    def rect(self, left: float, top: float, right: float, bottom: float, colour: Colour, brush: Brush) -> None:
         """Fill an upright rectangle."""
         self.poly(((left, top), (right, top), (right, bottom), (left, bottom)), colour, brush)
 
@@ -81,9 +79,7 @@ class Canvas:
         cv2.line(self.paint, a, b, (*colour, brush.label), thickness, shift=_SHIFT)
         cv2.line(self.traits, a, b, brush.traits(), thickness, shift=_SHIFT)
 
-    def ellipse(
-        self, centre: Point, radii: Point, colour: Colour, brush: Brush, thickness: float = 0.0
-    ) -> None:
+    def ellipse(self, centre: Point, radii: Point, colour: Colour, brush: Brush, thickness: float = 0.0) -> None:
         """Draw an upright ellipse, filled or (with a thickness in pixels) as a ring."""
         (x, y), scale = centre, 1 << _SHIFT
         if abs(x) > _LIMIT or abs(y) > _LIMIT:
@@ -94,9 +90,7 @@ class Canvas:
         cv2.ellipse(self.paint, middle, axes, 0, 0, 360, (*colour, brush.label), stroke, shift=_SHIFT)
         cv2.ellipse(self.traits, middle, axes, 0, 0, 360, brush.traits(), stroke, shift=_SHIFT)
 
-    def picture(
-        self, corners: Sequence[Point], picture: Pixels, brush: Brush, cover: Pixels | None = None
-    ) -> None:
+    def picture(self, corners: Sequence[Point], picture: Pixels, brush: Brush, cover: Pixels | None = None) -> None:
         """Paste a flat picture into a four-sided area in perspective.
 
         Args:
@@ -120,15 +114,11 @@ class Canvas:
             matrix = cv2.getPerspectiveTransform(source, local)
         except cv2.error:
             return
-        warped = cv2.warpPerspective(
-            picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        warped = cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         shape = np.zeros((size[1], size[0]), np.uint8)
         cv2.fillPoly(shape, [_fixed([(float(x), float(y)) for x, y in local])], 255, shift=_SHIFT)
         if cover is not None:
-            shape &= cv2.warpPerspective(
-                cover, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
-            )
+            shape &= cv2.warpPerspective(cover, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         self._put(slice(top, bottom), slice(left, right), warped, shape, brush)
 
     def sprite(self, centre: Point, size: Point, picture: Pixels, brush: Brush, cover: Pixels) -> None:

@@ -109,9 +109,7 @@ def _street_level(wall: Elevation, dice: Random, light: Light, style: Style) -> 
         wall.rect(x, 0.4, x + wide, 2.6, goods, glow)
         for _ in range(dice.randint(1, 4)):
             left = x + dice.random() * (wide - 0.5)
-            wall.rect(
-                left, 0.4, left + dice.uniform(0.2, 0.6), dice.uniform(0.9, 2.0), clothes(dice), glow * 0.5
-            )
+            wall.rect(left, 0.4, left + dice.uniform(0.2, 0.6), dice.uniform(0.9, 2.0), clothes(dice), glow * 0.5)
         sign = vivid(dice)
         wall.rect(x, 2.65, x + wide, 3.25, sign, glow * 0.8)
         wall.rect(x + 0.2 * wide, 2.8, x + 0.75 * wide, 3.1, mixed(sign, (250, 250, 245), 0.8), glow)

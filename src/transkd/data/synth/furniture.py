@@ -156,9 +156,7 @@ def _paint_lights(site: Site, centre: Point, scale: float, z: float) -> None:
             brush,
         )
     shell = site.dice.choice(((28, 30, 32), (44, 54, 48), (150, 130, 50)))
-    canvas.rect(
-        centre[0] - half, centre[1] - 0.5 * scale, centre[0] + half, centre[1] + 0.5 * scale, shell, brush
-    )
+    canvas.rect(centre[0] - half, centre[1] - 0.5 * scale, centre[0] + half, centre[1] + 0.5 * scale, shell, brush)
     if site.dice.random() < 0.25:
         return
     on = site.dice.randrange(3)

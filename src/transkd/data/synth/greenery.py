@@ -84,9 +84,7 @@ def paint_bush(site: Site, x: float, z: float) -> None:
     foot = site.camera.at(x, 0, z)
     pixels, cover = _crown(site, _foliage(site), 0.0)
     centre = (foot[0], foot[1] - 0.46 * tall * scale)
-    site.canvas.sprite(
-        centre, (wide * scale * 1.2, tall * scale * 1.25), pixels, Brush(Label.VEGETATION, z, 80), cover
-    )
+    site.canvas.sprite(centre, (wide * scale * 1.2, tall * scale * 1.25), pixels, Brush(Label.VEGETATION, z, 80), cover)
 
 
 def paint_hedge(site: Site, x: float, start: float, stop: float) -> None:
@@ -96,11 +94,7 @@ def paint_hedge(site: Site, x: float, start: float, stop: float) -> None:
     if stop <= start:
         return
     rows, columns = 40, 160
-    shade = (
-        0.85
-        + 0.2 * patch("leaf", dice, rows, columns)
-        + np.linspace(0.15, -0.25, rows, dtype=np.float32)[:, None]
-    )
+    shade = 0.85 + 0.2 * patch("leaf", dice, rows, columns) + np.linspace(0.15, -0.25, rows, dtype=np.float32)[:, None]
     pixels = np.zeros((rows, columns, 4), np.uint8)
     factor = shade * np.float32(site.light.face(-1.0 if x > 0 else 1.0, 0.0))
     pixels[:, :, :3] = np.clip(factor[:, :, None] * np.array(_foliage(site), np.float32), 0, 255)

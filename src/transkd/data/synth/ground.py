@@ -50,15 +50,11 @@ class Shadow:
 
 def _profile(street: Street) -> NDArray[np.uint8]:
     """Return the surface of each step across the street, from ``-_REACH`` to ``_REACH``."""
-    steps = np.full(
-        int(2 * _REACH * _STEPS_PER_METRE), _GRASS if street.kind != "city" else _PAVING, np.uint8
-    )
+    steps = np.full(int(2 * _REACH * _STEPS_PER_METRE), _GRASS if street.kind != "city" else _PAVING, np.uint8)
 
     def fill(start: float, stop: float, surface: int) -> None:
         low, high = sorted((start, stop))
-        steps[max(0, int((low + _REACH) * _STEPS_PER_METRE)) : int((high + _REACH) * _STEPS_PER_METRE)] = (
-            surface
-        )
+        steps[max(0, int((low + _REACH) * _STEPS_PER_METRE)) : int((high + _REACH) * _STEPS_PER_METRE)] = surface
 
     fill(street.left, street.right, _ROAD)
     if street.tracks:
@@ -80,9 +76,7 @@ def _profile(street: Street) -> NDArray[np.uint8]:
 
 
 def _surfaces(street: Street, across: Field, along: NDArray[np.float32]) -> NDArray[np.uint8]:
-    index = np.clip((across + _REACH) * _STEPS_PER_METRE, 0, 2 * _REACH * _STEPS_PER_METRE - 1).astype(
-        np.int32
-    )
+    index = np.clip((across + _REACH) * _STEPS_PER_METRE, 0, 2 * _REACH * _STEPS_PER_METRE - 1).astype(np.int32)
     surfaces = np.asarray(np.take(_profile(street), index), np.uint8)
     gap = (np.mod(along, 9.0) > 4.0)[:, None]
     surfaces[(surfaces == _DASH) & gap] = _ROAD
@@ -122,9 +116,7 @@ def _texture(surfaces: NDArray[np.uint8], across: Field, along: NDArray[np.float
     factor = 1.0 + 0.05 * coarse + 0.07 * fine * near
     factor += np.where(surfaces == _GRASS, 0.13 * fine * near + 0.06 * coarse, np.float32(0))
     slabs = ((np.mod(across, 0.6) < 0.04) | (np.mod(depth, 0.6) < 0.05)) & (surfaces == _PAVING)
-    factor -= np.where(
-        slabs, 0.16 * (1 - snow) * np.clip(14.0 / along - 0.4, 0.0, 1.0)[:, None], np.float32(0)
-    )
+    factor -= np.where(slabs, 0.16 * (1 - snow) * np.clip(14.0 / along - 0.4, 0.0, 1.0)[:, None], np.float32(0))
     return np.asarray(factor, np.float32)
 
 
@@ -134,9 +126,7 @@ def _shade(site: Site, shadows: Iterable[Shadow], top: int) -> Field:
     cast = np.zeros((canvas.height - top, canvas.width), np.uint8)
     contact = np.zeros_like(cast)
     for shadow in shadows:
-        corners = [
-            (shadow.x + i * shadow.half_x, shadow.z + j * shadow.half_z) for i in (-1, 1) for j in (-1, 1)
-        ]
+        corners = [(shadow.x + i * shadow.half_x, shadow.z + j * shadow.half_z) for i in (-1, 1) for j in (-1, 1)]
         reach = light.reach * shadow.height
         far = [(x - light.sun[0] * reach, z - light.sun[1] * reach) for x, z in corners]
         for layer, points, strength in (
@@ -178,9 +168,7 @@ def paint_ground(site: Site, shadows: Iterable[Shadow]) -> None:
     _store(canvas, top, np.clip(painted, 0, 255), surfaces, along)
 
 
-def _store(
-    canvas: Canvas, top: int, colours: Field, surfaces: NDArray[np.uint8], along: NDArray[np.float32]
-) -> None:
+def _store(canvas: Canvas, top: int, colours: Field, surfaces: NDArray[np.uint8], along: NDArray[np.float32]) -> None:
     canvas.paint[top:, :, :3] = colours
     canvas.paint[top:, :, 3] = _LABELS[surfaces]
     canvas.traits[top:, :, 0] = np.array([encode_distance(float(z)) for z in along], np.uint8)[:, None]

@@ -86,9 +86,7 @@ def sample_light(dice: Random) -> Light:
     time, weather = _weighted(dice, _TIMES), _weighted(dice, _WEATHERS)
     azimuth, elevation = dice.uniform(0, 2 * pi), dice.uniform(0.25, 1.05)
     zenith, skyline = _sky(dice, time, weather)
-    contrast = {"clear": dice.uniform(0.6, 1.0), "overcast": 0.15, "fog": 0.05, "rain": 0.08, "snow": 0.12}[
-        weather
-    ]
+    contrast = {"clear": dice.uniform(0.6, 1.0), "overcast": 0.15, "fog": 0.05, "rain": 0.08, "snow": 0.12}[weather]
     thick = {
         "clear": (500, 1500),
         "overcast": (250, 700),

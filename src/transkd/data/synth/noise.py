@@ -51,9 +51,7 @@ def patch(kind: str, dice: Random, height: int, width: int) -> Field:
 
 def sample(kind: str, across: Field, along: Field) -> Field:
     """Return the tile's values at tile coordinates ``across`` and ``along``, both (H, W)."""
-    return np.asarray(
-        cv2.remap(tile(kind), across, along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32
-    )
+    return np.asarray(cv2.remap(tile(kind), across, along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
 @lru_cache(maxsize=None)
@@ -73,9 +71,7 @@ def crown(number: int) -> tuple[Field, Field]:
     for _ in range(dice.randint(5, 11)):
         x, y, r = dice.uniform(-0.5, 0.5), dice.uniform(-0.5, 0.45), dice.uniform(0.28, 0.5)
         ball = 1 - ((columns - x) ** 2 + (rows - y) ** 2) / (r * r)
-        light = np.where(
-            ball > np.maximum(solid, -0.1), 0.7 - 0.35 * (rows - y) / r - 0.12 * (columns - x) / r, light
-        )
+        light = np.where(ball > np.maximum(solid, -0.1), 0.7 - 0.35 * (rows - y) / r - 0.12 * (columns - x) / r, light)
         solid = np.maximum(solid, ball)
     solid = solid + 0.32 * patch("leaf", dice, 128, 128)
     light = light + 0.11 * patch("leaf", dice, 128, 128)

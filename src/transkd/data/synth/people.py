@@ -125,9 +125,7 @@ def paint_motorcycle(site: Site, x: float, z: float, squeeze: float | None = Non
     _paint_wheels(site, place, scale, squeeze, brush, 0.31, 1.35, 0.14)
     body = ((-0.75, 0.75), (-0.6, 0.9), (0.0, 0.82), (0.25, 0.98), (0.5, 0.9), (0.4, 0.4), (-0.3, 0.28))
     canvas.poly([place(*p) for p in body], colour, brush)
-    canvas.poly(
-        [place(*p) for p in ((-0.3, 0.55), (0.3, 0.6), (0.35, 0.25), (-0.25, 0.2))], (70, 70, 74), brush
-    )
+    canvas.poly([place(*p) for p in ((-0.3, 0.55), (0.3, 0.6), (0.35, 0.25), (-0.25, 0.2))], (70, 70, 74), brush)
     canvas.line(place(0.45, 0.95), place(0.68, 0.31), 0.1 * scale, (120, 122, 126), brush)
     bar, spread = place(0.4, 1.08), max(0.1, 0.38 * (1 - squeeze)) * scale
     canvas.line((bar[0] - spread, bar[1]), (bar[0] + spread, bar[1]), 0.07 * scale, (36, 36, 38), brush)
@@ -157,9 +155,7 @@ def paint_rider(site: Site, x: float, z: float, motor: bool = False) -> None:
         canvas.line(a, b, 0.17 * scale, legs, brush)
         canvas.line(b, c, 0.12 * scale, shaded(legs, 0.9), brush)
         hand = _aside(place(0.4, 1.05), side * spread * 2.2)
-        canvas.line(
-            _aside(place(*shoulder), side * spread * 1.6), hand, 0.1 * scale, shaded(coat, 0.85), brush
-        )
+        canvas.line(_aside(place(*shoulder), side * spread * 1.6), hand, 0.1 * scale, shaded(coat, 0.85), brush)
     half = (0.14 + 0.08 * (1 - squeeze)) * scale
     low, high = place(*hip), place(*shoulder)
     torso = [

@@ -72,9 +72,7 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     camera = sample_camera(dice, canvas.height, canvas.width, street.lane * (street.lanes - 0.5))
     site = Site(canvas, camera, light, street, dice)
     _paint_world(site)
-    lit = cv2.resize(develop(site), (width, height), interpolation=cv2.INTER_AREA).astype(
-        np.float32, copy=False
-    )
+    lit = cv2.resize(develop(site), (width, height), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
     fall(lit, light, dice, rng)
     labels = np.ascontiguousarray(canvas.paint[::_SUPERSAMPLING, ::_SUPERSAMPLING, 3])
     return Scene(photograph(lit, light, dice, rng), labels)
@@ -87,9 +85,7 @@ def _paint_world(site: Site) -> None:
     corridor = plan_corridor(dice, street)
     paint_sky(site)
     paint_backdrop(site)
-    paint_ground(
-        site, [*(block.shadow() for block in blocks), *(thing.cast() for thing in (*garden, *corridor))]
-    )
+    paint_ground(site, [*(block.shadow() for block in blocks), *(thing.cast() for thing in (*garden, *corridor))])
     paint_street_end(site)
     for block in blocks:
         paint_block(site, block)

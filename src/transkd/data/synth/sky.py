@@ -65,9 +65,7 @@ def paint_backdrop(site: Site) -> None:
     base = horizon + camera.focal * camera.height / street.end
     if dice.random() < 0.35:
         label, colour = (
-            (Label.VEGETATION, leaves(dice, street.autumn))
-            if dice.random() < 0.6
-            else (Label.TERRAIN, grass(dice))
+            (Label.VEGETATION, leaves(dice, street.autumn)) if dice.random() < 0.6 else (Label.TERRAIN, grass(dice))
         )
         _ridge(site, label, shaded(colour, 0.9), 0.09 * canvas.height, base, 300.0, 5)
     if street.kind in ("city", "avenue") or dice.random() < 0.4:
@@ -101,7 +99,5 @@ def _ridge(
 ) -> None:
     dice, width = site.dice, site.canvas.width
     points = [(width + 9.0, base), (-9.0, base)]
-    points += [
-        (width * i / bumps, site.camera.horizon - height * dice.uniform(0.15, 1.0)) for i in range(bumps + 1)
-    ]
+    points += [(width * i / bumps, site.camera.horizon - height * dice.uniform(0.15, 1.0)) for i in range(bumps + 1)]
     site.canvas.poly(points, colour, Brush(label, z, 60))

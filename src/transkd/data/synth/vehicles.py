@@ -16,9 +16,7 @@ _DETAIL = 7.0
 
 
 def _glass(site: Site) -> Colour:
-    return mixed(
-        (34, 40, 46), site.light.skyline, site.dice.uniform(0.05, 0.5) if not site.light.dark else 0.03
-    )
+    return mixed((34, 40, 46), site.light.skyline, site.dice.uniform(0.05, 0.5) if not site.light.dark else 0.03)
 
 
 def _too_close(pose: Pose, box: Box) -> bool:
@@ -40,9 +38,7 @@ def _wheels(site: Site, pose: Pose, box: Box, radius: float, spots: tuple[float,
                 ring = []
                 for i in range(10):
                     angle = i * 0.6283
-                    place = pose.world(
-                        spot + size * radius * cos(angle), across, radius + size * radius * sin(angle)
-                    )
+                    place = pose.world(spot + size * radius * cos(angle), across, radius + size * radius * sin(angle))
                     ring.append(site.camera.at(*place))
                 site.canvas.poly(ring, shaded(colour, face.bright), brush)
 
@@ -76,9 +72,7 @@ def paint_car(site: Site, x: float, z: float, yaw: float) -> None:
     """Paint a car (hatchback, saloon, estate or van) with its middle at (x, z)."""
     dice, pose = site.dice, Pose(x, z, yaw)
     kind = dice.choices(("hatch", "saloon", "estate", "van", "suv"), (0.3, 0.25, 0.17, 0.13, 0.15))[0]
-    length = {"hatch": 4.0, "saloon": 4.6, "estate": 4.7, "van": 5.0, "suv": 4.6}[kind] * dice.uniform(
-        0.95, 1.05
-    )
+    length = {"hatch": 4.0, "saloon": 4.6, "estate": 4.7, "van": 5.0, "suv": 4.6}[kind] * dice.uniform(0.95, 1.05)
     width = {"van": 1.95, "suv": 1.9}.get(kind, 1.78)
     high = {"van": 2.1, "suv": 1.7}.get(kind, 1.46)
     waist = {"van": 1.15, "suv": 1.0}.get(kind, 0.88)
@@ -160,9 +154,7 @@ def paint_truck(site: Site, x: float, z: float, yaw: float) -> None:
     away = cos(yaw) > 0
     for part in (paint_cab, paint_cargo) if away else (paint_cargo, paint_cab):
         part()
-    _wheels(
-        site, pose, Box(-length / 2, length / 2, width, 0, 1), 0.48, (-length * 0.32, length * 0.36), brush
-    )
+    _wheels(site, pose, Box(-length / 2, length / 2, width, 0, 1), 0.48, (-length * 0.32, length * 0.36), brush)
 
 
 def _windows(site: Site, face: Face, brush: Brush, count: int, low: float, high: float) -> None:
@@ -196,9 +188,7 @@ def paint_bus(site: Site, x: float, z: float, yaw: float) -> None:
             if dice.random() < 0.4:
                 face.panel(0.25, 0.12, 0.65, 0.38, vivid(dice), brush)
         elif face.name != "top":
-            face.panel(
-                0.07, 0.4 if not double else 0.25, 0.93, 0.8 if not double else 0.5, _glass(site), brush
-            )
+            face.panel(0.07, 0.4 if not double else 0.25, 0.93, 0.8 if not double else 0.5, _glass(site), brush)
             face.panel(0.2, 0.86, 0.8, 0.95, (250, 190, 60), brush.lit(160))
             _lamps(site, face, brush, (0.14, 0.24))
     _wheels(site, pose, body, 0.48, (-length * 0.27, length * 0.32), brush)

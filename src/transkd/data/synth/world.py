@@ -103,9 +103,7 @@ def _parked(dice: Random, street: Street) -> list[Thing]:
             if street.clear_of_crossing(z, 6.0) and dice.random() < fill:
                 yaw = 0.0 if (side > 0) == (dice.random() < 0.9) else pi
                 if dice.random() < 0.06:
-                    things += [
-                        Thing(x + 0.4 * i, z + i, paint_motorcycle, (0.35, 0.9, 1.0)) for i in (-1, 0, 1)
-                    ]
+                    things += [Thing(x + 0.4 * i, z + i, paint_motorcycle, (0.35, 0.9, 1.0)) for i in (-1, 0, 1)]
                 else:
                     things.append(_vehicle(dice, x, z, yaw + dice.gauss(0, 0.03), 0.06))
             z += dice.uniform(5.2, 6.5)
@@ -114,10 +112,7 @@ def _parked(dice: Random, street: Street) -> list[Thing]:
 
 def _walkers(dice: Random, street: Street) -> list[Thing]:
     things = []
-    busy = (
-        dice.choice((0.3, 1.0, 2.5))
-        * {"city": 1.0, "avenue": 0.9, "suburb": 0.5, "outskirts": 0.25}[street.kind]
-    )
+    busy = dice.choice((0.3, 1.0, 2.5)) * {"city": 1.0, "avenue": 0.9, "suburb": 0.5, "outskirts": 0.25}[street.kind]
     body = (0.25, 0.2, 1.7)
     for side in (-1, 1):
         strip = street.strip(side)
@@ -147,9 +142,7 @@ def _furniture(dice: Random, street: Street) -> list[Thing]:
         edge = street.kerb(side) + side * 0.5
         inner = street.kerb(side) + side * max(0.8, strip.verge + strip.pavement - 0.5)
         while z < 100:
-            kind = dice.choices((paint_lamp, paint_sign, paint_pole, paint_clutter), (0.28, 0.3, 0.3, 0.12))[
-                0
-            ]
+            kind = dice.choices((paint_lamp, paint_sign, paint_pole, paint_clutter), (0.28, 0.3, 0.3, 0.12))[0]
             if street.clear_of_crossing(z):
                 things.append(Thing(edge if dice.random() < 0.75 else inner, z, kind, thin))
             z += dice.uniform(4, 20)
@@ -182,9 +175,7 @@ def _trees(dice: Random, street: Street) -> list[Thing]:
     return things
 
 
-def plan_gardens(
-    dice: Random, street: Street, gaps: list[tuple[int, float, float]]
-) -> tuple[list[Thing], list[Run]]:
+def plan_gardens(dice: Random, street: Street, gaps: list[tuple[int, float, float]]) -> tuple[list[Thing], list[Run]]:
     """Return the trees and bushes beside and between the houses, and what fences them in."""
     things, runs = [], []
     for side in (-1, 1):
@@ -216,9 +207,7 @@ def plan_gardens(
         if kind and street.clear_of_crossing((start + stop) / 2, 3.0):
             runs.append(Run(x, start, stop, kind))
         for _ in range(dice.randint(0, 3)):
-            things.append(
-                Thing(x + side * dice.uniform(1, 10), dice.uniform(start, stop), paint_tree, (1.6, 1.6, 6.0))
-            )
+            things.append(Thing(x + side * dice.uniform(1, 10), dice.uniform(start, stop), paint_tree, (1.6, 1.6, 6.0)))
     runs.sort(key=lambda run: (-abs(run.x), -run.stop))
     return [thing for thing in things if thing.z > 3.5], runs
 

@@ -175,9 +175,7 @@ def _refusal(root: Path, unfinished: dict[str, object] | None) -> str:
 
 
 def _describe(manifest: dict[str, object]) -> str:
-    return ", ".join(
-        f"{key} {manifest.get(key)}" for key in ("train", "val", "seed", "height", "width", "version")
-    )
+    return ", ".join(f"{key} {manifest.get(key)}" for key in ("train", "val", "seed", "height", "width", "version"))
 
 
 def _remove_scenes(root: Path) -> None:
@@ -203,9 +201,7 @@ def _draw_all(root: Path, scenes: SceneSet, workers: int, progress: Progress | N
     return len(missing)
 
 
-def _run(
-    task: Callable[[tuple[str, int]], None], jobs: list[tuple[str, int]], workers: int
-) -> Iterator[None]:
+def _run(task: Callable[[tuple[str, int]], None], jobs: list[tuple[str, int]], workers: int) -> Iterator[None]:
     if workers <= 1:
         yield from map(task, jobs)
         return

@@ -93,7 +93,7 @@ class RunCheckpoints(Checkpoint):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         score = trainer.callback_metrics.get(self.monitor)
-        value = None if score is None else float(trainer.strategy.broadcast(score, src=0))
+        value = None if score is None else float(score)
         if value is None or not (self.best_score is None or value > self.best_score):
             return
         self.best_score = value

@@ -28,9 +28,8 @@ class StudentEMA(Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the average at the segmenter's weights, or at the checkpoint's."""
-        average = AveragedModel(
-            _segmenter(pl_module), multi_avg_fn=get_ema_multi_avg_fn(self.decay), use_buffers=True
-        )
+        update = get_ema_multi_avg_fn(self.decay)  # type: ignore[no-untyped-call]
+        average = AveragedModel(_segmenter(pl_module), multi_avg_fn=update, use_buffers=True)
         if self._loaded is not None:
             average.load_state_dict(self._loaded)
         self._average = average

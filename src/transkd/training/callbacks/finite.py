@@ -40,17 +40,11 @@ class FiniteGuard(Callback):
             return
         terms: dict[str, Tensor] = getattr(pl_module, "last_terms", {})
         named = [f"{name}={float(value):g}" for name, value in terms.items() if not torch.isfinite(value)]
-        self._fail(
-            trainer, f"the loss is {float(loss):g} (non-finite terms: {', '.join(named) or 'only their sum'})"
-        )
+        self._fail(trainer, f"the loss is {float(loss):g} (non-finite terms: {', '.join(named) or 'only their sum'})")
 
-    def on_before_optimizer_step(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
-    ) -> None:
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
         """Check and log the gradient norm over everything that trains, before clipping."""
-        gradients = [
-            p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None
-        ]
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not gradients:
             return
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -58,25 +52,18 @@ class FiniteGuard(Callback):
         scaled = isinstance(plugin, MixedPrecision) and plugin.scaler is not None
         if not scaled and not torch.isfinite(norm):
             named = [
-                name
-                for name, p in pl_module.named_parameters()
-                if p.grad is not None and not p.grad.isfinite().all()
+                name for name, p in pl_module.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
             ]
-            self._fail(
-                trainer, f"the gradient norm is {float(norm):g} (first parameters: {', '.join(named[:3])})"
-            )
+            self._fail(trainer, f"the gradient norm is {float(norm):g} (first parameters: {', '.join(named[:3])})")
         pl_module.log("train/grad_norm", norm, on_step=True, on_epoch=False)
 
     def _fail(self, trainer: L.Trainer, what: str) -> None:
         keeper = next((c for c in trainer.callbacks if isinstance(c, RunCheckpoints)), None)  # type: ignore[attr-defined]
         last = keeper.folder / LAST if keeper else None
-        kept = (
-            f"the last good checkpoint is {last}"
-            if last and last.exists()
-            else "no checkpoint had been saved yet"
-        )
+        kept = f"the last good checkpoint is {last}" if last and last.exists() else "no checkpoint had been saved yet"
         files = ", ".join(self._batch_files) or "unknown"
         raise NonFiniteError(
             f"stopped before the update of step {trainer.global_step}: {what}; files of the batch: {files}; {kept}. "
-            "Try a lower learning rate, gradient clipping (trainer.gradient_clip_val=1.0) or fp32 (trainer.precision=32-true)."
+            "Try a lower learning rate, gradient clipping (trainer.gradient_clip_val=1.0) or fp32 "
+            "(trainer.precision=32-true)."
         )

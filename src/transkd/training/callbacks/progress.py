@@ -74,11 +74,7 @@ class LineProgress(ProgressBar):
         done = trainer.global_step - self._first_step
         if not done:
             return "?"
-        seconds = (
-            (trainer.estimated_stepping_batches - trainer.global_step)
-            * (time.monotonic() - self._started)
-            / done
-        )
+        seconds = (trainer.estimated_stepping_batches - trainer.global_step) * (time.monotonic() - self._started) / done
         minutes, seconds = divmod(round(max(0.0, seconds)), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"

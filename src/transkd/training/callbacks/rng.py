@@ -18,9 +18,7 @@ class RandomState(Callback):
     def __init__(self) -> None:
         self._restored: dict[str, Any] | None = None
 
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add ``random_states``, one entry a process, to the checkpoint."""
         states: list[Any] = [_collect()]
         if trainer.world_size > 1:
@@ -28,9 +26,7 @@ class RandomState(Callback):
             distributed.all_gather_object(states, _collect())
         checkpoint["random_states"] = states
 
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember this process's states; a run resumed on more processes seeds the new ones afresh."""
         states = checkpoint.get("random_states", [])
         self._restored = states[trainer.global_rank] if trainer.global_rank < len(states) else None
