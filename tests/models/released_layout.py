@@ -42,8 +42,7 @@ def released_names(ours: Iterable[str], prefix: str = "") -> dict[str, str]:
 def released_state(shapes: Mapping[str, tuple[int, ...]], prefix: str = "") -> dict[str, Tensor]:
     """A state dict of ours by the rule of the reference numbers: each tensor seeded by its released name."""
     return {
-        ours: rule_tensor(released, tuple(shapes[ours]))
-        for ours, released in released_names(shapes, prefix).items()
+        ours: rule_tensor(released, tuple(shapes[ours])) for ours, released in released_names(shapes, prefix).items()
     }
 
 

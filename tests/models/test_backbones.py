@@ -31,9 +31,7 @@ def test_available_backbones():
 def test_mit_is_a_timm_model_of_the_published_size(name, millions):
     with torch.device("meta"):
         model = timm.create_model(name, num_classes=0)
-    assert sum(parameter.numel() for parameter in model.parameters()) / 1e6 == pytest.approx(
-        millions, abs=0.07
-    )
+    assert sum(parameter.numel() for parameter in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.07)
 
 
 def test_mit_classifies_and_gives_features_as_timm_models_do():

@@ -25,10 +25,7 @@ def naive_logits(head: SegFormerHead, features: list[torch.Tensor]) -> torch.Ten
 
 def feature_maps(height: int, width: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
     sizes = [(-(-height // 2**i), -(-width // 2**i)) for i in range(4)]
-    return [
-        torch.randn(2, c, *size, dtype=dtype, requires_grad=True)
-        for c, size in zip(CHANNELS, sizes, strict=True)
-    ]
+    return [torch.randn(2, c, *size, dtype=dtype, requires_grad=True) for c, size in zip(CHANNELS, sizes, strict=True)]
 
 
 def make_head(dropout: float = 0.0) -> SegFormerHead:

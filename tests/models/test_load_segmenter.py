@@ -78,10 +78,7 @@ def test_config_that_is_not_text(saved):
 def test_config_of_something_else(saved, content):
     (saved / "config.json").write_text(content)
     text = message(saved)
-    assert (
-        "config.json is not the config of a transkd segmenter, which has the keys backbone, class_names"
-        in text
-    )
+    assert "config.json is not the config of a transkd segmenter, which has the keys backbone, class_names" in text
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,7 @@ def reference_segformer(backbone: str, num_classes: int) -> SegformerForSemantic
 
     transformers leaves all norms at the epsilon of PyTorch; released SegFormers have 1e-6 in their stages.
     """
-    model = SegformerForSemanticSegmentation(
-        SegformerConfig(num_labels=num_classes, **_SIZES[backbone])
-    ).eval()
+    model = SegformerForSemanticSegmentation(SegformerConfig(num_labels=num_classes, **_SIZES[backbone])).eval()
     generator = torch.Generator().manual_seed(0)
     for name, tensor in model.state_dict().items():
         if tensor.ndim == 1:

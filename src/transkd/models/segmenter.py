@@ -12,13 +12,12 @@ from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from transkd.errors import ConfigError, WeightsError
+from transkd.errors import WeightsError
 from transkd.models.backbones import find_backbone
+from transkd.models.checks import check_config, check_images
 from transkd.models.heads import find_head
 from transkd.models.taps import Taps
 from transkd.models.weights import CONFIG_FILE, WEIGHTS_FILE, load_weights, save_weights
-
-SMALLEST_SIDE = 32
 
 
 class Segmenter(
@@ -89,7 +88,7 @@ class Segmenter(
             "drop_path_rate": drop_path_rate,
             "dropout": dropout,
         }
-        _check_config(self.config)
+        check_config(self.config)
         self._hub_mixin_config = self.config  # what save_pretrained writes
         self.backbone: nn.Module = entry.build(drop_path_rate)
         self.channels: tuple[int, ...] = self.backbone.channels
@@ -156,7 +155,7 @@ class Segmenter(
         Raises:
             ValueError: another type or shape, or a side of less than 32 pixels.
         """
-        _check_images(images)
+        check_images(images)
         values = images.to(self.mean.dtype)
         if images.dtype == torch.uint8:
             values = values / 255
@@ -213,33 +212,3 @@ def create_segmenter(backbone: str, num_classes: int = 19, **options: Any) -> Se
 
 def _per_channel(values: Sequence[float]) -> Tensor:
     return torch.tensor([float(value) for value in values]).view(3, 1, 1)
-
-
-def _check_images(images: Tensor) -> None:
-    if images.dtype != torch.uint8 and not images.is_floating_point():
-        raise ValueError(f"images must be uint8, or floating point in [0, 1], not {images.dtype}")
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"images must have the shape (B, 3, H, W), not {tuple(images.shape)}")
-    if min(images.shape[2:]) < SMALLEST_SIDE:
-        height, width = images.shape[2:]
-        raise ValueError(
-            f"images of {height}x{width} pixels are too small: resize or pad them to at least "
-            f"{SMALLEST_SIDE} pixels a side"
-        )
-
-
-def _check_config(config: dict[str, Any]) -> None:
-    for key in ("num_classes", "head_width"):
-        if not isinstance(config[key], int) or config[key] < 1:
-            raise ConfigError(f"{key} must be a whole number of at least 1, not {config[key]!r}")
-    for key in ("drop_path_rate", "dropout"):
-        if not 0 <= config[key] < 1:
-            raise ConfigError(f"{key} must be at least 0 and less than 1, not {config[key]}")
-    for key in ("mean", "std"):
-        if len(config[key]) != 3:
-            raise ConfigError(f"{key} must have a value for each of red, green and blue, not {config[key]}")
-    if min(config["std"]) <= 0:
-        raise ConfigError(f"std must be positive, not {config['std']}")
-    names = config["class_names"]
-    if names is not None and len(names) != config["num_classes"]:
-        raise ConfigError(f"there are {len(names)} class_names for num_classes={config['num_classes']}")

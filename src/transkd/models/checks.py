@@ -1,0 +1,45 @@
+"""What a segmenter accepts: the values of its config, and images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from transkd.errors import ConfigError
+
+SMALLEST_SIDE = 32
+
+
+def check_images(images: Tensor) -> None:
+    """Raise a ``ValueError`` unless ``images`` are uint8 or floating point (B, 3, H, W) of at least 32 x 32 pixels."""
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise ValueError(f"images must be uint8, or floating point in [0, 1], not {images.dtype}")
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images must have the shape (B, 3, H, W), not {tuple(images.shape)}")
+    if min(images.shape[2:]) < SMALLEST_SIDE:
+        height, width = images.shape[2:]
+        raise ValueError(
+            f"images of {height}x{width} pixels are too small: resize or pad them to at least "
+            f"{SMALLEST_SIDE} pixels a side"
+        )
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raise a ``ConfigError`` unless the values of a segmenter's config fit together."""
+    for key in ("num_classes", "head_width"):
+        if not isinstance(config[key], int) or config[key] < 1:
+            raise ConfigError(f"{key} must be a whole number of at least 1, not {config[key]!r}")
+    for key in ("drop_path_rate", "dropout"):
+        if not 0 <= config[key] < 1:
+            raise ConfigError(f"{key} must be at least 0 and less than 1, not {config[key]}")
+    for key in ("mean", "std"):
+        if len(config[key]) != 3:
+            raise ConfigError(f"{key} must have a value for each of red, green and blue, not {config[key]}")
+    if min(config["std"]) <= 0:
+        raise ConfigError(f"std must be positive, not {config['std']}")
+    names = config["class_names"]
+    if names is not None and len(names) != config["num_classes"]:
+        raise ConfigError(f"there are {len(names)} class_names for num_classes={config['num_classes']}")
