@@ -10,7 +10,7 @@ seed=${1:-0}
 export PATH="$PWD/.venv/bin:$PATH"
 run() { echo; echo "\$ $*"; "$@"; }
 
-run transkd-data action=synth root=data/quickstart train=400 val=80 seed=0
+run transkd-data action=synth root=data/quickstart train=320 val=64 seed=0
 run transkd-train +experiment=quickstart_teacher seed="$seed" resume=auto
 run transkd-train +experiment=quickstart distillation=none seed="$seed" resume=auto
 run transkd-train +experiment=quickstart teacher.weights="runs/quickstart_teacher-s$seed/model" seed="$seed" resume=auto

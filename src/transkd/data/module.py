@@ -52,6 +52,8 @@ class SceneDataModule(LightningDataModule):
         ConfigError: if a name, an option or a value does not exist or makes no sense.
     """
 
+    name: str
+
     def __init__(
         self,
         name: str,
@@ -77,7 +79,7 @@ class SceneDataModule(LightningDataModule):
         super().__init__()
         evaluated_at = size if val_size is None else val_size
         self.classes: ClassSet = get_layout(name).classes
-        self._name = name
+        self.name = name
         self._root = str(root)
         self._options = _plain(dataset_options or {})
         self._splits = {"train": train_split, "val": val_split}
@@ -182,7 +184,7 @@ class SceneDataModule(LightningDataModule):
     def _dataset(self, split: str) -> SegmentationDataset:
         if split not in self._datasets:
             self._datasets[split] = build_dataset(
-                self._name,
+                self.name,
                 self._root,
                 self._splits[split],
                 transform=self._transforms[split],

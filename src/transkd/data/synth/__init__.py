@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .layout import SceneSet
 from .scene import Scene, draw_scene
-from .writer import SceneSet, WriteReport, write_scenes
+from .writer import WriteReport, write_scenes
 
 __all__ = ["Scene", "SceneSet", "WriteReport", "draw_scene", "write_scenes"]

@@ -23,7 +23,9 @@ def paint_wall(site: Site, x: float, start: float, stop: float) -> None:
     if length < _MINIMUM:
         return
     height, colour = dice.uniform(0.9, 3.6), mixed(facade(dice), (150, 148, 144), dice.random())
-    wall = Elevation(length, height, int(min(400, 60 + 12 * length)), 90, colour)
+    wall = Elevation(
+        length, height, int(min(400, 60 + 12 * length)), 90, colour, site.light.face(-1.0 if x > 0 else 1.0, 0.0)
+    )
     wall.weather(dice, 0.08, dice.random() < 0.5)
     if dice.random() < 0.5:
         for i in range(int(length / 3) + 1):
@@ -32,8 +34,6 @@ def paint_wall(site: Site, x: float, start: float, stop: float) -> None:
         for _ in range(dice.randint(1, 4)):
             _deface(wall, dice)
     wall.rect(0, height - 0.14, length, height, mixed(shaded(colour, 1.15), (232, 234, 240), site.light.snow))
-    bright = site.light.face(-1.0 if x > 0 else 1.0, 0.0)
-    wall.pixels[:, :, :3] = np.clip(wall.pixels[:, :, :3] * np.float32(bright), 0, 255)
     brush = Brush(Label.WALL, 0.7 * start + 0.3 * stop, 26)
     site.canvas.picture(site.quad(x, stop, x, start, 0.0, height), wall.pixels, brush)
 

@@ -112,15 +112,23 @@ def _block(dice: Random, street: Street, side: int, start: float, stop: float) -
 
 def paint_block(site: Site, block: Block) -> None:
     """Paint a building: roof, the face towards the camera, the face along the street."""
-    start = max(block.start, _NEAREST)
+    nearest = _first_seen(site, block.x)
+    start = max(block.start, nearest)
     if block.stop <= start + 0.3:
         return
     outer = block.x + block.side * block.depth
     if block.pitch:
         _paint_roof(site, block, start, outer)
-    if block.start > _NEAREST:
+    if block.start > nearest:
         _paint_face(site, block, (block.x, start), (outer, start), site.light.face(0.0, -1.0))
     _paint_face(site, block, (block.x, block.stop), (block.x, start), site.light.face(-block.side, 0.0))
+
+
+def _first_seen(site: Site, x: float) -> float:
+    """Return a distance before which nothing at ``x`` is in the picture."""
+    camera = site.camera
+    reach = max(camera.centre, site.canvas.width - camera.centre)
+    return max(_NEAREST, 0.75 * abs(x - camera.offset) * camera.focal / reach)
 
 
 def _paint_roof(site: Site, block: Block, start: float, outer: float) -> None:
@@ -135,7 +143,7 @@ def _paint_roof(site: Site, block: Block, start: float, outer: float) -> None:
         at(block.x, block.height, block.stop),
     ]
     site.canvas.poly(slope, shaded(snowy, site.light.face(-block.side * 0.7, 0.0)), brush)
-    if block.start > _NEAREST:
+    if block.start >= start:
         gable = [at(block.x, block.height, start), at(ridge, top, start), at(outer, block.height, start)]
         site.canvas.poly(gable, shaded(block.style.colour, site.light.face(0.0, -1.0)), brush)
     if site.dice.random() < 0.6:
@@ -150,7 +158,7 @@ def _paint_face(site: Site, block: Block, first: Point, last: Point, bright: flo
     length = abs(first[0] - last[0]) + abs(first[1] - last[1])
     wide = abs(corners[0][0] - corners[1][0])
     tall = max(corners[3][1] - corners[0][1], corners[2][1] - corners[1][1])
-    limit = site.canvas.width
+    limit = site.canvas.width * 3 // 5
     columns = int(min(max(wide * 1.2, 8), limit))
     rows = int(min(max(tall * 0.8, 8), limit))
     picture = draw_elevation(site.dice, site.light, block.style, length, block.height, columns, rows, bright)

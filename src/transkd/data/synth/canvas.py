@@ -32,7 +32,7 @@ def distances() -> NDArray[np.float32]:
     """Return the (256,) table from distance code to metres."""
     table = np.exp2(np.arange(256, dtype=np.float32) / np.float32(_CODES_PER_OCTAVE)) - 1
     table[SKY_CODE] = 4 * FAR
-    return table.astype(np.float32)
+    return np.asarray(table, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +134,27 @@ class Canvas:
         if x1 <= x0 or y1 <= y0 or max(width, height) > 4 * max(self.width, self.height):
             return
         inner = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-        resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)[inner]
-        shape = cv2.resize(cover, (width, height), interpolation=cv2.INTER_NEAREST)[inner]
+        resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)[inner].copy()
+        shape = cv2.resize(cover, (width, height), interpolation=cv2.INTER_NEAREST)[inner].copy()
         self._put(slice(y0, y1), slice(x0, x1), resized, shape, brush)
 
     def _put(self, rows: slice, columns: slice, picture: Pixels, shape: Pixels, brush: Brush) -> None:
-        there = shape > 0
+        code, grain, _, _ = brush.traits()
         paint, traits = self.paint[rows, columns], self.traits[rows, columns]
-        painted = there if shape.min() > LABEL_ONLY else shape > LABEL_ONLY
-        paint[:, :, :3][painted] = picture[:, :, :3][painted]
-        paint[:, :, 3][there] = brush.label
-        code, grain, glow, _ = brush.traits()
-        traits[there] = (code, grain, glow, 0)
-        if picture.shape[2] == 4:
-            traits[:, :, 2][painted] = picture[:, :, 3][painted]
+        surface = np.empty_like(picture)
+        surface[:] = (code, grain, 0, 0)
+        surface[:, :, 2] = picture[:, :, 3]
+        picture[:, :, 3] = brush.label
+        gaps = shape == LABEL_ONLY
+        if gaps.any():
+            picture[gaps, :3] = paint[gaps, :3]
+        cv2.copyTo(picture, shape, paint)
+        cv2.copyTo(surface, shape, traits)
 
 
 def _fixed(points: Sequence[Point]) -> NDArray[np.int32]:
-    limit = _LIMIT << _SHIFT
-    scaled = np.array(points, np.float64) * (1 << _SHIFT)
-    return np.clip(np.rint(scaled), -limit, limit).astype(np.int32)
+    scale, limit = 1 << _SHIFT, _LIMIT << _SHIFT
+    corners = [
+        (max(-limit, min(limit, round(x * scale))), max(-limit, min(limit, round(y * scale)))) for x, y in points
+    ]
+    return np.array(corners, np.int32)

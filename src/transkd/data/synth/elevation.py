@@ -33,8 +33,11 @@ class Style:
 class Elevation:
     """A wall being drawn face on: metres from its left foot, y up."""
 
-    def __init__(self, length: float, height: float, columns: int, rows: int, colour: Colour) -> None:
-        self.length, self.height = length, height
+    def __init__(
+        self, length: float, height: float, columns: int, rows: int, colour: Colour, bright: float = 1.0
+    ) -> None:
+        self.length, self.height, self._bright = length, height, bright
+        colour = shaded(colour, bright)
         self.pixels: Pixels = np.empty((rows, columns, 4), np.uint8)
         self.pixels[:] = (*(int(c) for c in colour), 0)
         self._across, self._up = columns / length, rows / height
@@ -45,15 +48,20 @@ class Elevation:
         first = (round(x0 * self._across), round(rows - y1 * self._up))
         last = (round(x1 * self._across) - 1, round(rows - y0 * self._up) - 1)
         if last[0] >= first[0] and last[1] >= first[1]:
-            cv2.rectangle(self.pixels, first, last, (*colour, glow), cv2.FILLED)
+            cv2.rectangle(
+                self.pixels, first, last, (*(colour if glow else shaded(colour, self._bright)), glow), cv2.FILLED
+            )
 
     def weather(self, dice: Random, strength: float, bricks: bool) -> None:
         """Add stains, and courses of brick where they can be seen."""
         rows, columns = self.pixels.shape[:2]
-        factor = 1 + np.float32(strength) * patch("blotch", dice, rows, columns)
+        coarse = min(rows, 96), min(columns, 128)
+        factor = 1 + np.float32(strength) * patch("blotch", dice, *coarse)
+        stained = np.clip(factor[:, :, None] * self.pixels[0, 0].astype(np.float32), 0, 255).astype(np.uint8)
+        self.pixels = cv2.resize(stained, (columns, rows), interpolation=cv2.INTER_LINEAR)
         if bricks and self._up > 9:
-            factor[(np.arange(rows) / self._up % 0.28) < 0.06] *= np.float32(0.84)
-        self.pixels[:, :, :3] = np.clip(self.pixels[:, :, :3] * factor[:, :, None], 0, 255)
+            joints = (np.arange(rows) / self._up % 0.28) < 0.06
+            self.pixels[joints] = self.pixels[joints] // 8 * 7
 
 
 def _pane(dice: Random, light: Light, style: Style) -> tuple[Colour, float]:
@@ -150,13 +158,11 @@ def draw_elevation(
     Returns:
         (rows, columns, 4) uint8: RGB and glow.
     """
-    wall = Elevation(length, height, columns, rows, style.colour)
+    wall = Elevation(length, height, columns, rows, style.colour, bright)
     wall.weather(dice, 0.05, style.bricks)
     start = 3.5 if style.shop else 0.2
     _windows(wall, dice, light, style, start)
     _street_level(wall, dice, light, style)
     wall.rect(0, height - 0.35, length, height, shaded(style.colour, 0.78))
     wall.rect(0, 0, length, 0.35, shaded(style.colour, 0.7))
-    dim = np.where(wall.pixels[:, :, 3:] > 0, np.float32(1.0), np.float32(bright))
-    wall.pixels[:, :, :3] = np.clip(wall.pixels[:, :, :3] * dim, 0, 255)
     return wall.pixels

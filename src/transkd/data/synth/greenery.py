@@ -12,8 +12,10 @@ from .palette import leaves, mixed, shaded, varied
 from .site import Site
 
 
-def _crown(site: Site, colour: Colour, sparse: float) -> tuple[Pixels, Pixels]:
+def _crown(site: Site, colour: Colour, sparse: float, size: float) -> tuple[Pixels, Pixels]:
     solid, light = crown(site.dice.randrange(24))
+    step = 1 if size > 90 else 2 if size > 24 else 4
+    solid, light = solid[::step, ::step], light[::step, ::step]
     if site.dice.random() < 0.5:
         solid, light = solid[:, ::-1], light[:, ::-1]
     pixels = np.zeros((*solid.shape, 4), np.uint8)
@@ -57,9 +59,9 @@ def paint_tree(site: Site, x: float, z: float) -> None:
         )
         canvas.line(head, tip, trunk * 0.25, shaded(bark, 0.9), brush)
     if shape == "bare":
-        pixels, cover = _crown(site, shaded(bark, 1.1), 0.55)
+        pixels, cover = _crown(site, shaded(bark, 1.1), 0.55, height * scale)
     else:
-        pixels, cover = _crown(site, _foliage(site), dice.uniform(-0.05, 0.2))
+        pixels, cover = _crown(site, _foliage(site), dice.uniform(-0.05, 0.2), height * scale)
     middle = (head[0], foot[1] - 0.66 * height * scale)
     canvas.sprite(middle, (1.15 * wide * scale, 0.8 * height * scale), pixels, brush, cover)
 
@@ -82,7 +84,7 @@ def paint_bush(site: Site, x: float, z: float) -> None:
     scale, tall = site.camera.scale(z), site.dice.uniform(0.6, 2.2)
     wide = tall * site.dice.uniform(0.9, 1.8)
     foot = site.camera.at(x, 0, z)
-    pixels, cover = _crown(site, _foliage(site), 0.0)
+    pixels, cover = _crown(site, _foliage(site), 0.0, tall * scale)
     centre = (foot[0], foot[1] - 0.46 * tall * scale)
     site.canvas.sprite(centre, (wide * scale * 1.2, tall * scale * 1.25), pixels, Brush(Label.VEGETATION, z, 80), cover)
 

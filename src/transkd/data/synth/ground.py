@@ -139,7 +139,7 @@ def _shade(site: Site, shadows: Iterable[Shadow], top: int) -> Field:
                 cv2.fillConvexPoly(layer, cv2.convexHull(outline), int(255 * strength))
     size = max(1, canvas.height // 170) * 2 + 1
     soft = cv2.blur(contact, (size, size))
-    return np.maximum(cast * np.float32(0.5 / 255), soft * np.float32(0.8 / 255))
+    return np.asarray(np.maximum(cast * np.float32(0.5 / 255), soft * np.float32(0.8 / 255)), np.float32)
 
 
 def paint_ground(site: Site, shadows: Iterable[Shadow]) -> None:
@@ -155,13 +155,12 @@ def paint_ground(site: Site, shadows: Iterable[Shadow]) -> None:
     along = (camera.focal * camera.height / (rows - camera.horizon)).astype(np.float32)
     columns = np.arange(canvas.width, dtype=np.float32) - np.float32(camera.centre)
     across = columns[None, :] * (along / np.float32(camera.focal))[:, None]
-    across += (camera.offset - camera.curve * along * along)[:, None].astype(np.float32)
+    across = (across + (camera.offset - camera.curve * along * along)[:, None]).astype(np.float32)
     surfaces = _surfaces(street, across, along)
     factor = _texture(surfaces, across, along, site.light.snow)
     if site.light.snow:
-        patches = sample(
-            "blotch", across * 11.0, np.ascontiguousarray(np.broadcast_to(along[:, None] * 6.0, across.shape))
-        )
+        depth = np.broadcast_to(along[:, None], across.shape)
+        patches = sample("blotch", across * np.float32(11), np.multiply(depth, np.float32(6)))
         factor += np.float32(0.12 * site.light.snow) * patches
     factor *= 1 - _shade(site, shadows, top)
     painted = np.take(_colours(site), surfaces, axis=0) * factor[:, :, None]

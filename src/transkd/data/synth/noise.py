@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from random import Random
 
 import cv2
@@ -20,7 +20,7 @@ _CELLS = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def tile(kind: str) -> Field:
     """Return a (512, 512) tile of mean 0 and standard deviation 1 that continues over its edges.
 
@@ -54,7 +54,7 @@ def sample(kind: str, across: Field, along: Field) -> Field:
     return np.asarray(cv2.remap(tile(kind), across, along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
-@lru_cache(maxsize=None)
+@cache
 def crown(number: int) -> tuple[Field, Field]:
     """Return one of the tree crowns: how solid it is and how lit, both (128, 128).
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from transkd.errors import ConfigError
 
-from .atmosphere import develop, fall, paint_bonnet, photograph
+from .atmosphere import develop, fall
+from .bonnet import paint_bonnet
 from .buildings import paint_block, paint_street_end, plan_blocks
 from .camera import sample_camera
 from .canvas import Canvas
 from .ground import paint_ground
 from .light import sample_light
+from .photograph import photograph
 from .site import Site
 from .sky import paint_backdrop, paint_sky
 from .street import sample_street
@@ -44,7 +45,8 @@ def check_size(height: int, width: int) -> None:
     """Raise ConfigError unless scenes can be drawn at this size."""
     if not all(isinstance(side, int) and SMALLEST <= side <= LARGEST for side in (height, width)):
         raise ConfigError(
-            f"size: synthetic scenes are {SMALLEST} to {LARGEST} pixels high and wide, got {height}x{width} (height x width)"
+            f"size: synthetic scenes are {SMALLEST} to {LARGEST} pixels high and wide, "
+            f"got height {height} and width {width}"
         )
 
 
@@ -72,7 +74,7 @@ def draw_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     camera = sample_camera(dice, canvas.height, canvas.width, street.lane * (street.lanes - 0.5))
     site = Site(canvas, camera, light, street, dice)
     _paint_world(site)
-    lit = cv2.resize(develop(site), (width, height), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+    lit = develop(site, height, width)
     fall(lit, light, dice, rng)
     labels = np.ascontiguousarray(canvas.paint[::_SUPERSAMPLING, ::_SUPERSAMPLING, 3])
     return Scene(photograph(lit, light, dice, rng), labels)
@@ -96,4 +98,4 @@ def _paint_world(site: Site) -> None:
     for thing in corridor:
         thing.paint(site, thing.x, thing.z)
     if dice.random() < 0.3:
-        paint_bonnet(site.canvas, site.light, dice)
+        paint_bonnet(site)

@@ -22,6 +22,6 @@ class Site:
     dice: Random
 
     def quad(self, x0: float, z0: float, x1: float, z1: float, low: float, high: float) -> tuple[Point, ...]:
-        """Return the corners on the canvas of an upright face from (x0, z0) to (x1, z1): top first, clockwise."""
+        """Return where an upright face from (x0, z0) to (x1, z1) lies on the canvas: clockwise, top first."""
         at = self.camera.at
         return at(x0, high, z0), at(x1, high, z1), at(x1, low, z1), at(x0, low, z0)

@@ -77,12 +77,12 @@ def visible_faces(site: Site, pose: Pose, box: Box) -> list[Face]:
     half, top_half = box.width / 2, box.width / 2 - box.draw_side
     top_rear, top_front = box.rear + box.draw_rear, box.front - box.draw_front
     a, b, c, d = (
-        pose.world(l, w, box.low)
-        for l, w in ((box.rear, -half), (box.rear, half), (box.front, half), (box.front, -half))
+        pose.world(along, across, box.low)
+        for along, across in ((box.rear, -half), (box.rear, half), (box.front, half), (box.front, -half))
     )
     e, f, g, h = (
-        pose.world(l, w, box.high)
-        for l, w in (
+        pose.world(along, across, box.high)
+        for along, across in (
             (top_rear, -top_half),
             (top_rear, top_half),
             (top_front, top_half),

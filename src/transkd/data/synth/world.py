@@ -9,7 +9,6 @@ from math import pi
 from random import Random
 
 from .boundaries import paint_fence, paint_wall
-from .camera import FAR
 from .furniture import paint_clutter, paint_lamp, paint_pole, paint_sign, paint_traffic_light
 from .greenery import paint_bush, paint_hedge, paint_tree
 from .ground import Shadow
@@ -221,13 +220,10 @@ def plan_corridor(dice: Random, street: Street) -> list[Thing]:
         *_furniture(dice, street),
         *_trees(dice, street),
     ]
-    if not street.lanes > 1 and dice.random() < 0.04:
-        things = [thing for thing in things if abs(thing.x) > street.lane]
-    elif dice.random() < 0.1:
-        x = dice.choice((-0.3, 0.3))
-        things.append(Thing(x, dice.uniform(15, 40), partial(_paint_median, stop=FAR), (0.1, 0.1, 0.1)))
+    if dice.random() < 0.1:
+        things.append(Thing(dice.choice((-0.3, 0.3)), dice.uniform(15, 40), _paint_median, (0.1, 0.1, 0.1)))
     return sorted(things, key=lambda thing: -thing.z)
 
 
-def _paint_median(site: Site, x: float, z: float, stop: float) -> None:
-    paint_fence(site, x, z, min(stop, z + 30))
+def _paint_median(site: Site, x: float, z: float) -> None:
+    paint_fence(site, x, z, z + 30)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,40 +17,20 @@ from numpy.typing import NDArray
 from transkd.errors import ConfigError, DataError
 
 from .labels import colourise
+from .layout import (
+    MANIFEST,
+    SPLITS,
+    UNFINISHED,
+    SceneSet,
+    list_jobs,
+    prepare_folder,
+    read_manifest,
+    scene_paths,
+    write_whole,
+)
 from .scene import check_size, draw_scene
 
-MANIFEST = "synth.json"
-UNFINISHED = "synth.unfinished.json"
-VERSION = 1
-CITIES = {"train": ("synthville", "pixelburg", "rasterau"), "val": ("renderham",)}
-_FRAME = 19
-_SPLITS = tuple(CITIES)
-_FOLDERS = ("leftImg8bit", "gtFine")
-
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class SceneSet:
-    """What determines a synthetic dataset; equal ones are the same files.
-
-    Attributes:
-        train: number of training scenes.
-        val: number of validation scenes.
-        seed: of the drawing.
-        height: of a scene in pixels.
-        width: of a scene in pixels.
-        colour: whether coloured label pictures are written too.
-        version: of the generator.
-    """
-
-    train: int
-    val: int
-    seed: int
-    height: int
-    width: int
-    colour: bool = True
-    version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +68,8 @@ def write_scenes(
 ) -> WriteReport:
     """Draw a dataset of synthetic street scenes into ``root``, in Cityscapes' layout and raw label ids.
 
-    A scene depends only on the seed, its split and its number, not on the counts or the workers. ``synth.json`` is
-    written last; a folder whose drawing was interrupted is completed by the same call.
+    A scene depends only on the seed, its split and its number, not on the counts or the workers.
+    ``synth.json`` is written last; a folder whose drawing was interrupted is completed by the same call.
 
     Args:
         root: folder to write to; made if missing.
@@ -99,7 +79,7 @@ def write_scenes(
         size: (height, width) in pixels, each 64 to 4096.
         workers: processes that draw; ``None`` takes one a core, 0 or 1 draws in this process.
         progress: called with (scenes done, scenes in all) after each scene.
-        overwrite: replace an earlier synthetic dataset, or write beside other files; other files are never removed.
+        overwrite: replace an earlier synthetic dataset, or write beside other files, which are never removed.
         colour: also write ``_gtFine_color.png``.
 
     Returns:
@@ -112,9 +92,9 @@ def write_scenes(
     scenes, root = SceneSet(train, val, seed, *_check_size(size), colour), Path(root)
     _check_counts(scenes, workers)
     try:
-        if _read(root / MANIFEST) == asdict(scenes):
+        if read_manifest(root / MANIFEST) == asdict(scenes):
             return WriteReport(root, scenes, 0)
-        _prepare(root, scenes, overwrite)
+        prepare_folder(root, scenes, overwrite)
         drawn = _draw_all(root, scenes, os.cpu_count() or 1 if workers is None else workers, progress)
         (root / UNFINISHED).replace(root / MANIFEST)
     except OSError as error:
@@ -123,9 +103,10 @@ def write_scenes(
 
 
 def _check_size(size: tuple[int, int]) -> tuple[int, int]:
-    if len(tuple(size)) != 2:
-        raise ConfigError(f"size: expected (height, width), got {size!r}")
-    height, width = size
+    try:
+        height, width = size
+    except (TypeError, ValueError):
+        raise ConfigError(f"size: expected (height, width), got {size!r}") from None
     check_size(height, width)
     return height, width
 
@@ -143,65 +124,22 @@ def _check_counts(scenes: SceneSet, workers: int | None) -> None:
         raise ConfigError("train and val are both 0: there is nothing to draw")
 
 
-def _read(path: Path) -> dict[str, object] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _prepare(root: Path, scenes: SceneSet, overwrite: bool) -> None:
-    """Make ``root`` ready for drawing, or raise DataError."""
-    if root.exists() and not root.is_dir():
-        raise DataError(f"{root} is a file: name a folder to write the scenes to")
-    root.mkdir(parents=True, exist_ok=True)
-    unfinished = _read(root / UNFINISHED)
-    if unfinished != asdict(scenes):
-        if not overwrite and any(root.iterdir()):
-            raise DataError(_refusal(root, unfinished))
-        _remove_scenes(root)
-        _write_bytes(root / UNFINISHED, json.dumps(asdict(scenes), indent=2).encode() + b"\n")
-
-
-def _refusal(root: Path, unfinished: dict[str, object] | None) -> str:
-    advice = "choose another folder, or set overwrite=true to replace it"
-    if earlier := _read(root / MANIFEST):
-        return f"{root} holds other synthetic scenes ({_describe(earlier)}): {advice}"
-    if unfinished:
-        return f"{root} holds an unfinished set of other synthetic scenes ({_describe(unfinished)}): {advice}"
-    names = ", ".join(sorted(path.name for path in root.iterdir())[:3])
-    return f"{root} already holds other files ({names}): choose an empty folder, or set overwrite=true to write beside them"
-
-
-def _describe(manifest: dict[str, object]) -> str:
-    return ", ".join(f"{key} {manifest.get(key)}" for key in ("train", "val", "seed", "height", "width", "version"))
-
-
-def _remove_scenes(root: Path) -> None:
-    """Remove an earlier synthetic dataset, by its own file names only."""
-    for manifest in (MANIFEST, UNFINISHED):
-        (root / manifest).unlink(missing_ok=True)
-    for folder in _FOLDERS:
-        for split, cities in CITIES.items():
-            for city in cities:
-                for path in (root / folder / split / city).glob(f"{city}_*_{_FRAME:06d}_{folder}*.png"):
-                    path.unlink()
-
-
 def _draw_all(root: Path, scenes: SceneSet, workers: int, progress: Progress | None) -> int:
-    missing = [job for job in _jobs(scenes) if not _complete(root, scenes, *job)]
+    missing = [job for job in list_jobs(scenes) if not _complete(root, scenes, *job)]
     total = scenes.train + scenes.val
     task = partial(_draw_one, root, scenes)
     done = total - len(missing)
-    for _ in _run(task, missing, min(workers, len(missing))):
-        done += 1
-        if progress is not None:
-            progress(done, total)
+    with closing(_run(task, missing, min(workers, len(missing)))) as steps:
+        for _ in steps:
+            done += 1
+            if progress is not None:
+                progress(done, total)
     return len(missing)
 
 
-def _run(task: Callable[[tuple[str, int]], None], jobs: list[tuple[str, int]], workers: int) -> Iterator[None]:
+def _run(
+    task: Callable[[tuple[str, int]], None], jobs: list[tuple[str, int]], workers: int
+) -> Generator[None, None, None]:
     if workers <= 1:
         yield from map(task, jobs)
         return
@@ -213,33 +151,15 @@ def _run(task: Callable[[tuple[str, int]], None], jobs: list[tuple[str, int]], w
             raise
 
 
-def _jobs(scenes: SceneSet) -> list[tuple[str, int]]:
-    counts = {"train": scenes.train, "val": scenes.val}
-    return [(split, number) for split in _SPLITS for number in range(counts[split])]
-
-
-def _paths(root: Path, split: str, number: int) -> tuple[Path, Path, Path]:
-    """Return where a scene's image, label ids and coloured labels go."""
-    cities = CITIES[split]
-    city = cities[number % len(cities)]
-    stem = f"{city}_{number // len(cities):06d}_{_FRAME:06d}"
-    truth = root / "gtFine" / split / city
-    return (
-        root / "leftImg8bit" / split / city / f"{stem}_leftImg8bit.png",
-        truth / f"{stem}_gtFine_labelIds.png",
-        truth / f"{stem}_gtFine_color.png",
-    )
-
-
 def _complete(root: Path, scenes: SceneSet, split: str, number: int) -> bool:
-    return all(path.is_file() for path in _paths(root, split, number)[: 3 if scenes.colour else 2])
+    return all(path.is_file() for path in scene_paths(root, split, number)[: 3 if scenes.colour else 2])
 
 
 def _draw_one(root: Path, scenes: SceneSet, job: tuple[str, int]) -> None:
     split, number = job
-    rng = np.random.default_rng((scenes.seed, _SPLITS.index(split), number))
+    rng = np.random.default_rng((scenes.seed, SPLITS.index(split), number))
     scene = draw_scene(rng, scenes.height, scenes.width)
-    image, labels, colours = _paths(root, split, number)
+    image, labels, colours = scene_paths(root, split, number)
     for folder in (image.parent, labels.parent):
         folder.mkdir(parents=True, exist_ok=True)
     _write_png(image, scene.image[:, :, ::-1])
@@ -250,11 +170,4 @@ def _draw_one(root: Path, scenes: SceneSet, job: tuple[str, int]) -> None:
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     _, packed = cv2.imencode(".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    _write_bytes(path, packed.tobytes())
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that is either whole or not there."""
-    partial_path = path.with_name(path.name + ".part")
-    partial_path.write_bytes(content)
-    partial_path.replace(path)
+    write_whole(path, packed.tobytes())

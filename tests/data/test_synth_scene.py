@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from transkd.data.synth import Scene, draw_scene
+from transkd.data.synth.labels import colourise
+from transkd.errors import ConfigError
+
+# Cityscapes' own tables (cityscapesScripts, labels.py), written out here and not taken from the package.
+TRAIN_IDS = {7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33}
+VOID_IDS = {1, 4, 5, 6}
+ROAD, BUILDING, SKY, CAR = 7, 11, 23, 26
+
+
+def draw(seed: int, height: int = 64, width: int = 128) -> Scene:
+    return draw_scene(np.random.default_rng(seed), height, width)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[Scene]:
+    return [draw(seed) for seed in range(60)]
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 131), (128, 256), (101, 64), (240, 90)])
+def test_scene_has_the_size_asked_for(size: tuple[int, int]) -> None:
+    scene = draw(3, *size)
+    assert scene.image.shape == (*size, 3)
+    assert scene.labels.shape == size
+    assert scene.image.dtype == scene.labels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", [(63, 128), (128, 32), (0, 0), (-64, 128), (5000, 128), (64.5, 128)])
+def test_impossible_size_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError, match=r"size: synthetic scenes are 64 to 4096 pixels high and wide, got height"):
+        draw(0, *size)
+
+
+def test_same_generator_gives_same_scene() -> None:
+    first, second = draw(11), draw(11)
+    assert np.array_equal(first.image, second.image)
+    assert np.array_equal(first.labels, second.labels)
+
+
+def test_scenes_differ(scenes: list[Scene]) -> None:
+    assert len({scene.image.tobytes() for scene in scenes}) == len(scenes)
+    assert len({scene.labels.tobytes() for scene in scenes}) == len(scenes)
+
+
+def test_a_street_looks_alike_at_another_size() -> None:
+    small, large = draw(5, 64, 128).labels, draw(5, 256, 512).labels[::4, ::4]
+    assert (small == large).mean() > 0.85
+
+
+def test_all_labels_are_cityscapes_ids_and_nothing_is_left_unpainted(scenes: list[Scene]) -> None:
+    found = set(np.unique(np.stack([scene.labels for scene in scenes])).tolist())
+    assert found <= TRAIN_IDS | VOID_IDS
+
+
+def test_all_classes_occur(scenes: list[Scene]) -> None:
+    counts = np.bincount(np.stack([scene.labels for scene in scenes]).ravel(), minlength=256)
+    assert TRAIN_IDS - set(np.flatnonzero(counts).tolist()) == set()
+    assert counts[list(VOID_IDS)].sum() < 0.1 * counts.sum()
+    assert counts[ROAD] > 0.15 * counts.sum()
+
+
+def test_image_follows_labels(scenes: list[Scene]) -> None:
+    """Edges of the image lie where labels change far more often than elsewhere."""
+    on_edge, elsewhere = [], []
+    for scene in scenes[:30]:
+        step = np.abs(np.diff(scene.image.astype(np.float32).mean(axis=2), axis=1))
+        change = np.diff(scene.labels.astype(np.int16), axis=1) != 0
+        on_edge.append(step[change].mean())
+        elsewhere.append(step[~change].mean())
+    assert np.mean(on_edge) > 2 * np.mean(elsewhere)
+
+
+def test_sky_lies_above_road_and_is_brighter_on_average(scenes: list[Scene]) -> None:
+    rows = np.arange(64)[:, None] * np.ones((1, 128))
+    means = {}
+    for label in (SKY, ROAD):
+        masks = [scene.labels == label for scene in scenes]
+        height = np.mean([rows[mask].mean() for mask in masks if mask.any()])
+        light = np.mean([scene.image[mask].mean() for scene, mask in zip(scenes, masks, strict=True) if mask.any()])
+        means[label] = (height, light)
+    assert means[SKY][0] < 32 < means[ROAD][0]
+    assert means[SKY][1] > means[ROAD][1] + 10
+
+
+def test_classes_overlap_in_colour(scenes: list[Scene]) -> None:
+    """No colour tells cars from buildings: the task is not solved by a look-up."""
+
+    def spread(label: int) -> tuple[float, float]:
+        light = np.concatenate([scene.image[scene.labels == label].mean(axis=1) for scene in scenes])
+        return float(np.quantile(light, 0.25)), float(np.quantile(light, 0.75))
+
+    car, building = spread(CAR), spread(BUILDING)
+    assert car[0] < building[1]
+    assert building[0] < car[1]
+
+
+def test_colours_are_those_of_cityscapes() -> None:
+    picture = colourise(np.array([[ROAD, SKY, CAR, 0]], np.uint8))
+    assert picture.tolist() == [[[128, 64, 128], [70, 130, 180], [0, 0, 142], [0, 0, 0]]]
