@@ -59,8 +59,9 @@ def score_table(methods: dict[str, list[Results]]) -> list[str]:
     for title, runs in methods.items():
         first = runs[0]
         minutes = statistics.mean(run["training"]["seconds"] for run in runs) / 60
+        scores = [spread([run[score] for run in runs]) for score in ("miou", "pixel_accuracy")]
         lines.append(
-            f"| {title} | {spread([run['miou'] for run in runs])} | {spread([run['pixel_accuracy'] for run in runs])} | "
+            f"| {title} | {scores[0]} | {scores[1]} | "
             f"{', '.join(str(run['seed']) for run in runs)} | {first['params'] / 1e6:.2f} M | {first['gmacs']:.2f} | "
             f"{first['training']['steps']} | {minutes:.1f} |"
         )

@@ -29,9 +29,7 @@ def _csf() -> dict[str, str]:
 
 
 def _linears() -> dict[str, str]:
-    return {
-        f"linears.{i}.{part}": f"embed{i + 1}_linearproject.{part}" for i in range(4) for part in NORM[:2]
-    }
+    return {f"linears.{i}.{part}": f"embed{i + 1}_linearproject.{part}" for i in range(4) for part in NORM[:2]}
 
 
 def _gl_mixer() -> dict[str, str]:

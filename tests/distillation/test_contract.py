@@ -47,9 +47,7 @@ def test_only_what_is_required_is_read(name: str, name_of_unread: str) -> None:
     loss = _loss(name)
     student, teacher = (replace(taps, **{name_of_unread: ()}) for taps in _taps())
     if name_of_unread in loss.requires:
-        with pytest.raises(
-            ConfigError, match=rf"{name}: the (student|teacher)'s taps hold no {name_of_unread}"
-        ):
+        with pytest.raises(ConfigError, match=rf"{name}: the (student|teacher)'s taps hold no {name_of_unread}"):
             loss(student, teacher)
     else:
         assert loss(student, teacher).isfinite()
@@ -126,11 +124,7 @@ def test_it_compiles_in_one_graph(name: str) -> None:
 def test_taps_of_another_segmenter_are_refused(name: str) -> None:
     loss = _loss(name)
     student, teacher = _taps()
-    with pytest.raises(
-        ConfigError, match=rf"{name}: the teacher's \w+ have channels \(8, 16, 16, 24\), but .* built"
-    ):
+    with pytest.raises(ConfigError, match=rf"{name}: the teacher's \w+ have channels \(8, 16, 16, 24\), but .* built"):
         loss(student, student)
-    with pytest.raises(
-        ConfigError, match=rf"{name}: the student's \w+ have channels \(12, 16, 24, 32\), but"
-    ):
+    with pytest.raises(ConfigError, match=rf"{name}: the student's \w+ have channels \(12, 16, 24, 32\), but"):
         loss(teacher, teacher)

@@ -13,9 +13,7 @@ Array = NDArray[np.float64]
 
 
 def _pool(x: Array, size: int) -> Array:
-    rows, columns = (
-        [slice(i * n // size, math.ceil((i + 1) * n / size)) for i in range(size)] for n in x.shape[2:]
-    )
+    rows, columns = ([slice(i * n // size, math.ceil((i + 1) * n / size)) for i in range(size)] for n in x.shape[2:])
     return np.stack([np.stack([x[:, :, r, c].mean((2, 3)) for c in columns], -1) for r in rows], -2)
 
 

@@ -29,9 +29,7 @@ def test_selection_is_a_softmax_over_two_logits_a_channel(batch: int) -> None:
         scale = weights["squeeze.1.weight"] / np.sqrt(weights["squeeze.1.running_var"] + 1e-5)
         squeezed = (squeezed - weights["squeeze.1.running_mean"]) * scale + weights["squeeze.1.bias"]
     squeezed = np.maximum(squeezed, 0)
-    logits = [
-        squeezed @ weights[f"{n}_logit.weight"].T + weights[f"{n}_logit.bias"] for n in ("own", "deeper")
-    ]
+    logits = [squeezed @ weights[f"{n}_logit.weight"].T + weights[f"{n}_logit.bias"] for n in ("own", "deeper")]
     a, b = np.exp(logits) / np.exp(logits).sum(0)
     expected = a[:, :, None, None] * x + b[:, :, None, None] * y
 
@@ -43,9 +41,7 @@ def test_selection_is_a_softmax_over_two_logits_a_channel(batch: int) -> None:
     ("batch", "used", "idle"), [(1, "squeeze_single", "squeeze"), (2, "squeeze", "squeeze_single")]
 )
 @pytest.mark.parametrize("training", [True, False])
-def test_a_batch_of_one_goes_through_its_own_squeeze(
-    batch: int, used: str, idle: str, training: bool
-) -> None:
+def test_a_batch_of_one_goes_through_its_own_squeeze(batch: int, used: str, idle: str, training: bool) -> None:
     loss = CrossSelectiveFusion((4, 8), (6, 12)).train(training)
     for stage in loss.stages:  # otherwise one image's pool is 0 in training, whatever is squeezed
         nn.init.ones_(stage.reduce[1].bias)

@@ -100,10 +100,7 @@ def _assistant(x: Array, weights: dict[str, Array], stage: int) -> Array:
     half = kernel // 2
     padded = np.pad(x, ((0, 0), (0, 0), (half, half), (half, half)))
     windows = sliding_window_view(padded, (kernel, kernel), axis=(2, 3))[:, :, ::stride, ::stride]
-    part = {
-        n: weights[f"assistants.{stage}.{n}"]
-        for n in ("proj.weight", "proj.bias", "norm.weight", "norm.bias")
-    }
+    part = {n: weights[f"assistants.{stage}.{n}"] for n in ("proj.weight", "proj.bias", "norm.weight", "norm.bias")}
     y = np.einsum("bchwij,dcij->bdhw", windows, part["proj.weight"]) + part["proj.bias"][:, None, None]
     normed = (y - y.mean(1, keepdims=True)) / np.sqrt(y.var(1, keepdims=True) + 1e-5)
     return normed * part["norm.weight"][:, None, None] + part["norm.bias"][:, None, None]
@@ -117,9 +114,7 @@ def test_ea_is_the_formula(image: tuple[int, int]) -> None:
     images, *features = _arrays((taps[0].images, *taps[0].features))
     aligned = [
         0.1 * (i + 1) * _linear(embedding, weights, i) + 0.1 * (i + 5) * _assistant(before, weights, i)
-        for i, (embedding, before) in enumerate(
-            zip(_arrays(taps[0].embeddings), [images, *features[:3]], strict=True)
-        )
+        for i, (embedding, before) in enumerate(zip(_arrays(taps[0].embeddings), [images, *features[:3]], strict=True))
     ]
     _check(loss, taps, aligned)
 
@@ -147,9 +142,7 @@ def test_the_mixers_scalars_start_defined() -> None:
     ("student_stages", "weights"),
     [(2, (0.5, 1.0)), (4, (0.1, 0.1, 0.5, 1.0)), (5, (0.1, 0.1, 0.1, 0.5, 1.0))],
 )
-def test_the_papers_stage_weights_count_from_the_deepest(
-    student_stages: int, weights: tuple[float, ...]
-) -> None:
+def test_the_papers_stage_weights_count_from_the_deepest(student_stages: int, weights: tuple[float, ...]) -> None:
     loss = create_loss("pea", student=Widths((8,) * student_stages), teacher=Widths((8,) * 5))
     assert loss.stage_weights == weights
 

@@ -48,9 +48,7 @@ class TransKDBase:
 
 
 def _fill_segmenter(backbone: str, prefix: str) -> Segmenter:
-    segmenter = Segmenter(
-        backbone, 20, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), drop_path_rate=0.0, dropout=0.0
-    )
+    segmenter = Segmenter(backbone, 20, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), drop_path_rate=0.0, dropout=0.0)
     shapes = {name: tuple(tensor.shape) for name, tensor in segmenter.state_dict().items()}
     segmenter.load_state_dict(released_state(shapes, prefix))
     return segmenter
@@ -98,9 +96,7 @@ def test_losses_agree_with_the_release(transkd_base: TransKDBase, mode: str) -> 
 @pytest.mark.parametrize("criterion", EXPECTED_CWD_IN_TRAIN)
 def test_channel_wise_distillation_agrees_with_the_release(transkd_base: TransKDBase, criterion: str) -> None:
     transkd_base.train(True)
-    csf = CrossSelectiveFusion(
-        transkd_base.student.channels, transkd_base.teacher.channels, criterion=criterion
-    )
+    csf = CrossSelectiveFusion(transkd_base.student.channels, transkd_base.teacher.channels, criterion=criterion)
     csf.load_state_dict(transkd_base.csf.state_dict())
     student, teacher = (
         segmenter.taps(transkd_base.images) for segmenter in (transkd_base.student, transkd_base.teacher)

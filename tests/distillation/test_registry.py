@@ -52,18 +52,14 @@ def test_a_users_loss_is_created_by_name_with_its_options_and_trains() -> None:
 
 
 def test_an_unknown_name_gets_a_suggestion_and_the_list() -> None:
-    with pytest.raises(
-        ConfigError, match=r"'gl_mixr' does not exist; did you mean 'gl_mixer'\? \(known: csf, ea, "
-    ):
+    with pytest.raises(ConfigError, match=r"'gl_mixr' does not exist; did you mean 'gl_mixer'\? \(known: csf, ea, "):
         create_loss("gl_mixr", student=STUDENT, teacher=TEACHER)
     with pytest.raises(ConfigError, match=r"'zzz' does not exist; known: csf, ea, gl_mixer, pea"):
         create_loss("zzz", student=STUDENT, teacher=TEACHER)
 
 
 def test_a_taken_name_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"'csf' is registered already, by CrossSelectiveFusion; choose another"
-    ):
+    with pytest.raises(ConfigError, match=r"'csf' is registered already, by CrossSelectiveFusion; choose another"):
         register_loss("csf")(DeepestL1)
     assert registry_module._LOSSES["csf"] is not DeepestL1
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
-from transkd.cli.overrides import check_overrides, split_arguments, users_form
+from transkd.cli.arguments import config_dirs, split_arguments, users_form
+from transkd.cli.overrides import check_overrides
 from transkd.errors import ConfigError, TransKDError
 
 Command = Callable[[dict[str, Any]], None]
+Check = Callable[[dict[str, Any]], Sequence[object]]
 ONLY_SHOWS = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
 
 
@@ -31,13 +35,14 @@ def config_folder() -> Path:
     raise ConfigError(f"the config groups are missing beside {package}: install transkd again")
 
 
-def run_app(name: str, config_name: str, command: Command) -> NoReturn:
+def run_app(name: str, config_name: str, command: Command, check: Check) -> NoReturn:
     """Run a Hydra app and leave the process.
 
     Args:
         name: what errors are prefixed with, such as ``"transkd-train"``.
         config_name: the primary config.
         command: what to do with the composed config, in plain containers.
+        check: lists what is wrong with it, so that it can be told together with what is wrong with the arguments.
 
     Exit codes: 0 done, 1 an error of files or of the run, 2 a mistake in the config, 128 + n stopped by signal n.
     """
@@ -46,8 +51,8 @@ def run_app(name: str, config_name: str, command: Command) -> NoReturn:
     try:
         folder = config_folder()
         flags, overrides = split_arguments(sys.argv[1:])
-        if not any(flag.split("=")[0] in ONLY_SHOWS for flag in flags):
-            check_overrides(folder, config_name, overrides, flags)
+        if not _has_flag(flags, *ONLY_SHOWS):
+            _refuse_mistakes(folder, config_name, flags, overrides, check)
     except TransKDError as error:
         sys.exit(_say(name, error))
 
@@ -58,13 +63,65 @@ def run_app(name: str, config_name: str, command: Command) -> NoReturn:
     sys.exit(max(codes, default=0))
 
 
+def _has_flag(flags: Sequence[str], *names: str) -> bool:
+    return any(flag.split("=")[0] in names for flag in flags)
+
+
+def _refuse_mistakes(
+    folder: Path, config_name: str, flags: Sequence[str], overrides: Sequence[str], check: Check
+) -> None:
+    """Raise a ConfigError that lists every mistake in the arguments and in what they compose."""
+    for further in config_dirs(flags):
+        if not further.is_dir():
+            raise ConfigError(f"--config-dir: there is no folder {further}")
+    if _has_flag(flags, "--config-name", "-cn", "--config-path", "-cp"):
+        return  # another primary config than ours: Hydra says what is wrong with it
+    checked = check_overrides(
+        folder,
+        config_name,
+        overrides,
+        further_folders=config_dirs(flags),
+        sweeps=_has_flag(flags, "--multirun", "-m"),
+    )
+    problems: list[object] = list(checked.problems)
+    if checked.config is not None and not _has_flag(flags, "--cfg", "-c"):
+        problems += _value_problems(checked.config, check)
+    if problems:
+        lines = dict.fromkeys(f"  {problem}" for problem in problems)
+        count = "is a mistake" if len(lines) == 1 else f"are {len(lines)} mistakes"
+        raise ConfigError("\n".join([f"there {count} in the arguments:", *lines]))
+
+
+def _value_problems(config: DictConfig, check: Check) -> Sequence[object]:
+    if "${hydra:" in OmegaConf.to_yaml(config):
+        return []  # has a value in a run only, which checks it then
+    try:
+        return check(_plain(config))
+    except InterpolationToMissingValueError:
+        return []  # the key that is missing is among the problems already
+    except OmegaConfBaseException as error:
+        return [_interpolation_problem(error)]
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _interpolation_problem(error: OmegaConfBaseException) -> str:
+    text = str(error).splitlines()[0]
+    named = re.search(r"Interpolation key '(.*)' not found", text)
+    return f"{error.full_key}: {f'it refers to {named[1]}, which does not exist' if named else text}"
+
+
 def _guarded(name: str, command: Command, config: DictConfig) -> int:
     try:
-        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
-        assert isinstance(values, dict)
-        command({str(key): value for key, value in values.items()})
+        command(_plain(config))
     except TransKDError as error:
         return _say(name, error)
+    except OmegaConfBaseException as error:
+        return _say(name, ConfigError(f"the config has a mistake:\n  {_interpolation_problem(error)}"))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from transkd.cli.app import run_app
@@ -9,7 +10,13 @@ from transkd.cli.app import run_app
 
 def main() -> NoReturn:
     """Run the command."""
-    run_app("transkd-data", "data_command", _data)
+    run_app("transkd-data", "data_command", _data, _check)
+
+
+def _check(values: dict[str, Any]) -> Sequence[object]:
+    from transkd.cli.data_actions import action_problems
+
+    return action_problems(values)
 
 
 def _data(values: dict[str, Any]) -> None:

@@ -5,27 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.progress import Progress
 
 from transkd.data.synth import write_scenes
+from transkd.data.synth.scene import LARGEST, SMALLEST
 from transkd.errors import ConfigError
+from transkd.training.problems import Problem, mistakes, schema_problems
+
+Count = Annotated[int, Field(ge=0)]
+Side = Annotated[int, Field(ge=SMALLEST, le=LARGEST)]
 
 
 class SynthAction(BaseModel):
     """The config of ``action=synth``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     action: Literal["synth"]
     root: str
-    train: int
-    val: int
-    size: tuple[int, int]
-    seed: Annotated[int, Field(ge=0)]
-    workers: int | None
+    train: Count
+    val: Count
+    size: Annotated[
+        tuple[Side, Side], Field(description=f"[height, width] in pixels, {SMALLEST} to {LARGEST} each ([128, 256])")
+    ]
+    seed: Count
+    workers: Count | None
     overwrite: bool
+
+
+def action_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """List every key that is unknown or missing, and every value that does not fit."""
+    return schema_problems(SynthAction, values)
 
 
 def run_action(values: Mapping[str, Any]) -> None:
@@ -35,11 +47,10 @@ def run_action(values: Mapping[str, Any]) -> None:
         ConfigError: keys or values that do not fit.
         DataError: a folder that holds other things.
     """
-    try:
-        action = SynthAction.model_validate(dict(values))
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, p['loc']))}: {p['msg']} (it is {p['input']!r})" for p in error.errors()]
-        raise ConfigError("\n".join(["the config does not fit:", *lines])) from None
+    problems = action_problems(values)
+    if problems:
+        raise ConfigError(mistakes(problems))
+    action = SynthAction.model_validate(dict(values))
     console = Console()
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("drawing scenes", total=action.train + action.val)

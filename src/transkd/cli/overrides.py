@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -13,140 +13,130 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node
 from omegaconf.errors import OmegaConfBaseException
 
-from transkd.errors import ConfigError, did_you_mean
+from transkd.cli.arguments import APPENDED_GROUPS
+from transkd.errors import did_you_mean
 
-APPENDED_GROUPS = ("experiment", "debug")
-FLAGS_WITH_VALUE = (
-    "--config-dir",
-    "-cd",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-    "--package",
-    "-p",
-    "--cfg",
-    "-c",
-)
+SEARCH_PATH = "hydra.searchpath"
+NO_CHOICE = {"base"}
+"""Files of a group that hold what its choices share."""
 
 
-def users_form(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with ``experiment=x`` and ``debug=x`` as Hydra wants them: appended, debug last.
+@dataclass(frozen=True)
+class Checked:
+    """What became of a command line's overrides.
 
-    ``+experiment=x`` and ``experiment=x`` mean the same, and a debug choice has the last word wherever it stands.
+    Attributes:
+        problems: a line for each group, choice and key that does not exist, and for what is no override.
+        config: what the right ones compose, with the first value of each sweep; None where nothing can be.
     """
-    plain: list[str] = []
-    debug: list[str] = []
-    for argument in arguments:
-        key = argument.split("=", 1)[0].lstrip("+")
-        if "=" in argument and key in APPENDED_GROUPS:
-            argument = f"+{argument.lstrip('+')}"
-        (debug if key == "debug" and "=" in argument else plain).append(argument)
-    return plain + debug
+
+    problems: list[str]
+    config: DictConfig | None
 
 
-def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split a command line into flags (with their values) and overrides."""
-    flags: list[str] = []
-    overrides: list[str] = []
-    takes_value = False
-    for argument in arguments:
-        if takes_value or argument.startswith("-"):
-            flags.append(argument)
-            takes_value = not takes_value and argument in FLAGS_WITH_VALUE
-        else:
-            overrides.append(argument)
-    return flags, overrides
+def check_overrides(
+    folder: Path,
+    config_name: str,
+    overrides: Sequence[str],
+    *,
+    further_folders: Sequence[Path] = (),
+    sweeps: bool = False,
+) -> Checked:
+    """Check each override on its own against the configs in ``folder``, and compose those that are right.
 
-
-def check_overrides(folder: Path, config_name: str, overrides: Sequence[str], flags: Sequence[str] = ()) -> None:
-    """Check each override on its own against the configs in ``folder``.
-
-    Raises:
-        ConfigError: listing every group, choice and key that does not exist, and every line that is no override.
+    Args:
+        folder: the config groups.
+        config_name: the primary config.
+        overrides: as ``split_arguments`` gives them.
+        further_folders: the user's own configs.
+        sweeps: whether several values, ``seed=0,1``, are allowed.
     """
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(folder), version_base="1.3"):
-        checker = _Checker(config_name, _search_path(flags))
-        problems = checker.problems(overrides)
-    if problems:
-        head = (
-            "there is a mistake in the arguments"
-            if len(problems) == 1
-            else f"there are {len(problems)} mistakes in the arguments"
-        )
-        raise ConfigError("\n".join([f"{head}:", *(f"  {problem}" for problem in problems)]))
+        return _Checker(config_name, list(further_folders), sweeps).check(overrides)
 
 
 class _Checker:
-    def __init__(self, config_name: str, search_path: list[str]) -> None:
+    def __init__(self, config_name: str, further_folders: list[Path], sweeps: bool) -> None:
         self.config_name = config_name
-        self.search_path = search_path
+        self.further_folders = further_folders
+        self.sweeps = sweeps
         self.loader: ConfigLoader = GlobalHydra.instance().config_loader()
+        self.parser = OverridesParser.create(config_loader=self.loader)
         self.groups = {g for g in self.loader.list_groups("") if g != "hydra"}
 
-    def problems(self, texts: Sequence[str]) -> list[str]:
+    def check(self, texts: Sequence[str]) -> Checked:
         problems: list[str] = []
         parsed = [found for text in texts if (found := self._parse(text, problems)) is not None]
-        choices = [o for o in parsed if self._is_group(o)]
-        valid: list[str] = []
-        for override in choices:
-            wrong = self._choice_problems(override)
-            problems += wrong
-            if not wrong:
-                valid.append(self._single(override))
-        config = self._compose(valid)
-        if isinstance(config, str):
-            return [*problems, config]
         for override in parsed:
-            if not self._is_group(override) and not override.is_hydra_override():
-                problems += self._key_problems(override, valid, config)
-        return problems
+            if override.key_or_group == SEARCH_PATH and isinstance(paths := override.value(), list):
+                self.further_folders += [Path(str(path).removeprefix("file://")) for path in paths]
+        ours = [override for override in parsed if not override.is_hydra_override()]
+        choices = [override for override in ours if override.key_or_group in self.groups]
+        right = [o for o in choices if not _noted(self._choice_problems(o, choices), problems)]
+        config = self._compose(right)
+        if isinstance(config, str):
+            return Checked([*problems, config], None)
+        keys = [override for override in ours if override.key_or_group not in self.groups]
+        right += [o for o in keys if not _noted(self._key_problems(o, right, config), problems)]
+        composed = self._compose(right)
+        if isinstance(composed, str):
+            return Checked([*problems, composed], None)
+        problems += [f"{key}: is missing" for key in sorted(_missing(composed))]
+        return Checked(problems, composed)
 
     def _parse(self, text: str, problems: list[str]) -> Override | None:
         try:
-            return OverridesParser.create().parse_override(text)
+            override = self.parser.parse_overrides([text])[0]
         except HydraException:
+            override = None
+        if override is None or not override.key_or_group:
             problems.append(
                 f"{text}: is not of the form key=value (quote values with spaces or special signs: 'key=\"…\"')"
             )
             return None
+        if override.is_sweep_override() and not self.sweeps:
+            key = override.get_key_element().lstrip("+")
+            problems.append(
+                f"{_plain(text)}: several values are a sweep, a run each: add -m; for a list write {key}=[…]"
+            )
+            return None
+        if override.is_interval_sweep():
+            problems.append(f"{_plain(text)}: an interval has no end of values: write them out, or range(from,to,step)")
+            return None
+        return override
 
-    def _is_group(self, override: Override) -> bool:
-        return override.key_or_group in self.groups
-
-    def _choice_problems(self, override: Override) -> list[str]:
+    def _choice_problems(self, override: Override, choices: Sequence[Override]) -> list[str]:
+        group = override.key_or_group
         if override.is_delete():
             return []
-        group = override.key_or_group
-        known = self.loader.get_group_options(group)
+        if override.is_add() and group not in APPENDED_GROUPS:
+            return [f"{override.input_line}: there is a choice of {group} already; write it without the +"]
+        twice = [o for o in choices if o.key_or_group == group and not o.is_delete()]
+        if len(twice) > 1:
+            others = " and ".join(_plain(str(o.input_line)) for o in twice)
+            return [f"{others}: only one of them can be"] if override is twice[-1] else []
+        known = set(self.loader.get_group_options(group)) - NO_CHOICE
         values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
         chosen = [v for value in values for v in (value if isinstance(value, list) else [value])]
         return [
-            f"{group}={value}: there is no such {group}; {did_you_mean(str(value), known)}"
+            f"{group}={'null' if value is None else value}: there is no such choice; {did_you_mean(str(value), known)}"
             for value in chosen
             if str(value) not in known and not self._is_own_file(group, str(value))
         ]
 
     def _is_own_file(self, group: str, value: str) -> bool:
-        roots = [Path(path.removeprefix("file://")) for path in self.search_path]
-        return any((root / group / f"{value}.yaml").is_file() for root in roots)
+        return any((folder / group / f"{value}.yaml").is_file() for folder in self.further_folders)
 
-    def _single(self, override: Override) -> str:
-        if not override.is_sweep_override():
-            return str(override.input_line)
-        first = next(iter(override.sweep_string_iterator()))
-        return f"{'+' if override.is_add() else ''}{override.key_or_group}={first}"
-
-    def _key_problems(self, override: Override, choices: list[str], config: DictConfig) -> list[str]:
+    def _key_problems(self, override: Override, choices: Sequence[Override], config: DictConfig) -> list[str]:
         key = override.key_or_group
-        if override.is_add() or OmegaConf.select(config, key, default=...) is not ...:
-            return []
-        composed = self._compose([*choices, self._single(override)])
-        if not isinstance(composed, str):
+        exists = _exists(config, key)
+        if override.is_add():
+            return [f"{override.input_line}: there is such a key; write it without the +"] if exists else []
+        if exists or override.is_force_add() or not isinstance(self._compose([*choices, override]), str):
             return []
         return [f"{key}: there is no such key; {self._hint(key, config)}"]
 
@@ -158,26 +148,53 @@ class _Checker:
         beside = {name.removeprefix(f"{section}.") for name in known if name.rpartition(".")[0] == section}
         return f"known{f' in {section}' if beside and section else ''}: {', '.join(sorted(beside or self.groups))}"
 
-    def _compose(self, overrides: list[str]) -> DictConfig | str:
-        path = [f"hydra.searchpath=[{','.join(self.search_path)}]"] if self.search_path else []
+    def _compose(self, overrides: Sequence[Override]) -> DictConfig | str:
+        folders = ",".join(f"file://{folder}" for folder in self.further_folders)
+        path = [f"{SEARCH_PATH}=[{folders}]"] if folders else []
         try:
-            return compose(self.config_name, [*path, *overrides])
+            return compose(self.config_name, [*path, *map(_one_value, overrides)])
         except (HydraException, OmegaConfBaseException) as error:
-            return " ".join(str(error).splitlines()[:2])
+            return " ".join(str(error).split())
 
 
-def _search_path(flags: Sequence[str]) -> list[str]:
-    values = [f.split("=", 1)[1] for f in flags if f.startswith(("--config-dir=", "-cd="))]
-    values += [after for flag, after in pairwise(flags) if flag in ("--config-dir", "-cd")]
-    return [f"file://{Path(value).resolve()}" for value in values]
+def _noted(found: list[str], problems: list[str]) -> bool:
+    problems += found
+    return bool(found)
 
 
-def _keys(config: DictConfig, prefix: str = "") -> set[str]:
-    found: set[str] = set()
+def _one_value(override: Override) -> str:
+    """Return the override; of a sweep, the first value."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+
+
+def _plain(text: str) -> str:
+    return text.lstrip("+")
+
+
+def _exists(config: DictConfig, key: str) -> bool:
+    section: object = config
+    for part in key.split("."):
+        if not isinstance(section, DictConfig) or section._is_none() or part not in section.keys():  # noqa: SIM118
+            return False
+        section = section._get_node(part)
+    return True
+
+
+def _nodes(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Node]]:
+    """Yield every key's path and node, with no interpolation followed."""
     for key in config:
-        path = f"{prefix}{key!s}"
-        found.add(path)
-        value = config._get_node(key)
-        if isinstance(value, DictConfig) and not value._is_none():
-            found |= _keys(value, f"{path}.")
-    return found
+        node = config._get_node(key)
+        if isinstance(node, Node):
+            yield f"{prefix}{key!s}", node
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
+            yield from _nodes(node, f"{prefix}{key!s}.")
+
+
+def _keys(config: DictConfig) -> set[str]:
+    return {path for path, _ in _nodes(config)}
+
+
+def _missing(config: DictConfig) -> set[str]:
+    return {path for path, node in _nodes(config) if node._is_missing()}

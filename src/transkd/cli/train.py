@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from transkd.cli.app import run_app
@@ -10,7 +11,13 @@ from transkd.cli.app import run_app
 
 def main() -> NoReturn:
     """Run the command."""
-    run_app("transkd-train", "train", _train)
+    run_app("transkd-train", "train", _train, _check)
+
+
+def _check(values: dict[str, Any]) -> Sequence[object]:
+    from transkd.training.config import config_problems
+
+    return config_problems(values)
 
 
 def _train(values: dict[str, Any]) -> None:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import lightning as L
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from transkd.errors import ConfigError, did_you_mean
+from transkd.errors import ConfigError
 from transkd.evaluation import Resolution
-from transkd.training.instantiate import check_target
+from transkd.models.checks import SMALLEST_SIDE
+from transkd.training.checks import setting_problems
+from transkd.training.problems import Problem, mistakes, schema_problems
 
-OWNED_BY_RUN = {
-    "callbacks": "callbacks",
-    "logger": "logger",
-    "plugins": "trainer.precision",
-    "default_root_dir": "output",
-    "enable_checkpointing": "checkpoint.every_n_steps",
-    "use_distributed_sampler": "data.batch_size",
-}
-TRAINER_KEYS = set(inspect.signature(L.Trainer.__init__).parameters) - {"self"}
-Size = int | tuple[int, int] | Literal["native"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=SMALLEST_SIDE)]
+Size = Annotated[
+    Side | tuple[Side, Side] | Literal["native"],
+    Field(
+        description=f"a short side in pixels (512), [height, width] ([512, 1024]), {SMALLEST_SIDE} or more, or native"
+    ),
+]
+ClassWeights = Annotated[
+    Literal["none", "dataset"] | list[Annotated[float, Field(ge=0, allow_inf_nan=False)]],
+    Field(description="none, dataset or a list of numbers, 0 or more, one a class"),
+]
 
 
 class Section(BaseModel):
-    """A part of the config: unknown keys are errors, values are fixed once read."""
+    """A part of the config: unknown keys are errors, values are fixed once read, and a number will do for text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class DataConfig(Section):
@@ -45,14 +46,14 @@ class DataConfig(Section):
     train_split: str
     val_split: str
     label_size: Literal["image", "own"]
-    options: dict[str, Any] = {}
+    options: dict[str, Any]
 
 
 class AugmentConfig(Section):
     """What happens to a training scene before the student sees it."""
 
     recipe: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any]
 
 
 class SegmenterConfig(Section):
@@ -76,7 +77,7 @@ class DistillationConfig(Section):
 class ObjectiveConfig(Section):
     """The task loss, and where scores are taken."""
 
-    class_weights: Literal["none", "dataset"] | list[float]
+    class_weights: ClassWeights
     loss_resolution: Resolution
     score_resolution: Resolution
 
@@ -151,33 +152,15 @@ class TrainConfig(Section):
     compile: bool
     pictures: Annotated[int, Field(ge=0)]
 
-    @field_validator("optimizer")
-    @classmethod
-    def _optimizer_is_allowed(cls, value: dict[str, Any]) -> dict[str, Any]:
-        check_target(value, "torch.optim.Optimizer", skip_first=True)
-        return value
 
-    @field_validator("callbacks")
-    @classmethod
-    def _callbacks_are_allowed(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        for node in value.values():
-            check_target(node, "lightning.pytorch.callbacks.Callback")
-        return value
+def config_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """List every key of a config that is unknown or missing, and every value, name and option that does not fit.
 
-    @field_validator("trainer")
-    @classmethod
-    def _trainer_keys_exist(cls, value: dict[str, Any]) -> dict[str, Any]:
-        problems = []
-        for key in value:
-            if key in OWNED_BY_RUN:
-                problems.append(f"'{key}' is set by the run itself; the key for it is {OWNED_BY_RUN[key]}")
-            elif key not in TRAINER_KEYS:
-                problems.append(
-                    f"Lightning's Trainer has no '{key}'; {did_you_mean(key, TRAINER_KEYS - OWNED_BY_RUN.keys())}"
-                )
-        if problems:
-            raise ValueError("; ".join(problems))
-        return value
+    Args:
+        values: plain containers, as ``OmegaConf.to_container(config, resolve=True)`` gives them.
+    """
+    problems = schema_problems(TrainConfig, values)
+    return problems + setting_problems(values, problems)
 
 
 def parse_config(values: Mapping[str, Any]) -> TrainConfig:
@@ -187,43 +170,9 @@ def parse_config(values: Mapping[str, Any]) -> TrainConfig:
         values: plain containers, as ``OmegaConf.to_container(config, resolve=True)`` gives them.
 
     Raises:
-        ConfigError: listing every key that is unknown, missing or has a value that does not fit.
+        ConfigError: listing all that :func:`config_problems` finds.
     """
-    try:
-        return TrainConfig.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(list_problems(error)) from None
-
-
-def list_problems(error: ValidationError) -> str:
-    """Say every problem in one line that starts with the key's path."""
-    lines = [_problem(dict(problem)) for problem in error.errors()]
-    head = "the config has a mistake" if len(lines) == 1 else f"the config has {len(lines)} mistakes"
-    return "\n".join([f"{head}:", *(f"  {line}" for line in lines)])
-
-
-def _problem(problem: Mapping[str, Any]) -> str:
-    place = [p for p in problem["loc"] if p not in ("poly", "paper", "int", "float", "tuple[int, int]", "list[float]")]
-    path = ".".join(str(part) for part in place)
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: there is no such key; {did_you_mean(str(place[-1]), _known_keys(place[:-1]))}"
-    if problem["type"] == "missing":
-        return f"{path}: is missing"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(problem["input"], dict) else f" (it is {problem['input']!r})"
-    return f"{path}: {message[0].lower()}{message[1:]}{shown}"
-
-
-def _known_keys(place: Sequence[str | int]) -> list[str]:
-    model: Any = TrainConfig
-    for part in place:
-        field = model.model_fields.get(str(part)) if isinstance(model, type) and issubclass(model, BaseModel) else None
-        kinds = (
-            []
-            if field is None
-            else [a for a in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(a, type)]
-        )
-        model = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
-        if model is None:
-            return []
-    return list(model.model_fields)
+    problems = config_problems(values)
+    if problems:
+        raise ConfigError(mistakes(problems))
+    return TrainConfig.model_validate(values)

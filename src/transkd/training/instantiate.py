@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from transkd.errors import ConfigError, did_you_mean
@@ -28,19 +29,37 @@ def check_target(node: Mapping[str, Any], base: str, *, skip_first: bool = False
         ConfigError: for a target outside the allowed packages, that does not exist or is of another kind, and
             for options that it does not take.
     """
+    problems = target_problems(node, base, skip_first=skip_first)
+    if problems:
+        raise ConfigError("; ".join(problems))
+    kind = _locate(node[TARGET], _locate(base))
+    assert isinstance(kind, type)
+    return kind
+
+
+def target_problems(node: Mapping[str, Any], base: str, *, skip_first: bool = False) -> list[str]:
+    """List what :func:`check_target` objects to, one line each; nothing outside the allowed packages is imported."""
     target = node.get(TARGET)
     if not isinstance(target, str):
-        raise ConfigError(f"needs {TARGET}: the dotted name of a class derived from {base}")
+        return [f"needs {TARGET}: the dotted name of a class derived from {base}"]
     if target.split(".")[0] not in ALLOWED_PACKAGES:
-        raise ConfigError(f"{TARGET} '{target}' is refused: only classes of {', '.join(ALLOWED_PACKAGES)} may be named")
-    kind, wanted = _locate(target), _locate(base)
+        return [f"{TARGET} '{target}' is refused: only classes of {', '.join(ALLOWED_PACKAGES)} may be named"]
+    try:
+        wanted = _locate(base)
+        kind = _locate(target, wanted)
+    except ConfigError as error:
+        return [str(error)]
     if not (inspect.isclass(kind) and issubclass(kind, wanted)):
-        raise ConfigError(f"{TARGET} '{target}' is refused: it is not a class derived from {base}")
-    known = list(inspect.signature(kind.__init__).parameters)[2 if skip_first else 1 :]
-    for option in node.keys() - {TARGET}:
-        if option not in known and "kwargs" not in known:
-            raise ConfigError(f"{target} takes no option '{option}'; {did_you_mean(option, known)}")
-    return kind
+        return [f"{TARGET} '{target}' is refused: it is not a class derived from {base}"]
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[2 if skip_first else 1 :]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return []
+    known = [parameter.name for parameter in parameters]
+    return [
+        f"{target} takes no option '{option}'; {did_you_mean(option, known)}"
+        for option in node
+        if option not in (TARGET, *known)
+    ]
 
 
 def make(node: Mapping[str, Any], base: str, *arguments: Any) -> Any:
@@ -57,9 +76,17 @@ def make(node: Mapping[str, Any], base: str, *arguments: Any) -> Any:
         raise ConfigError(f"{node[TARGET]} refuses its options {options}: {error}") from error
 
 
-def _locate(name: str) -> Any:
-    module, _, attribute = name.rpartition(".")
+def _locate(name: str, base: type | None = None) -> Any:
+    module_name, _, attribute = name.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as error:
         raise ConfigError(f"{TARGET} '{name}' does not exist ({error})") from error
+    if not hasattr(module, attribute):
+        hint = f"; {did_you_mean(attribute, _classes(module, base))}" if base else ""
+        raise ConfigError(f"{TARGET} '{name}' does not exist: {module_name} has no '{attribute}'{hint}")
+    return getattr(module, attribute)
+
+
+def _classes(module: ModuleType, base: type) -> list[str]:
+    return [name for name, kind in vars(module).items() if inspect.isclass(kind) and issubclass(kind, base)]

@@ -75,9 +75,12 @@ def check_same_recipe(values: Mapping[str, Any], source: RunFolder) -> None:
         )
 
 
-def rewind_metrics(loggers: Iterable[Logger], checkpoint: Path) -> None:
-    """Drop from ``metrics.csv`` what was logged after the checkpoint: the resumed run logs it again."""
-    step = int(read_checkpoint(checkpoint).get("global_step", 0))
+def rewind_metrics(loggers: Iterable[Logger], checkpoint: Path | None) -> None:
+    """Drop from ``metrics.csv`` what was logged after the checkpoint: the resumed run logs it again.
+
+    Without one the run starts anew, and nothing stays: it may have been killed before its first checkpoint.
+    """
+    step = 0 if checkpoint is None else int(read_checkpoint(checkpoint).get("global_step", 0))
     for logger in loggers:
         if isinstance(logger, MetricsCSV):
             logger.rewind(step)

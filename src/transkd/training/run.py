@@ -78,8 +78,7 @@ def _fit(
             )
         print_preflight(module, image_size(data), run_facts(config, data, module, trainer, checkpoint), console)
     _seed_process(config.seed + trainer.global_rank)
-    if checkpoint is not None:
-        rewind_metrics(trainer.loggers, checkpoint)
+    rewind_metrics(trainer.loggers, checkpoint)
     started = time.monotonic()
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -62,6 +62,7 @@ class RunCheckpoints(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take over the stop signals from Lightning, which restores them at the end."""
+        _leave_finished_epoch(trainer)
         self.last_saved_step = trainer.global_step
         for number in STOP_SIGNALS:
             signal.signal(number, self._note_signal)
@@ -74,9 +75,13 @@ class RunCheckpoints(Checkpoint):
         self._stop_signal = number
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Save if it is time; stop if it was asked for. The last batch leaves both to the epoch's end."""
-        loop = trainer.fit_loop.epoch_loop
-        if loop._should_accumulate() or loop._num_ready_batches_reached():
+        """Save if it is time; stop if it was asked for.
+
+        A batch that a validation follows leaves both to the validation's end, the last one to the epoch's end.
+        """
+        loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
+        assert fetcher is not None
+        if loop._should_accumulate() or loop._num_ready_batches_reached() or loop._should_check_val_fx(fetcher):
             return
         stop = self._stop_is_requested(trainer)
         if stop or trainer.global_step - self.last_saved_step >= self.every_n_steps:
@@ -89,9 +94,16 @@ class RunCheckpoints(Checkpoint):
             self._stop(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the best checkpoint where the score is a new best."""
+        """Save the best checkpoint where the score is a new best; within an epoch, save the last one too."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
+        self._keep_best(trainer)
+        loop = trainer.fit_loop.epoch_loop
+        if not (loop._should_accumulate() or loop._num_ready_batches_reached()):
+            self._stopping = self._stop_is_requested(trainer)
+            self._save(trainer, LAST)
+
+    def _keep_best(self, trainer: L.Trainer) -> None:
         score = trainer.callback_metrics.get(self.monitor)
         value = None if score is None else float(score)
         if value is None or not (self.best_score is None or value > self.best_score):
@@ -118,3 +130,17 @@ class RunCheckpoints(Checkpoint):
         trainer.save_checkpoint(self.folder / name)
         if name == LAST:
             self.last_saved_step = trainer.global_step
+
+
+def _leave_finished_epoch(trainer: L.Trainer) -> None:
+    """Start the next epoch where a checkpoint was taken at an epoch's end.
+
+    Lightning does so itself, unless ``max_steps`` is set: then it would end the finished epoch a second time.
+    """
+    loop = trainer.fit_loop
+    if loop.restarted_on_epoch_end:
+        loop.epoch_progress.increment_completed()
+        loop._restarting = False
+        loop.reset_restart_stage()
+        loop.epoch_loop.restarting = False
+        loop.epoch_loop.reset_restart_stage()

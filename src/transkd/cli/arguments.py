@@ -1,0 +1,64 @@
+"""The arguments of a command: flags apart from overrides, and overrides as Hydra wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+APPENDED_GROUPS = ("experiment", "debug")
+OPEN_SECTIONS = ("augment.options", "callbacks", "data.options", "distillation.losses")
+OPEN_GROUPS = ("optimizer", "trainer")
+_BELOW_OPEN = tuple(f"{section}." for section in (*OPEN_SECTIONS, *OPEN_GROUPS))
+FLAGS_WITH_VALUE = (
+    "--config-dir",
+    "-cd",
+    "--config-name",
+    "-cn",
+    "--config-path",
+    "-cp",
+    "--package",
+    "-p",
+    "--cfg",
+    "-c",
+)
+
+
+def users_form(arguments: Sequence[str]) -> list[str]:
+    """Return arguments as people write them in the form that Hydra takes.
+
+    ``+experiment=x`` and ``experiment=x`` mean the same, and a debug choice has the last word wherever it stands.
+    A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``.
+    """
+    plain: list[str] = []
+    debug: list[str] = []
+    for argument in arguments:
+        name = argument.lstrip("+")
+        key, equals, _ = name.partition("=")
+        if equals and key in APPENDED_GROUPS:
+            argument = f"+{name}"
+        elif equals and (key in OPEN_SECTIONS or key.startswith(_BELOW_OPEN)):
+            argument = f"++{name}"
+        (debug if equals and key == "debug" else plain).append(argument)
+    return plain + debug
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split a command line into flags (with their values) and overrides."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    takes_value = False
+    for argument in arguments:
+        if takes_value or argument.startswith("-"):
+            flags.append(argument)
+            takes_value = not takes_value and argument in FLAGS_WITH_VALUE
+        else:
+            overrides.append(argument)
+    return flags, overrides
+
+
+def config_dirs(flags: Sequence[str]) -> list[Path]:
+    """Return the further folders of configs that flags name."""
+    values = [flag.split("=", 1)[1] for flag in flags if flag.startswith(("--config-dir=", "-cd="))]
+    values += [after for flag, after in pairwise(flags) if flag in ("--config-dir", "-cd")]
+    return [Path(value).resolve() for value in values]

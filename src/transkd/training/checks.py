@@ -1,0 +1,193 @@
+"""Checks of a config that no type can say: names, options and targets that must exist, each found in its registry."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+
+from transkd.data import available_datasets
+from transkd.data.datasets import get_layout
+from transkd.data.transforms import RECIPES, build_transform
+from transkd.distillation import available_losses, create_loss
+from transkd.errors import ConfigError, did_you_mean
+from transkd.models import available_backbones, create_segmenter
+from transkd.models.checks import SMALLEST_SIDE
+from transkd.models.heads import find_head
+from transkd.training.instantiate import check_target, make, target_problems
+from transkd.training.problems import Problem, as_clause, shown
+from transkd.training.trainer_options import trainer_problems
+
+OPTIMIZER = "torch.optim.Optimizer"
+
+
+def setting_problems(values: Mapping[str, Any], known: Iterable[Problem]) -> list[Problem]:
+    """List what does not exist or does not fit among the names and options of a config.
+
+    Args:
+        values: the config, plain containers.
+        known: the schema's problems; a check that would read a value with a problem is left out.
+    """
+    found: list[Problem] = []
+    wrong = list(known)
+    for check, paths in _CHECKS.items():
+        if not any(problem.touches(path) for problem in wrong for path in paths):
+            found += check(values)
+    return found
+
+
+def _dataset(values: Mapping[str, Any]) -> Iterator[Problem]:
+    data = values["data"]
+    name = data["name"]
+    if name not in available_datasets():
+        yield Problem("data.name", f"there is no dataset '{name}'; {did_you_mean(name, available_datasets())}")
+        return
+    layout = get_layout(name)
+    options = inspect.signature(layout.find).parameters.keys() - {"root", "split"}
+    for option in data["options"].keys() - options:
+        hint = did_you_mean(option, options) if options else "it takes none"
+        yield Problem(f"data.options.{option}", f"{layout.title} has no such option; {hint}")
+
+
+def _class_weights(values: Mapping[str, Any]) -> Iterator[Problem]:
+    name, wished = values["data"]["name"], values["objective"]["class_weights"]
+    if name not in available_datasets() or wished == "none":
+        return
+    layout = get_layout(name)
+    count = layout.classes.num_classes
+    if wished == "dataset" and layout.classes.weights is None:
+        yield Problem("objective.class_weights", f"{layout.title} has no published ones; give {count} numbers, or none")
+    if wished != "dataset" and len(wished) != count:
+        yield Problem("objective.class_weights", f"give {count} numbers, one a class (there are {len(wished)})")
+
+
+def _augmentation(values: Mapping[str, Any]) -> Iterator[Problem]:
+    recipe, options = values["augment"]["recipe"], values["augment"]["options"]
+    if recipe not in RECIPES:
+        yield Problem("augment.recipe", f"there is no augmentation '{recipe}'; {did_you_mean(recipe, RECIPES)}")
+        return
+    for key, value in options.items():
+        yield from _refused(f"augment.options.{key}", recipe, 64, {key: value})
+    yield from _small_crop(options.get("crop"))
+
+
+def _augmentation_of_size(values: Mapping[str, Any]) -> Iterator[Problem]:
+    augment = values["augment"]
+    if not list(_augmentation(values)):
+        yield from _refused("augment", augment["recipe"], values["data"]["size"], augment["options"])
+
+
+def _small_crop(crop: object) -> list[Problem]:
+    sides = crop if isinstance(crop, list) else [crop]
+    if any(isinstance(side, int) and side < SMALLEST_SIDE for side in sides):
+        return [Problem("augment.options.crop", f"give {SMALLEST_SIDE} pixels or more a side (it is {shown(crop)})")]
+    return []
+
+
+def _refused(path: str, recipe: str, size: object, options: Mapping[str, Any]) -> Iterator[Problem]:
+    try:
+        build_transform(recipe, size, **options)
+    except ConfigError as error:
+        message = as_clause(error)
+        for key, value in options.items():
+            said = f"{key}={value!r}: "
+            if message.startswith(said):
+                message = f"{message.removeprefix(said)} (it is {shown(value)})"
+        yield Problem(path, message)
+
+
+def _segmenters(values: Mapping[str, Any]) -> Iterator[Problem]:
+    for role in ("student", "teacher"):
+        backbone, head = values[role]["backbone"], values[role]["head"]
+        if backbone not in available_backbones():
+            hint = did_you_mean(backbone, available_backbones())
+            yield Problem(f"{role}.backbone", f"there is no backbone '{backbone}'; {hint}")
+        try:
+            find_head(head)
+        except ConfigError as error:
+            yield Problem(f"{role}.head", as_clause(error))
+
+
+@dataclass(frozen=True)
+class _Channels:
+    """All that a distillation loss asks of a segmenter when it is made."""
+
+    channels: tuple[int, ...]
+
+
+@cache
+def _channels(backbone: str) -> tuple[int, ...]:
+    with torch.device("meta"):
+        return create_segmenter(backbone).channels
+
+
+def _losses(values: Mapping[str, Any]) -> Iterator[Problem]:
+    wished = values["distillation"]["losses"]
+    backbones = [values[role]["backbone"] for role in ("student", "teacher")]
+    if not wished or not set(backbones) <= set(available_backbones()):
+        return
+    student, teacher = (_Channels(_channels(backbone)) for backbone in backbones)
+    for name, setting in wished.items():
+        path = f"distillation.losses.{name}"
+        options = dict(setting)
+        weight = options.pop("weight", 1.0)
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            yield Problem(f"{path}.weight", f"give a number (it is {shown(weight)})")
+        if name not in available_losses() and values["imports"]:
+            continue  # one of those modules may register it
+        try:
+            create_loss(name, student=student, teacher=teacher, **options)
+        except ConfigError as error:
+            yield Problem(path, as_clause(error))
+
+
+def _optimizer(values: Mapping[str, Any]) -> Iterator[Problem]:
+    node = values["optimizer"]
+    problems = target_problems(node, OPTIMIZER, skip_first=True)
+    yield from (Problem("optimizer", problem) for problem in problems)
+    if not problems:
+        parameters = inspect.signature(check_target(node, OPTIMIZER, skip_first=True)).parameters
+        yield from list(_wrong_kinds(node, parameters)) or _refused_optimizer(node)
+
+
+def _refused_optimizer(node: Mapping[str, Any]) -> Iterator[Problem]:
+    try:
+        make(node, OPTIMIZER, [torch.zeros(1, requires_grad=True)])
+    except ConfigError as error:
+        yield Problem("optimizer", as_clause(error))
+
+
+def _wrong_kinds(node: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]) -> Iterator[Problem]:
+    """Yield the options that are text where the default is a number or a truth value."""
+    for option, value in node.items():
+        default = parameters[option].default if option in parameters else None
+        if isinstance(default, int | float) and isinstance(value, str):
+            wanted = "true or false" if isinstance(default, bool) else "a number"
+            yield Problem(f"optimizer.{option}", f"give {wanted} (it is {shown(value)})")
+
+
+def _callbacks(values: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, node in values["callbacks"].items():
+        for problem in target_problems(node, "lightning.pytorch.callbacks.Callback"):
+            yield Problem(f"callbacks.{name}", problem)
+
+
+def _trainer(values: Mapping[str, Any]) -> list[Problem]:
+    return trainer_problems(values["trainer"])
+
+
+_CHECKS = {
+    _dataset: ("data.name", "data.options"),
+    _class_weights: ("data.name", "objective.class_weights"),
+    _augmentation: ("augment.recipe", "augment.options"),
+    _augmentation_of_size: ("augment.recipe", "augment.options", "data.size"),
+    _segmenters: ("student.backbone", "student.head", "teacher.backbone", "teacher.head"),
+    _losses: ("distillation.losses", "student.backbone", "teacher.backbone", "imports"),
+    _optimizer: ("optimizer",),
+    _callbacks: ("callbacks",),
+    _trainer: ("trainer",),
+}

@@ -1,0 +1,51 @@
+"""What a command left behind, and the arguments of a run of one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left on the screen, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The error's lines below its heading."""
+        return [line.removeprefix("  ") for line in self.err.splitlines()[1:]]
+
+    def refused(self, name: str = "transkd-train", code: int = 2) -> str:
+        """Check that the command ended with one message for a person; return it."""
+        assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
+        assert self.err.startswith(f"{name}: "), self.err
+        assert self.err.count(f"{name}: ") == 1, self.err
+        for inner in ("Traceback", "pydantic", "OmegaConf", "hydra", "HYDRA", "Errors have occurred", "full_key"):
+            assert inner not in self.err, self.err
+        return self.err
+
+
+Command = Callable[..., Outcome]
+
+
+def tiny_run(root: Path, *, workers: int = 0) -> list[str]:
+    """Return arguments of a run of one step on the scenes in ``root``."""
+    return [
+        f"data.root={root}",
+        f"data.workers={workers}",
+        "data.batch_size=2",
+        "data.val_batch_size=2",
+        "data.size=[32,64]",
+        "augment=none",
+        "pictures=0",
+        "trainer.accelerator=cpu",
+        "trainer.max_epochs=1",
+        "trainer.limit_train_batches=1",
+        "trainer.limit_val_batches=1",
+        "trainer.num_sanity_val_steps=0",
+    ]

@@ -1,0 +1,37 @@
+"""Arguments as people write them, in Hydra's form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transkd.cli.arguments import config_dirs, split_arguments, users_form
+
+
+@pytest.mark.parametrize(
+    ("written", "taken"),
+    [
+        (["experiment=a", "seed=1"], ["+experiment=a", "seed=1"]),
+        (["+experiment=a"], ["+experiment=a"]),
+        (["debug=batch", "experiment=a", "seed=1"], ["+experiment=a", "seed=1", "+debug=batch"]),
+        (["trainer.profiler=simple"], ["++trainer.profiler=simple"]),
+        (["+trainer.profiler=simple"], ["++trainer.profiler=simple"]),
+        (["++optimizer.eps=1"], ["++optimizer.eps=1"]),
+        (["data.options={conditions: [fog]}"], ["++data.options={conditions: [fog]}"]),
+        (["trainer=gpu", "optimizer=paper"], ["trainer=gpu", "optimizer=paper"]),
+        (["data.size=64", "+foo=1", "~trainer.max_epochs", "-m", "--cfg", "job"],) * 2,
+    ],
+)
+def test_users_form(written: list[str], taken: list[str]) -> None:
+    assert users_form(written) == taken
+
+
+def test_flags_keep_their_values() -> None:
+    flags, overrides = split_arguments(["-m", "seed=1", "--config-dir", "mine", "--cfg", "job", "a=b"])
+    assert flags == ["-m", "--config-dir", "mine", "--cfg", "job"]
+    assert overrides == ["seed=1", "a=b"]
+
+
+def test_config_dirs_of_both_spellings() -> None:
+    assert config_dirs(["--config-dir=a", "-cd", "b", "-m"]) == [Path("a").resolve(), Path("b").resolve()]

@@ -1,0 +1,141 @@
+"""Every file in conf/ composes into a run's config, and the paper's recipe is the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from transkd.cli.app import config_folder
+from transkd.cli.arguments import users_form
+from transkd.data.datasets import get_layout
+from transkd.training.config import config_problems, parse_config
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+DISTILLATIONS = sorted(path.stem for path in (CONF / "distillation").glob("*.yaml"))
+DEBUGS = sorted(path.stem for path in (CONF / "debug").glob("*.yaml"))
+CHOICES = sorted(
+    f"{path.parent.name}={path.stem}"
+    for path in CONF.glob("*/*.yaml")
+    if path.stem != "base" and path.parent.name not in ("experiment", "debug")
+)
+PAPER_CLASS_WEIGHTS = """
+    2.5959737, 6.741505, 3.5353868, 9.866315, 9.690922, 9.369371, 10.289124, 9.953209, 4.3098087, 9.490392,
+    7.674411, 9.396925, 10.347794, 6.3928986, 10.226673, 10.241072, 10.28059, 10.396977, 10.05567
+"""
+
+Compose = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def composed() -> Compose:
+    """Compose what a user's arguments mean."""
+
+    def values(*arguments: str) -> dict[str, Any]:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("train", users_form(arguments))
+        plain = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(plain, dict)
+        return plain
+
+    return values
+
+
+def test_the_experiments_and_distillations_that_are_promised_exist() -> None:
+    pairs = {f"{data}_{what}" for data in ("camvid", "cityscapes", "acdc") for what in ("teacher", "mitb0")}
+    assert pairs | {"quickstart", "quickstart_teacher"} <= set(EXPERIMENTS)
+    assert {"none", "transkd_base", "transkd_gl", "transkd_ea"} <= set(DISTILLATIONS)
+    assert {"batch", "overfit", "profiler"} <= set(DEBUGS)
+
+
+@pytest.mark.parametrize("distillation", DISTILLATIONS)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_goes_with_every_distillation(composed: Compose, experiment: str, distillation: str) -> None:
+    config = parse_config(composed(f"+experiment={experiment}", f"distillation={distillation}"))
+    assert config.distillation.name == distillation
+    assert config.name.startswith(experiment)
+    assert config.output == f"runs/{config.name}"
+    if experiment.endswith("_mitb0"):
+        assert (config.student.backbone, config.teacher.backbone) == ("mit_b0", "mit_b2")
+        assert distillation in config.name
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_of_every_group_composes(composed: Compose, choice: str) -> None:
+    problems = [str(problem) for problem in config_problems(composed(choice))]
+    if choice in ("trainer=gpu", "trainer=ddp"):  # Lightning has no GPU to find here
+        problems = [problem for problem in problems if "backend" not in problem and "gpu" not in problem]
+    assert not problems
+
+
+@pytest.mark.parametrize("debug", DEBUGS)
+@pytest.mark.parametrize("form", ["debug={}", "+debug={}"])
+@pytest.mark.parametrize("experiment", ["experiment=camvid_teacher", "+experiment=camvid_teacher"])
+def test_debug_has_the_last_word_wherever_it_stands(composed: Compose, debug: str, form: str, experiment: str) -> None:
+    after = composed(experiment, form.format(debug))
+    before = composed(form.format(debug), experiment)
+    assert before == after
+    config = parse_config(after)
+    assert config.trainer["max_epochs"] < 400  # the experiment's
+    assert config.name == f"debug_{debug}-camvid-mit_b2-none-s0"
+
+
+def test_arguments_beat_experiment_and_debug(composed: Compose) -> None:
+    values = composed("trainer.max_epochs=7", "debug=batch", "experiment=camvid_mitb0", "seed=3")
+    assert values["trainer"]["max_epochs"] == 7
+    assert values["name"] == "debug_batch-camvid-mit_b0-transkd_ea-s3"
+
+
+def test_debug_batch_is_one_batch(composed: Compose) -> None:
+    trainer = composed("debug=batch")["trainer"]
+    assert (trainer["limit_train_batches"], trainer["limit_val_batches"], trainer["max_epochs"]) == (1, 1, 1)
+
+
+def test_debug_overfit_has_no_augmentation_and_no_regularisation(composed: Compose) -> None:
+    values = composed("debug=overfit", "experiment=cityscapes_mitb0")
+    assert values["augment"]["recipe"] == "none"
+    assert (values["student"]["drop_path_rate"], values["student"]["dropout"]) == (0, 0)
+
+
+@pytest.mark.parametrize("data", ["cityscapes", "acdc"])
+@pytest.mark.parametrize("what", ["mitb0", "teacher"])
+def test_the_papers_recipe(composed: Compose, data: str, what: str) -> None:
+    config = parse_config(composed(f"+experiment={data}_{what}"))
+    assert config.optimizer == {
+        "_target_": "torch.optim.AdamW",
+        "lr": 6e-5,
+        "betas": [0.9, 0.999],
+        "weight_decay": 0.01,
+    }
+    assert config.schedule.model_dump() == {"name": "paper", "epochs": 1500}
+    assert config.trainer["max_epochs"] == 1000
+    assert config.trainer["gradient_clip_val"] is None
+    assert config.data.size == (512, 1024)
+    assert config.data.batch_size == {"mitb0": 2, "teacher": 8}[what]
+    assert config.augment.recipe == "paper"
+    assert config.objective.class_weights == "dataset"
+    assert (config.objective.loss_resolution, config.objective.score_resolution) == ("logit", "logit")
+    assert (config.student.drop_path_rate, config.student.dropout) == (0.1, 0.1)
+    assert config.student.weights == "scratch"
+    weights = get_layout(config.data.name).classes.weights
+    assert weights == tuple(float(number) for number in PAPER_CLASS_WEIGHTS.split(","))
+
+
+def test_acdc_is_all_conditions_together(composed: Compose) -> None:
+    assert composed("data=acdc")["data"]["options"] == {"conditions": ["fog", "night", "rain", "snow"]}
+
+
+def test_the_transkd_variants_are_the_papers_pairs(composed: Compose) -> None:
+    pairs = {"transkd_base": "pea", "transkd_gl": "gl_mixer", "transkd_ea": "ea"}
+    for distillation, embedding in pairs.items():
+        losses = composed(f"distillation={distillation}")["distillation"]["losses"]
+        assert losses == {"csf": {"weight": 1.0}, embedding: {"weight": 1.0}}
+
+
+def test_the_folder_of_the_configs_is_the_checkouts() -> None:
+    assert config_folder() == CONF

@@ -1,0 +1,40 @@
+"""What the tests of several rooms share: tiny scenes, and configs as the commands compose them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from transkd.data.synth import write_scenes
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+TRAIN_SCENES, VAL_SCENES = 12, 5
+
+
+@pytest.fixture(scope="session")
+def scenes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve training and five validation scenes of 64x64 pixels, in Cityscapes' layout."""
+    root = tmp_path_factory.mktemp("scenes")
+    write_scenes(root, train=TRAIN_SCENES, val=VAL_SCENES, size=(64, 64), workers=0, colour=False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def compose_config() -> Callable[..., dict[str, Any]]:
+    """Compose conf/train.yaml with overrides, into plain containers as the command passes them on."""
+
+    def composed(*overrides: str) -> dict[str, Any]:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("train", list(overrides))
+        values = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(values, dict)
+        return values
+
+    return composed

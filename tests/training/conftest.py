@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import tiny_backbones  # noqa: F401
+from runs import Runner
+
+from transkd.training import results as results_module
+from transkd.training import run as run_module
+from transkd.training import trainer as trainer_module
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def run(compose_config: Callable[..., dict[str, Any]], scenes_root: Path) -> Runner:
+    return Runner(compose_config, scenes_root)
+
+
+@pytest.fixture
+def with_callback(monkeypatch: pytest.MonkeyPatch) -> Callable[[L.Callback | None], None]:
+    """Put a callback before those that a run makes, for the runs that follow."""
+    made = trainer_module._callbacks
+
+    def use(callback: L.Callback | None) -> None:
+        first = [] if callback is None else [callback]
+        monkeypatch.setattr(trainer_module, "_callbacks", lambda *args: [*first, *made(*args)])
+
+    return use
+
+
+@pytest.fixture
+def lean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what runs spend on counting costs, which their weights do not depend on."""
+    monkeypatch.setattr(run_module, "print_preflight", lambda *_: None)
+    monkeypatch.setattr(results_module, "segmenter_gmacs", lambda *_: 0.0)
+    monkeypatch.setattr(results_module, "latency_ms", lambda *_: 0.0)
+
+
+@pytest.fixture(scope="session")
+def subprocess_env() -> dict[str, str]:
+    here = str(Path(__file__).parent)
+    path = os.pathsep.join(p for p in (here, os.environ.get("PYTHONPATH", "")) if p)
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}

@@ -1,0 +1,31 @@
+"""Backbones small enough to train in a test: ``tiny`` and the wider ``tiny_teacher``.
+
+Runs name this module in ``imports``, in this process and in others.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from timm.models import PyramidVisionTransformerV2
+
+from transkd.models import backbones
+
+CHANNELS = {"tiny": (8, 12, 16, 24), "tiny_teacher": (16, 24, 32, 48)}
+
+
+def build(name: str, drop_path_rate: float) -> backbones.PyramidBackbone:
+    network = PyramidVisionTransformerV2(
+        depths=(1, 1, 1, 1),
+        embed_dims=CHANNELS[name],
+        num_heads=(1, 1, 2, 2),
+        sr_ratios=(8, 4, 2, 1),
+        mlp_ratios=(2, 2, 2, 2),
+        num_classes=0,
+        drop_path_rate=drop_path_rate,
+    )
+    return backbones.PyramidBackbone(network)
+
+
+for _name in CHANNELS:
+    backbones._BACKBONES.setdefault(_name, backbones.BackboneEntry(build=partial(build, _name), head_width=16))
