@@ -1,0 +1,134 @@
+"""The modules as a notebook uses them: by name or by object, in five lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+
+from transkd import DistillModule, SceneDataModule, SegmentationModule, create_loss, create_segmenter, load_segmenter
+from transkd.errors import ConfigError, WeightsError
+
+BATCH = {
+    "image": torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8),
+    "label": torch.randint(0, 19, (2, 64, 64), dtype=torch.uint8),
+}
+
+
+def quiet_trainer(folder: Path, **options: object) -> L.Trainer:
+    return L.Trainer(
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        **options,
+    )
+
+
+def test_five_lines_by_name(scenes_root: Path, tmp_path: Path) -> None:
+    create_segmenter("tiny_teacher", 19).save_pretrained(tmp_path / "teacher")
+
+    data = SceneDataModule("cityscapes", scenes_root, size=[64, 64], batch_size=4, workers=0)
+    module = DistillModule(student="tiny", teacher=tmp_path / "teacher", losses={"csf": 1.0, "ea": 1.0})
+    trainer = quiet_trainer(tmp_path, max_epochs=1)
+    trainer.fit(module, data)
+    module.student.save_pretrained(tmp_path / "student")
+
+    assert set(module.last_terms) == {"ce", "csf", "ea"}
+    logged = {"train/loss", "train/ce", "train/csf", "train/ea", "train/grad_norm", "val/miou", "val/pixel_accuracy"}
+    assert logged <= set(trainer.callback_metrics)
+    assert module.last_scores is not None
+    assert 0 <= module.last_scores.miou <= 1
+    student = load_segmenter(tmp_path / "student")
+    assert set(student.state_dict()) == set(create_segmenter("tiny", 19).state_dict())
+
+
+def test_the_total_is_the_weighted_sum_of_all_terms(tmp_path: Path, scenes_root: Path) -> None:
+    torch.manual_seed(0)
+    student, teacher = (
+        create_segmenter("tiny", 19, dropout=0.0, drop_path_rate=0.0),
+        create_segmenter("tiny_teacher", 19),
+    )
+    by_hand = create_loss("pea", student=student, teacher=teacher)
+    module = DistillModule(
+        student, teacher, {"csf": 0.25, "ea": {"weight": 3.0, "stage_weights": [1, 1, 1, 1]}, "pea": by_hand}
+    )
+    totals: list[float] = []
+    expected: list[float] = []
+
+    class Watch(L.Callback):
+        def on_before_backward(self, trainer, pl_module, loss):
+            terms = {name: float(value) for name, value in pl_module.last_terms.items()}
+            totals.append(float(loss.detach()))
+            expected.append(terms["ce"] + 0.25 * terms["csf"] + 3.0 * terms["ea"] + terms["pea"])
+
+    data = SceneDataModule("cityscapes", scenes_root, size=[64, 64], batch_size=4, workers=0)
+    quiet_trainer(tmp_path, max_steps=2, limit_val_batches=0, callbacks=[Watch()]).fit(module, data)
+    assert len(totals) == 2
+    assert totals == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_random_teacher_by_name_warns() -> None:
+    with pytest.warns(UserWarning, match="RANDOM weights: it teaches nothing"):
+        DistillModule("tiny", "tiny_teacher", {"pea": 1.0}, num_classes=19)
+
+
+def test_unknown_losses_and_weights_are_refused() -> None:
+    student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
+    with pytest.raises(ConfigError, match=r"'csff'.*did you mean 'csf'"):
+        DistillModule(student, teacher, {"csff": 1.0})
+    with pytest.raises(ConfigError, match=r"losses\.csf: the weight must be a number, not 'much'"):
+        DistillModule(student, teacher, {"csf": "much"})
+    with pytest.raises(ConfigError, match=r"losses\.csf: the weight must be a number, not nan"):
+        DistillModule(student, teacher, {"csf": float("nan")})
+
+
+def test_class_names_and_weights_must_be_as_many_as_classes() -> None:
+    with pytest.raises(ValueError, match="3 class names for a segmenter of 19 classes"):
+        SegmentationModule(create_segmenter("tiny", 19), class_names=["a", "b", "c"])
+    with pytest.raises(ValueError, match="2 class weights for a segmenter of 19 classes"):
+        SegmentationModule(create_segmenter("tiny", 19), class_weights=[1.0, 2.0])
+    with pytest.raises(ValueError, match="also needs num_classes"):
+        SegmentationModule("tiny")
+
+
+def test_a_missing_teacher_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="transkd-train"):
+        DistillModule("tiny", tmp_path / "nothing", {"csf": 1.0})
+
+
+def test_validation_counts_every_pixel_once_over_uneven_batches(scenes_root: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = SegmentationModule(create_segmenter("tiny", 19))
+    scores = []
+    for batch_size in (1, 2, 5):
+        data = SceneDataModule(
+            "cityscapes", scenes_root, size=[64, 64], batch_size=4, val_batch_size=batch_size, workers=0
+        )
+        quiet_trainer(tmp_path).validate(module, data, verbose=False)
+        scores.append(module.last_scores)
+    assert scores[0] == scores[1] == scores[2]
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_terms_agree_in_every_memory_format_and_precision(bf16: bool, channels_last: bool) -> None:
+    torch.manual_seed(0)
+    student, teacher = (
+        create_segmenter("tiny", 19, dropout=0.0, drop_path_rate=0.0),
+        create_segmenter("tiny_teacher", 19),
+    )
+    module = DistillModule(student, teacher, {"csf": 1.0, "gl_mixer": 1.0})
+    exact = {name: float(value.detach()) for name, value in module.loss_terms(BATCH).items()}
+    module.channels_last = channels_last
+    module.configure_model()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        terms = module.loss_terms(BATCH)
+    assert all(term.dtype == torch.float32 for term in terms.values())
+    found = {name: float(value.detach()) for name, value in terms.items()}
+    assert found == pytest.approx(exact, rel=0.03 if bf16 else 1e-4)
