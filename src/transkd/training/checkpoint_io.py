@@ -6,6 +6,7 @@ import os
 import pickle
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
         partial.replace(path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         kept = "; the one before it is unharmed" if path.exists() else ""
         raise CheckpointError(f"the checkpoint {path} could not be written: {error}{kept}") from error
 

@@ -15,6 +15,7 @@ NOT_FOR_USERS = (
     r".*Loading `train_dataloader` to estimate.*",
     r".*It is recommended to use `self.log\(.*sync_dist=True.*",
     r"Grad strides do not match bucket view strides.*",
+    r"There is a wandb run already in progress.*",
     r".*module\(s\) in eval mode at the start of training.*",
 )
 

@@ -84,7 +84,7 @@ def start_wandb(config: WandbConfig, options: Mapping[str, Any]) -> None:
             wandb.init(mode="online", **start)
             return
         except Exception as error:
-            wandb.teardown()
+            wandb.finish()
             rank_zero_warn(f"W&B could not be reached ({error}): logging offline")
     wandb.init(mode="disabled" if mode == "disabled" else "offline", **start)
     if mode != "disabled":

@@ -112,14 +112,8 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / ".lock").open("a")
-            self.checkpoints.mkdir(exist_ok=True)
-            probe = self.checkpoints / ".writable"
-            probe.touch()
-            probe.unlink()
         except OSError as error:
-            raise ConfigError(
-                f"the run's folder {self.path} cannot be written ({error.strerror}): choose another output=…"
-            ) from error
+            raise self._unwritable(error) from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,8 +121,23 @@ class RunFolder:
                 raise ConfigError(
                     f"another process is training in {self.path}: wait for it, or choose another output=…"
                 ) from error
-            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+            self._write_into(config)
             yield
+
+    def _write_into(self, config: Mapping[str, Any]) -> None:
+        try:
+            self.checkpoints.mkdir(exist_ok=True)
+            probe = self.checkpoints / ".writable"
+            probe.touch()
+            probe.unlink()
+            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"the run's folder {self.path} cannot be written ({error.strerror}): choose another output=…"
+        )
 
     def saved_config(self) -> dict[str, Any]:
         """Return the config that the run in this folder was started with, empty if there is none."""

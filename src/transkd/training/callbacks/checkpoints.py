@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from pathlib import Path
 from types import FrameType
@@ -106,7 +107,7 @@ class RunCheckpoints(Checkpoint):
     def _keep_best(self, trainer: L.Trainer) -> None:
         score = trainer.callback_metrics.get(self.monitor)
         value = None if score is None else float(score)
-        if value is None or not (self.best_score is None or value > self.best_score):
+        if value is None or math.isnan(value) or not (self.best_score is None or value > self.best_score):
             return
         self.best_score = value
         self.best_epoch = trainer.current_epoch

@@ -54,6 +54,10 @@ class StudentEMA(Callback):
             _segmenter(pl_module).load_state_dict(self._raw)
             self._raw = None
 
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let go of the average: what is validated from now on is what the segmenter holds."""
+        self._average = None
+
     def state_dict(self) -> dict[str, Any]:
         """Return the average's weights."""
         return {} if self._average is None else {"average": dict(self._average.state_dict())}

@@ -40,7 +40,9 @@ class FiniteGuard(Callback):
             return
         terms: dict[str, Tensor] = getattr(pl_module, "last_terms", {})
         named = [f"{name}={float(value):g}" for name, value in terms.items() if not torch.isfinite(value)]
-        self._fail(trainer, f"the loss is {float(loss):g} (non-finite terms: {', '.join(named) or 'only their sum'})")
+        self._fail(
+            trainer, f"the loss is {float(loss.detach()):g} (non-finite terms: {', '.join(named) or 'only their sum'})"
+        )
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
         """Check and log the gradient norm over everything that trains, before clipping."""
