@@ -109,3 +109,16 @@ def test_protocol_is_plain_values() -> None:
         "flip": False,
         "images": None,
     }
+
+
+def test_counts_are_the_same_and_cheap_where_deterministic_algorithms_are_asked_for() -> None:
+    predictions, labels = random_maps(classes=4, batches=1, seed=2)[0]
+    plain, strict = score_meter(4), score_meter(4)
+    plain.update(predictions, labels)
+    torch.use_deterministic_algorithms(True)
+    try:
+        strict.update(predictions, labels)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(plain.compute(), strict.compute())
+    assert plain.compute().sum() == (labels != IGNORE_INDEX).sum()

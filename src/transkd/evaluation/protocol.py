@@ -48,7 +48,7 @@ def match_resolution(logits: Tensor, labels: Tensor, resolution: Resolution) -> 
 @torch.no_grad()
 def classes_and_labels(logits: Tensor, labels: Tensor, resolution: Resolution) -> tuple[Tensor, Tensor]:
     """Return the predicted classes (B, H, W) int64 and the labels at the resolution that is scored."""
-    logits, labels = match_resolution(logits, labels, resolution)
+    logits, labels = match_resolution(logits.float(), labels, resolution)
     return logits.argmax(dim=1), labels
 
 

@@ -71,21 +71,33 @@ def build_module(config: TrainConfig, data: SceneDataModule) -> SegmentationModu
 
 
 def build_segmenter(config: SegmenterConfig, data: SceneDataModule) -> Segmenter:
-    """Return a segmenter for the dataset's classes, from scratch or from saved weights."""
+    """Return a segmenter for the dataset's classes, from scratch or from saved weights with their normalisation.
+
+    Raises:
+        WeightsError: saved weights that are missing or of another architecture.
+    """
     classes = data.classes
-    segmenter = create_segmenter(
-        config.backbone,
-        classes.num_classes,
-        head=config.head,
-        head_width=config.head_width,
-        class_names=classes.names,
-        drop_path_rate=config.drop_path_rate,
-        dropout=config.dropout,
-    )
-    if config.weights not in (None, SCRATCH, RANDOM):
-        assert config.weights is not None
-        saved = load_segmenter(config.weights, backbone=config.backbone, num_classes=classes.num_classes)
-        segmenter.load_state_dict(saved.state_dict())
+    options: dict[str, Any] = {
+        "backbone": config.backbone,
+        "num_classes": classes.num_classes,
+        "head": config.head,
+        "head_width": config.head_width,
+        "class_names": classes.names,
+        "drop_path_rate": config.drop_path_rate,
+        "dropout": config.dropout,
+    }
+    if config.weights is None or config.weights in (SCRATCH, RANDOM):
+        return create_segmenter(**options)
+    saved = load_segmenter(config.weights, backbone=config.backbone, num_classes=classes.num_classes)
+    for key in ("head", "head_width"):
+        if options[key] not in (None, saved.config[key]):
+            raise WeightsError(
+                f"the weights {config.weights} are of a segmenter with {key}={saved.config[key]}, "
+                f"but the config asks for {key}={options[key]}"
+            )
+    kept = {key: saved.config[key] for key in ("head", "head_width", "mean", "std")}
+    segmenter = create_segmenter(**options | kept)
+    segmenter.load_state_dict(saved.state_dict())
     return segmenter
 
 

@@ -92,7 +92,7 @@ def _results(
         input_size=list(config.data.size) if isinstance(config.data.size, tuple) else config.data.size,
         resolution=config.objective.score_resolution,
         label_size=config.data.label_size,
-        images=int(sum(trainer.num_val_batches)) * config.data.val_batch_size if limited else None,
+        images=_scored_images(config, trainer) if limited else None,
     )
     return {
         "miou": scores.miou if scores else None,
@@ -111,6 +111,10 @@ def _results(
         "device": torch.cuda.get_device_name() if module.device.type == "cuda" else f"cpu ({platform.machine()})",
         "versions": {name: version(name) for name in ("transkd", "torch", "lightning", "timm")},
     }
+
+
+def _scored_images(config: TrainConfig, trainer: L.Trainer) -> int:
+    return int(sum(trainer.num_val_batches)) * config.data.val_batch_size * trainer.world_size
 
 
 def _print_results(results: dict[str, Any], folder: RunFolder, name: str, console: Console) -> None:

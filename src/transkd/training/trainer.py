@@ -19,10 +19,13 @@ from transkd.training.instantiate import make
 from transkd.training.loggers import build_loggers
 from transkd.training.run_folder import RunFolder
 
+RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")
+"""What launchers (Lightning, torchrun, srun) tell a process its place by."""
+
 
 def is_first_process() -> bool:
     """Return whether this is the process that owns the run's folder, also before a trainer exists."""
-    return all(int(os.environ.get(name, "0")) == 0 for name in ("LOCAL_RANK", "NODE_RANK"))
+    return all(int(os.environ.get(name, "0")) == 0 for name in RANKS)
 
 
 def build_trainer(

@@ -22,6 +22,7 @@ class Throughput(Callback):
         self._waiting = 0.0
         self._busy = 0.0
         self._mark = 0.0
+        self._rate = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
@@ -34,11 +35,13 @@ class Throughput(Callback):
         now = time.perf_counter()
         self._waiting += now - self._mark if self._mark else 0.0
         self._mark = now
+        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         self._images += len(batch["image"]) * trainer.world_size
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Log where the trainer logs."""
-        is_logged = (trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        steps = not trainer.fit_loop.epoch_loop._should_accumulate()
+        is_logged = steps and (trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
         if is_logged and torch.cuda.is_available():
             torch.cuda.synchronize()
         now = time.perf_counter()
@@ -50,7 +53,7 @@ class Throughput(Callback):
         values = {
             "train/images_per_s": self._images / total if total else 0.0,
             "train/data_wait": self._waiting / total if total else 0.0,
-            "train/lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "train/lr": self._rate,
         }
         pl_module.log_dict(values, on_step=True, on_epoch=False)
         self._images, self._waiting, self._busy = 0, 0.0, 0.0
