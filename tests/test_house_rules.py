@@ -24,7 +24,7 @@ MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("
 
 # Put together here, so that this file does not name them.
 PLACES_OF_ONE_MACHINE = [f"/{folder}/" for folder in ("root", "home", "users", "tmp", "work")]
-REGISTRIES = [".".join(name) for name in (("pypi", "org"), ("pythonhosted", "org"), ("anaconda", "org"))]
+REGISTRIES = [".".join(name) for name in (("pypi", "org"), ("python" + "hosted", "org"), ("anaconda", "org"))]
 TEXT = {".py", ".yaml", ".yml", ".toml", ".md", ".sh", ".cfg", ".txt", ".json", ".ipynb", ""}
 
 
