@@ -8,7 +8,8 @@ import torch
 
 from transkd.errors import ConfigError
 from transkd.models import available_backbones, create_segmenter
-from transkd.models.backbones import PyramidBackbone, find_backbone
+from transkd.models.backbones import find_backbone
+from transkd.models.backbones.pyramid import PyramidBackbone
 
 
 def test_available_backbones():

@@ -9,12 +9,13 @@ from functools import partial
 
 from timm.models import PyramidVisionTransformerV2
 
-from transkd.models import backbones
+from transkd.models.backbones import BackboneEntry, available_backbones, register_backbone
+from transkd.models.backbones.pyramid import PyramidBackbone
 
 CHANNELS = {"tiny": (8, 12, 16, 24), "tiny_teacher": (16, 24, 32, 48)}
 
 
-def build(name: str, drop_path_rate: float) -> backbones.PyramidBackbone:
+def build(name: str, drop_path_rate: float) -> PyramidBackbone:
     network = PyramidVisionTransformerV2(
         depths=(1, 1, 1, 1),
         embed_dims=CHANNELS[name],
@@ -24,8 +25,8 @@ def build(name: str, drop_path_rate: float) -> backbones.PyramidBackbone:
         num_classes=0,
         drop_path_rate=drop_path_rate,
     )
-    return backbones.PyramidBackbone(network)
+    return PyramidBackbone(network)
 
 
-for _name in CHANNELS:
-    backbones._BACKBONES.setdefault(_name, backbones.BackboneEntry(build=partial(build, _name), head_width=16))
+for _name in set(CHANNELS) - set(available_backbones()):
+    register_backbone(_name, BackboneEntry(partial(build, _name), segformer_width=16))

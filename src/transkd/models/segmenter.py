@@ -46,13 +46,16 @@ class Segmenter(
     Args:
         backbone: a name of ``available_backbones()``.
         num_classes: K.
-        head: name of the decode head.
+        head: name of the decode head; None takes the one that its authors gave the backbone.
         head_width: channels of the head; None takes what the backbone's size calls for.
         class_names: K names.
         mean: per channel, of images in [0, 1].
         std: per channel, of images in [0, 1].
-        drop_path_rate: stochastic depth of the deepest block; it grows linearly from 0 over all blocks.
+        drop_path_rate: stochastic depth of the deepest block; it grows linearly from 0 over all blocks. None
+            takes the backbone's own.
         dropout: share of the head's channels that training drops.
+        norm_eps: epsilon of all layer norms of the backbone; None leaves each at the backbone's own. Other
+            libraries round theirs (transformers' SegFormers have 1e-5), and weights taken from there keep it.
 
     Raises:
         ConfigError: an unknown backbone or head, or values that do not fit together.
@@ -66,17 +69,23 @@ class Segmenter(
         backbone: str = "mit_b0",
         num_classes: int = 19,
         *,
-        head: str = "segformer",
+        head: str | None = None,
         head_width: int | None = None,
         class_names: Sequence[str] | None = None,
         mean: Sequence[float] = (0.485, 0.456, 0.406),
         std: Sequence[float] = (0.229, 0.224, 0.225),
-        drop_path_rate: float = 0.1,
+        drop_path_rate: float | None = None,
         dropout: float = 0.1,
+        norm_eps: float | None = None,
     ) -> None:
         super().__init__()
         entry = find_backbone(backbone)
-        width = entry.head_width if head_width is None else head_width
+        head = entry.head if head is None else head
+        head_entry = find_head(head)
+        width = (
+            (entry.segformer_width if head == "segformer" else head_entry.width) if head_width is None else head_width
+        )
+        rate = entry.drop_path_rate if drop_path_rate is None else drop_path_rate
         self.config: dict[str, Any] = {
             "backbone": backbone,
             "num_classes": num_classes,
@@ -85,17 +94,20 @@ class Segmenter(
             "class_names": None if class_names is None else list(class_names),
             "mean": [float(value) for value in mean],
             "std": [float(value) for value in std],
-            "drop_path_rate": drop_path_rate,
+            "drop_path_rate": rate,
             "dropout": dropout,
+            "norm_eps": norm_eps,
         }
         check_config(self.config)
         self._hub_mixin_config = self.config  # what save_pretrained writes
-        self.backbone: nn.Module = entry.build(drop_path_rate)
+        self.backbone: nn.Module = entry.build(rate)
+        if norm_eps is not None:
+            _set_norm_eps(self.backbone, norm_eps)
         self.channels: tuple[int, ...] = self.backbone.channels
         self.strides: tuple[int, ...] = self.backbone.strides
         self.num_classes = num_classes
         self.class_names = None if class_names is None else tuple(class_names)
-        self.head = find_head(head)(self.channels, num_classes, width, dropout)
+        self.head = head_entry.build(self.channels, num_classes, width, dropout)
         self.register_buffer("mean", _per_channel(mean), persistent=False)
         self.register_buffer("std", _per_channel(std), persistent=False)
 
@@ -212,3 +224,9 @@ def create_segmenter(backbone: str, num_classes: int = 19, **options: Any) -> Se
 
 def _per_channel(values: Sequence[float]) -> Tensor:
     return torch.tensor([float(value) for value in values]).view(3, 1, 1)
+
+
+def _set_norm_eps(backbone: nn.Module, eps: float) -> None:
+    for module in backbone.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = eps

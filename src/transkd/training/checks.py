@@ -106,6 +106,8 @@ def _segmenters(values: Mapping[str, Any]) -> Iterator[Problem]:
         if backbone not in available_backbones():
             hint = did_you_mean(backbone, available_backbones())
             yield Problem(f"{role}.backbone", f"there is no backbone '{backbone}'; {hint}")
+        if head is None:
+            continue
         try:
             find_head(head)
         except ConfigError as error:

@@ -60,7 +60,7 @@ class SegmenterConfig(Section):
     """A student or a teacher."""
 
     backbone: str
-    head: str
+    head: str | None
     head_width: Positive | None
     weights: str | None
     drop_path_rate: Share = 0.0

@@ -1,15 +1,13 @@
-"""Decode heads by name: from a backbone's feature maps to class logits."""
+"""The all-MLP decode head of SegFormer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from transkd.errors import ConfigError, did_you_mean
 
 
 class SegFormerHead(nn.Module):
@@ -85,19 +83,3 @@ def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return the scale and shift of each channel that ``norm`` amounts to in evaluation."""
     scale = norm.weight * torch.rsqrt(norm.get_buffer("running_var") + norm.eps)
     return scale, norm.bias - scale * norm.get_buffer("running_mean")
-
-
-HeadFactory = Callable[[Sequence[int], int, int, float], nn.Module]
-
-_HEADS: dict[str, HeadFactory] = {"segformer": SegFormerHead}
-
-
-def find_head(name: str) -> HeadFactory:
-    """Return what makes the head called ``name``, from channels, number of classes, width and dropout.
-
-    Raises:
-        ConfigError: there is no head of that name.
-    """
-    if name not in _HEADS:
-        raise ConfigError(f"there is no head '{name}'; {did_you_mean(name, _HEADS)}")
-    return _HEADS[name]
