@@ -17,7 +17,8 @@ BELOW = {
     "data": {"models"},
     "evaluation": {"models"},
     "training": {"distillation", "data", "evaluation", "models"},
-    "cli": {"training", "distillation", "data", "evaluation", "models"},
+    "export": {"data", "evaluation", "models"},
+    "cli": {"training", "export", "distillation", "data", "evaluation", "models"},
 }
 FREE_TO_ALL = {"errors"}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/**/*.py"))

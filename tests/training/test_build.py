@@ -9,8 +9,9 @@ import torch
 
 from transkd.errors import WeightsError
 from transkd.models import create_segmenter
-from transkd.training.build import build_data, build_segmenter
+from transkd.training.build import build_data
 from transkd.training.config import parse_config
+from transkd.training.segmenters import build_student
 from transkd.training.trainer import RANKS, is_first_process
 
 
@@ -18,7 +19,7 @@ def test_a_student_keeps_the_head_and_the_normalisation_of_its_saved_weights(run
     saved = create_segmenter("tiny", 19, head_width=24, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     saved.save_pretrained(tmp_path / "saved")
     config = parse_config(run.config(tmp_path / "out", f"student.weights={tmp_path / 'saved'}"))
-    student = build_segmenter(config.student, build_data(config))
+    student = build_student(config.student, build_data(config).classes).segmenter
     assert student.config["head_width"] == 24
     assert student.config["mean"] == [0.0, 0.0, 0.0]
     assert student.mean.flatten().tolist() == [0.0, 0.0, 0.0]
@@ -29,8 +30,8 @@ def test_another_head_width_than_the_saved_one_is_refused(run, tmp_path: Path) -
     create_segmenter("tiny", 19, head_width=24).save_pretrained(tmp_path / "saved")
     values = run.config(tmp_path / "out", f"student.weights={tmp_path / 'saved'}", "student.head_width=32")
     config = parse_config(values)
-    with pytest.raises(WeightsError, match="head_width=24, but the config asks for head_width=32"):
-        build_segmenter(config.student, build_data(config))
+    with pytest.raises(WeightsError, match=r"head_width=24, but the config asks for student\.head_width=32"):
+        build_student(config.student, build_data(config).classes)
 
 
 @pytest.mark.parametrize("variable", RANKS)

@@ -15,6 +15,8 @@ from runs import At, Runner, assert_same_run, rows, state, weights
 
 from transkd.errors import CheckpointError, ConfigError
 from transkd.training.callbacks import RunCheckpoints, StopRequestedError
+from transkd.training.resuming import adopt_best
+from transkd.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("lean")
 
@@ -259,6 +261,24 @@ def test_a_path_goes_on_in_a_new_folder(run, with_callback, uninterrupted, tmp_p
     run(tmp_path / "new", *DISTILLED, f"resume={tmp_path / 'old' / what}")
     assert weights(tmp_path / "new") == weights(uninterrupted)
     assert state(tmp_path / "old")["global_step"] == 6
+
+
+def test_the_best_so_far_comes_along_to_a_new_folder(tmp_path):
+    old, new = RunFolder(tmp_path / "old"), RunFolder(tmp_path / "new")
+    for folder in (old, new):
+        folder.checkpoints.mkdir(parents=True)
+    old.best.write_bytes(b"the best")
+    adopt_best(old.last, new)
+    assert new.best.read_bytes() == b"the best"
+    kept = RunCheckpoints(new.checkpoints)
+    kept.load_state_dict({"best_score": 0.5, "best_epoch": 3})
+    assert (kept.best_score, kept.best_epoch) == (0.5, 3)
+
+
+def test_a_best_score_without_its_checkpoint_is_forgotten(tmp_path):
+    callback = RunCheckpoints(tmp_path)
+    callback.load_state_dict({"best_score": 0.5, "best_epoch": 3})
+    assert callback.best_score is None
 
 
 def test_a_path_without_a_checkpoint(run, tmp_path):

@@ -122,8 +122,10 @@ class _Checker:
         known = set(self.loader.get_group_options(group)) - NO_CHOICE
         values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
         chosen = [v for value in values for v in (value if isinstance(value, list) else [value])]
+        any_timm = f"; any other hierarchical timm model: {group}=timm {group}.backbone=NAME" if "timm" in known else ""
         return [
-            f"{group}={'null' if value is None else value}: there is no such choice; {did_you_mean(str(value), known)}"
+            f"{group}={'null' if value is None else value}: there is no such choice; "
+            f"{did_you_mean(str(value), known)}{any_timm}"
             for value in chosen
             if str(value) not in known and not self._is_own_file(group, str(value))
         ]

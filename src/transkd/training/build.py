@@ -10,15 +10,12 @@ from torch import nn
 from torch.optim import Optimizer
 
 from transkd.data import SceneDataModule
-from transkd.errors import ConfigError, WeightsError
-from transkd.models import Segmenter, create_segmenter, load_segmenter
-from transkd.training.config import SegmenterConfig, TrainConfig
+from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.instantiate import make
 from transkd.training.schedules import LinearEpochDecay, PolyWarmUp, Schedule
 from transkd.training.segmentation_module import SegmentationModule
-
-RANDOM, SCRATCH = "random", "scratch"
+from transkd.training.segmenters import build_student, build_teacher
 
 
 def build_data(config: TrainConfig) -> SceneDataModule:
@@ -51,10 +48,10 @@ def build_module(config: TrainConfig, data: SceneDataModule) -> SegmentationModu
     """Return the module that the run trains: a distillation, or one segmenter where there is no loss for it.
 
     Raises:
-        WeightsError: teacher weights that are missing or of another architecture or class count.
-        ConfigError: losses or options that do not exist.
+        WeightsError: weights that are missing, damaged or of another architecture.
+        ConfigError: losses or options that do not exist, or that do not fit student and teacher.
     """
-    student = build_segmenter(config.student, data)
+    student, student_weights = build_student(config.student, data.classes)
     options: dict[str, Any] = {
         "class_names": data.classes.names,
         "class_weights": _class_weights(config, data),
@@ -66,56 +63,13 @@ def build_module(config: TrainConfig, data: SceneDataModule) -> SegmentationModu
         "compile": config.compile,
     }
     if not config.distillation.losses:
-        return SegmentationModule(student, **options)
-    return DistillModule(student, build_teacher(config.teacher, data), config.distillation.losses, **options)
-
-
-def build_segmenter(config: SegmenterConfig, data: SceneDataModule) -> Segmenter:
-    """Return a segmenter for the dataset's classes, from scratch or from saved weights with their normalisation.
-
-    Raises:
-        WeightsError: saved weights that are missing or of another architecture.
-    """
-    classes = data.classes
-    options: dict[str, Any] = {
-        "backbone": config.backbone,
-        "num_classes": classes.num_classes,
-        "head": config.head,
-        "head_width": config.head_width,
-        "class_names": classes.names,
-        "drop_path_rate": config.drop_path_rate,
-        "dropout": config.dropout,
-    }
-    if config.weights is None or config.weights in (SCRATCH, RANDOM):
-        return create_segmenter(**options)
-    saved = load_segmenter(config.weights, backbone=config.backbone, num_classes=classes.num_classes)
-    for key in ("head", "head_width"):
-        if options[key] not in (None, saved.config[key]):
-            raise WeightsError(
-                f"the weights {config.weights} are of a segmenter with {key}={saved.config[key]}, "
-                f"but the config asks for {key}={options[key]}"
-            )
-    kept = {key: saved.config[key] for key in ("head", "head_width", "mean", "std")}
-    segmenter = create_segmenter(**options | kept)
-    segmenter.load_state_dict(saved.state_dict())
-    return segmenter
-
-
-def build_teacher(config: SegmenterConfig, data: SceneDataModule) -> Segmenter:
-    """Return the teacher, with its own normalisation, from its saved weights.
-
-    Raises:
-        WeightsError: where no weights are named, or they do not fit.
-    """
-    if config.weights is None:
-        raise WeightsError(
-            "teacher.weights is not set: a teacher has to have learned something. Train one by "
-            f"`transkd-train +experiment={data.name}_teacher` and name what it saved, teacher.weights=RUN/model, "
-            "or, to only see the machinery run, teacher.weights=random"
-        )
-    if config.weights == RANDOM:
-        return build_segmenter(config, data)
-    return load_segmenter(config.weights, backbone=config.backbone, num_classes=data.classes.num_classes)
+        module = SegmentationModule(student, **options)
+        module.weights_from = {"model": student_weights}
+        return module
+    teacher, teacher_weights = build_teacher(config.teacher, data.classes, data.name)
+    distillation = DistillModule(student, teacher, config.distillation.losses, **options)
+    distillation.weights_from = {"student": student_weights, "teacher": teacher_weights}
+    return distillation
 
 
 def build_schedule(config: TrainConfig) -> Schedule:
@@ -132,18 +86,8 @@ def _optimizer(node: dict[str, Any], parameters: Iterable[nn.Parameter]) -> Opti
 
 
 def _class_weights(config: TrainConfig, data: SceneDataModule) -> list[float] | None:
+    """Return one weight a class; that there are as many as classes is checked with the config."""
     wished = config.objective.class_weights
-    if wished == "none":
-        return None
     if wished == "dataset":
-        if data.classes.weights is None:
-            raise ConfigError(
-                f"objective.class_weights=dataset: the dataset {data.name} has no published class weights; give a "
-                "list of numbers, or none"
-            )
-        return list(data.classes.weights)
-    if len(wished) != data.classes.num_classes:
-        raise ConfigError(
-            f"objective.class_weights has {len(wished)} numbers, but {data.name} has {data.classes.num_classes} classes"
-        )
-    return list(wished)
+        return list(data.classes.weights or ())
+    return None if wished == "none" else list(wished)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -15,7 +14,8 @@ from transkd.data.datasets import get_layout
 from transkd.data.transforms import RECIPES, build_transform
 from transkd.distillation import available_losses, create_loss
 from transkd.errors import ConfigError, did_you_mean
-from transkd.models import available_backbones, create_segmenter
+from transkd.models import Segmenter, create_segmenter
+from transkd.models.backbones import find_backbone
 from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.heads import find_head
 from transkd.training.instantiate import check_target, make, target_problems
@@ -102,37 +102,49 @@ def _refused(path: str, recipe: str, size: object, options: Mapping[str, Any]) -
 
 def _segmenters(values: Mapping[str, Any]) -> Iterator[Problem]:
     for role in ("student", "teacher"):
-        backbone, head = values[role]["backbone"], values[role]["head"]
-        if backbone not in available_backbones():
-            hint = did_you_mean(backbone, available_backbones())
-            yield Problem(f"{role}.backbone", f"there is no backbone '{backbone}'; {hint}")
-        if head is None:
-            continue
-        try:
-            find_head(head)
-        except ConfigError as error:
-            yield Problem(f"{role}.head", as_clause(error))
+        wished = values[role]
+        if not _is_known(wished["backbone"], values):
+            yield from _refused_name(f"{role}.backbone", find_backbone, wished["backbone"])
+        if wished["head"] is not None:
+            yield from _refused_name(f"{role}.head", find_head, wished["head"])
+        if wished["pretrained"] and wished["weights"] not in (None, "scratch", "pretrained"):
+            yield Problem(f"{role}.pretrained", f"contradicts {role}.weights={wished['weights']}; give one of the two")
 
 
-@dataclass(frozen=True)
-class _Channels:
-    """All that a distillation loss asks of a segmenter when it is made."""
+def _refused_name(path: str, find: Callable[[str], object], name: str) -> Iterator[Problem]:
+    try:
+        find(name)
+    except ConfigError as error:
+        yield Problem(path, as_clause(error))
 
-    channels: tuple[int, ...]
+
+def _is_known(backbone: str | None, values: Mapping[str, Any]) -> bool:
+    """Whether nothing is to be said of a backbone: the weights tell which it is, or a module of the user's may."""
+    if backbone is None:
+        return True
+    try:
+        find_backbone(backbone)
+    except ConfigError:
+        return bool(values["imports"])
+    return True
 
 
 @cache
-def _channels(backbone: str) -> tuple[int, ...]:
+def _probe(backbone: str) -> Segmenter:
+    """Return a segmenter without values."""
     with torch.device("meta"):
-        return create_segmenter(backbone).channels
+        return create_segmenter(backbone)
 
 
 def _losses(values: Mapping[str, Any]) -> Iterator[Problem]:
     wished = values["distillation"]["losses"]
     backbones = [values[role]["backbone"] for role in ("student", "teacher")]
-    if not wished or not set(backbones) <= set(available_backbones()):
+    if not wished or None in backbones:
         return
-    student, teacher = (_Channels(_channels(backbone)) for backbone in backbones)
+    try:
+        student, teacher = map(_probe, backbones)
+    except ConfigError:
+        return  # told by another check, or there once the user's own modules are imported
     for name, setting in wished.items():
         path = f"distillation.losses.{name}"
         options = dict(setting)
@@ -187,7 +199,7 @@ _CHECKS = {
     _class_weights: ("data.name", "objective.class_weights"),
     _augmentation: ("augment.recipe", "augment.options"),
     _augmentation_of_size: ("augment.recipe", "augment.options", "data.size"),
-    _segmenters: ("student.backbone", "student.head", "teacher.backbone", "teacher.head"),
+    _segmenters: ("student", "teacher", "imports"),
     _losses: ("distillation.losses", "student.backbone", "teacher.backbone", "imports"),
     _optimizer: ("optimizer",),
     _callbacks: ("callbacks",),

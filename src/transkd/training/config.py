@@ -57,14 +57,27 @@ class AugmentConfig(Section):
 
 
 class SegmenterConfig(Section):
-    """A student or a teacher."""
+    """What a student and a teacher have in common."""
 
-    backbone: str
     head: str | None
     head_width: Positive | None
+    pretrained: bool
+
+
+class StudentConfig(SegmenterConfig):
+    """The segmenter that trains."""
+
+    backbone: str
+    weights: str
+    drop_path_rate: Share | None
+    dropout: Share
+
+
+class TeacherConfig(SegmenterConfig):
+    """The frozen segmenter; its weights say what it is where ``backbone`` is null."""
+
+    backbone: str | None
     weights: str | None
-    drop_path_rate: Share = 0.0
-    dropout: Share = 0.0
 
 
 class DistillationConfig(Section):
@@ -137,8 +150,8 @@ class TrainConfig(Section):
     imports: list[str]
     data: DataConfig
     augment: AugmentConfig
-    student: SegmenterConfig
-    teacher: SegmenterConfig
+    student: StudentConfig
+    teacher: TeacherConfig
     distillation: DistillationConfig
     objective: ObjectiveConfig
     optimizer: dict[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from torch import nn
 
 from transkd.distillation import DistillationLoss, create_loss
 from transkd.errors import ConfigError
-from transkd.models import Segmenter, available_backbones, create_segmenter, load_segmenter
+from transkd.evaluation import match_classes, select_outputs
+from transkd.models import Segmenter, Taps, create_segmenter, load_segmenter
+from transkd.models.backbones import find_backbone
 from transkd.training.frozen_teacher import TeacherSlot
 from transkd.training.segmentation_module import Batch, SegmentationModule, Terms
 
@@ -33,15 +36,15 @@ class DistillModule(TeacherSlot, SegmentationModule):
 
     Args:
         student: a segmenter, or a registered name such as ``"mit_b0"``.
-        teacher: a segmenter, the path of a saved one, or a registered name, which gives a teacher with random
-            weights (for smoke runs; it warns).
+        teacher: a segmenter, the source of a saved one (see ``load_segmenter``), or a registered name, which gives
+            a teacher with random weights (for smoke runs; it warns).
         losses: name of a registered loss -> its weight, or its options with ``weight`` among them, or a loss
             that was created by hand.
         **options: as :class:`SegmentationModule` takes them.
 
     Raises:
-        ConfigError: for an unknown loss or option, or where teacher and student classes differ in number for a
-            loss that compares logits.
+        ConfigError: for an unknown loss or option, or for a loss that compares logits where the classes of
+            student and teacher differ and cannot be matched by name.
 
     Example:
         >>> module = DistillModule(student="mit_b0", teacher="runs/teacher/model", losses={"csf": 1.0, "ea": 1.0})
@@ -72,11 +75,23 @@ class DistillModule(TeacherSlot, SegmentationModule):
             self.loss_weights[name] = weight
         required = {what for loss in self.distillation_losses().values() for what in loss.requires}
         self.needs_logits = "logits" in required
-        if self.needs_logits and teacher_segmenter.num_classes != student.num_classes:
-            raise ConfigError(
-                f"a loss compares logits, but the teacher has {teacher_segmenter.num_classes} classes and the "
-                f"student {student.num_classes}: use a teacher of the same classes, or losses on features"
-            )
+        self.class_match = match_classes(
+            student.class_names, student.num_classes, teacher_segmenter.class_names, teacher_segmenter.num_classes
+        )
+        if self.needs_logits:
+            self._check_classes(teacher_segmenter)
+
+    def _check_classes(self, teacher: Segmenter) -> None:
+        if self.class_match is not None and (self.class_match.complete or len(self.class_match.ours) > 1):
+            return
+        comparing = [name for name, loss in self.distillation_losses().items() if "logits" in loss.requires]
+        named = self.student.class_names is not None and teacher.class_names is not None
+        raise ConfigError(
+            f"{', '.join(comparing)} compares logits, but the teacher has {teacher.num_classes} classes and the "
+            f"student {self.student.num_classes}, "
+            + ("and they share fewer than two names" if named else "and not both have names to match them by")
+            + ": use a teacher of the same classes, or losses on features"
+        )
 
     @property
     def student(self) -> Segmenter:
@@ -102,17 +117,38 @@ class DistillModule(TeacherSlot, SegmentationModule):
         terms = {"ce": self.task_loss(student.logits, batch["label"])}
         if self.losses:
             teacher = self.teacher.taps(images, logits=self.needs_logits)
+            student, teacher = self._on_shared_classes(student, teacher)
             terms |= {name: loss(student, teacher) for name, loss in self.losses.items()}
         return terms
+
+    def _on_shared_classes(self, student: Taps, teacher: Taps) -> tuple[Taps, Taps]:
+        """Return both taps with the logits of the classes that both have, in the same order."""
+        match = self.class_match
+        if match is None or match.complete or student.logits is None or teacher.logits is None:
+            return student, teacher
+        return (
+            replace(student, logits=select_outputs(student.logits, match.ours)),
+            replace(teacher, logits=select_outputs(teacher.logits, match.theirs)),
+        )
 
 
 def _resolve_teacher(teacher: Segmenter | str | Path, num_classes: int | None) -> Segmenter:
     if isinstance(teacher, Segmenter):
         return teacher
-    if isinstance(teacher, str) and teacher in available_backbones() and not Path(teacher).exists():
+    if isinstance(teacher, str) and _is_backbone(teacher):
         rank_zero_warn(RANDOM_TEACHER.format(name=teacher))
         return create_segmenter(teacher, num_classes or 19)
     return load_segmenter(teacher)
+
+
+def _is_backbone(name: str) -> bool:
+    if Path(name).exists() or "/" in name:
+        return False
+    try:
+        find_backbone(name)
+    except ConfigError:
+        return False
+    return True
 
 
 def _resolve_loss(

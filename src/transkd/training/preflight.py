@@ -13,7 +13,7 @@ from rich.table import Table
 from transkd.data import SceneDataModule
 from transkd.evaluation import count_macs, count_parameters, segmenter_gmacs, without_computing
 from transkd.models import Segmenter, Taps
-from transkd.training.build import SCRATCH, image_size
+from transkd.training.build import image_size
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
@@ -55,13 +55,22 @@ def run_facts(
         "data": f"{config.data.name}: {counts}, {data.classes.num_classes} classes",
         "input": f"{height}x{width}, augmentation: {config.augment.recipe}",
         "method": f"{config.distillation.name}: {' + '.join(terms)}",
-        "student": f"{config.student.backbone} from {config.student.weights or SCRATCH}",
-        "teacher": f"{config.teacher.backbone} from {config.teacher.weights}"
-        if isinstance(module, DistillModule)
-        else "none",
+        "student": f"{config.student.backbone}, {module.weights_from.get('student') or module.weights_from['model']}",
+        "teacher": _teacher_fact(module),
         "recipe": f"{optimizer}, {config.schedule.name} schedule, batch {batch}, {length}, seed {config.seed}",
         "device": f"{device} x {trainer.world_size}, precision {trainer.precision}",
     }
+
+
+def _teacher_fact(module: SegmentationModule) -> str:
+    if not isinstance(module, DistillModule):
+        return "none"
+    teacher = module.teacher.segmenter
+    fact = f"{teacher.config['backbone']}, {module.weights_from['teacher']}"
+    match = module.class_match
+    if module.needs_logits and match is not None and not match.complete:
+        fact += f"; logits compared on the {len(match.ours)} classes that both have, matched by name"
+    return fact
 
 
 def segmenter_table(module: SegmentationModule, size: tuple[int, int]) -> Table:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import shlex
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -105,12 +107,21 @@ def _results(
         "image_size": list(size),
         "backbone": module.segmenter.config["backbone"],
         "distillation": config.distillation.name,
-        "teacher": config.teacher.weights if isinstance(module, DistillModule) else None,
+        "losses": {name: float(weight) for name, weight in module.loss_weights.items()},
+        "teacher": module.weights_from.get("teacher"),
+        "weights_from": module.weights_from,
+        "command": command_line(),
         "seed": config.seed,
         "data": data.fingerprint("val"),
         "device": torch.cuda.get_device_name() if module.device.type == "cuda" else f"cpu ({platform.machine()})",
         "versions": {name: version(name) for name in ("transkd", "torch", "lightning", "timm")},
     }
+
+
+def command_line() -> str | None:
+    """Return the command that a shell would run this process by again, None outside transkd's commands."""
+    name = Path(sys.argv[0]).name
+    return shlex.join([name, *sys.argv[1:]]) if name.startswith("transkd") else None
 
 
 def _scored_images(config: TrainConfig, trainer: L.Trainer) -> int:

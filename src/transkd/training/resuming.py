@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def check_same_recipe(values: Mapping[str, Any], source: RunFolder) -> None:
             "Use the same settings, or start a new run from its weights: resume=none name=… "
             f"student.weights={source.path}"
         )
+
+
+def adopt_best(checkpoint: Path, folder: RunFolder) -> None:
+    """Take along the best checkpoint of the run that is gone on with, where the folder is a new one."""
+    best = RunFolder(checkpoint.parent.parent).best
+    if best.exists() and not folder.best.exists():
+        shutil.copy2(best, folder.best)
 
 
 def rewind_metrics(loggers: Iterable[Logger], checkpoint: Path | None) -> None:

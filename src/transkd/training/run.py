@@ -17,15 +17,16 @@ from rich.console import Console
 
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError
-from transkd.training.build import RANDOM, build_data, build_module, image_size
+from transkd.training.build import build_data, build_module, image_size
 from transkd.training.config import TrainConfig, parse_config
 from transkd.training.console import new_console, quiet_lightning
 from transkd.training.distill_module import RANDOM_TEACHER, DistillModule
 from transkd.training.preflight import print_preflight, run_facts
 from transkd.training.results import finish
-from transkd.training.resuming import check_same_recipe, find_checkpoint, rewind_metrics
+from transkd.training.resuming import adopt_best, check_same_recipe, find_checkpoint, rewind_metrics
 from transkd.training.run_folder import RunFolder
 from transkd.training.segmentation_module import SegmentationModule
+from transkd.training.segmenters import RANDOM, weights_choice
 from transkd.training.trainer import build_trainer, is_first_process
 
 
@@ -72,13 +73,15 @@ def _fit(
 ) -> dict[str, Any]:
     trainer = build_trainer(config, values, folder, data, console)
     if trainer.is_global_zero:
-        if isinstance(module, DistillModule) and config.teacher.weights == RANDOM:
+        if isinstance(module, DistillModule) and weights_choice(config.teacher) == RANDOM:
             console.print(
                 f"[bold red]WARNING: {RANDOM_TEACHER.format(name=config.teacher.backbone)}[/]", soft_wrap=True
             )
         print_preflight(module, image_size(data), run_facts(config, data, module, trainer, checkpoint), console)
     _seed_process(config.seed + trainer.global_rank)
     rewind_metrics(trainer.loggers, checkpoint)
+    if checkpoint is not None and trainer.is_global_zero:
+        adopt_best(checkpoint, folder)
     started = time.monotonic()
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

@@ -45,6 +45,7 @@ class SegmentationModule(L.LightningModule):
 
     Attributes:
         segmenter: the network that trains.
+        weights_from: where each segmenter's weights come from, a line for people; empty if it was not said.
         last_scores: :class:`Scores` of the last validation, None before the first.
         last_terms: the unweighted loss terms of the last training step, by name.
     """
@@ -83,6 +84,7 @@ class SegmentationModule(L.LightningModule):
         self.compile_segmenter = compile
         self.loss_weights: dict[str, float] = {}
         self.confusion = score_meter(segmenter.num_classes)
+        self.weights_from: dict[str, str] = {}
         self.last_scores: Scores | None = None
         self.last_terms: Terms = {}
 
@@ -137,6 +139,10 @@ class SegmentationModule(L.LightningModule):
         self.log("val/pixel_accuracy", scores.pixel_accuracy)
         per_class = {f"val/iou/{name}": iou for name, iou in scores.per_class.items() if iou is not None}
         self.log_dict(per_class)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say what segmenter the checkpoint is of, so that ``load_segmenter`` needs nothing but the file."""
+        checkpoint["segmenter"] = dict(self.segmenter.config)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         """Return everything that the optimiser updates."""

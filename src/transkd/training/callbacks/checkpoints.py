@@ -57,9 +57,10 @@ class RunCheckpoints(Checkpoint):
         return {"best_score": self.best_score, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best score so far and its epoch."""
-        self.best_score = state_dict["best_score"]
-        self.best_epoch = state_dict["best_epoch"]
+        """Restore the best score so far and its epoch, unless the checkpoint that had it is not here."""
+        if (self.folder / BEST).exists():
+            self.best_score = state_dict["best_score"]
+            self.best_epoch = state_dict["best_epoch"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take over the stop signals from Lightning, which restores them at the end."""

@@ -1,0 +1,104 @@
+"""Student and teacher of a run, from random, pretrained or saved weights: one explicit choice, and what it was."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from transkd.data.classes import ClassSet
+from transkd.errors import WeightsError
+from transkd.models import Segmenter, create_segmenter, load_segmenter
+from transkd.training.config import SegmenterConfig, StudentConfig, TeacherConfig
+
+RANDOM, SCRATCH, PRETRAINED = "random", "scratch", "pretrained"
+FROM_FILE = ("backbone", "head", "head_width")
+
+
+class Origin(NamedTuple):
+    """A segmenter, and a line that says where its weights come from."""
+
+    segmenter: Segmenter
+    text: str
+
+
+def weights_choice(config: SegmenterConfig) -> str | None:
+    """Return ``"random"``, ``"pretrained"``, the source of saved weights, or None where nothing was chosen."""
+    weights: str | None = config.weights  # type: ignore[attr-defined]
+    if config.pretrained:
+        return PRETRAINED
+    return RANDOM if weights == SCRATCH else weights
+
+
+def build_student(config: StudentConfig, classes: ClassSet) -> Origin:
+    """Return the student for a dataset's classes; saved weights keep their normalisation.
+
+    Raises:
+        WeightsError: weights that are missing, or of another architecture or class count.
+    """
+    regularisation = {"drop_path_rate": config.drop_path_rate, "dropout": config.dropout}
+    source = weights_choice(config)
+    if source in (RANDOM, PRETRAINED, None):
+        return _new(config, classes, source == PRETRAINED, regularisation)
+    assert source is not None
+    saved = load_segmenter(source)
+    _check_fits("student", config, source, saved)
+    if saved.num_classes != classes.num_classes:
+        raise WeightsError(
+            f"student.weights={source} has {saved.num_classes} classes, but the dataset has {classes.num_classes}: "
+            "use weights of the same classes, or student.weights=pretrained"
+        )
+    student = Segmenter(**saved.config | {k: v for k, v in regularisation.items() if v is not None} | _named(classes))
+    student.load_state_dict(saved.state_dict())
+    return Origin(student, str(source))
+
+
+def build_teacher(config: TeacherConfig, classes: ClassSet, dataset: str) -> Origin:
+    """Return the teacher, with its own architecture, classes and normalisation.
+
+    Raises:
+        WeightsError: where no weights are named, or they do not fit what else is said of the teacher.
+    """
+    source = weights_choice(config)
+    if source is None:
+        raise WeightsError(
+            "teacher.weights is not set: a teacher has to have learned something. Train one by "
+            f"`transkd-train +experiment={dataset}_teacher` and name what it saved, teacher.weights=RUN/model; "
+            "name a published one, such as teacher=mit_b2 "
+            "teacher.weights=nvidia/segformer-b2-finetuned-cityscapes-1024-1024; "
+            "or, to only see the machinery run, teacher.weights=random"
+        )
+    if source in (RANDOM, PRETRAINED):
+        if config.backbone is None:
+            raise WeightsError(
+                f"teacher.weights={source} needs to be told a backbone: choose teacher=mit_b2 or another"
+            )
+        return _new(config, classes, source == PRETRAINED, {})
+    saved = load_segmenter(source)
+    _check_fits("teacher", config, source, saved)
+    return Origin(saved, source)
+
+
+def _new(config: Any, classes: ClassSet, pretrained: bool, regularisation: dict[str, Any]) -> Origin:
+    options = {"head": config.head, "head_width": config.head_width, **regularisation, **_named(classes)}
+    segmenter = create_segmenter(config.backbone, classes.num_classes, **options)
+    if not pretrained:
+        return Origin(segmenter, "random weights")
+    from transkd.models.pretrained import load_pretrained
+
+    return Origin(segmenter, f"{load_pretrained(segmenter)}, under a random head")
+
+
+def _named(classes: ClassSet) -> dict[str, Any]:
+    return {"class_names": classes.names}
+
+
+def _check_fits(role: str, config: Any, source: str, saved: Segmenter) -> None:
+    """Refuse saved weights of another architecture than the config asks for."""
+    for key in FROM_FILE:
+        wished, found = getattr(config, key), saved.config[key]
+        if wished not in (None, found):
+            choice = f"choose {role}={found}" if key == "backbone" else f"leave out {role}.{key}"
+            auto = ", or teacher=auto to take whatever the weights are" if role == "teacher" else ""
+            raise WeightsError(
+                f"{role}.weights={source} is a segmenter with {key}={found}, but the config asks for "
+                f"{role}.{key}={wished}: {choice}{auto}"
+            )
