@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import torch
+
 from transkd.data.classes import ClassSet
 from transkd.errors import WeightsError
 from transkd.models import Segmenter, create_segmenter, load_segmenter
+from transkd.models.weights import state_shapes, tensor_differences
 from transkd.training.config import SegmenterConfig, StudentConfig, TeacherConfig
 
 RANDOM, SCRATCH, PRETRAINED = "random", "scratch", "pretrained"
@@ -93,12 +96,21 @@ def _named(classes: ClassSet) -> dict[str, Any]:
 
 def _check_fits(role: str, config: Any, source: str, saved: Segmenter) -> None:
     """Refuse saved weights of another architecture than the config asks for."""
-    for key in FROM_FILE:
-        wished, found = getattr(config, key), saved.config[key]
-        if wished not in (None, found):
-            choice = f"choose {role}={found}" if key == "backbone" else f"leave out {role}.{key}"
-            auto = ", or teacher=auto to take whatever the weights are" if role == "teacher" else ""
-            raise WeightsError(
-                f"{role}.weights={source} is a segmenter with {key}={found}, but the config asks for "
-                f"{role}.{key}={wished}: {choice}{auto}"
-            )
+    wished = {key: getattr(config, key) for key in FROM_FILE}
+    wrong = {key: value for key, value in wished.items() if value not in (None, saved.config[key])}
+    if not wrong:
+        return
+    with torch.device("meta"):
+        expected = create_segmenter(wished["backbone"] or saved.config["backbone"], saved.num_classes, **_head(wished))
+    differences = tensor_differences(state_shapes(expected), state_shapes(saved))
+    found = " and ".join(f"{key} {saved.config[key]}, not {value}" for key, value in wrong.items())
+    remedies = [f"{role}={saved.config[key]}" if key == "backbone" else f"{role}.{key}=null" for key in wrong]
+    auto = ", or teacher=auto to take whatever the weights are" if role == "teacher" else ""
+    raise WeightsError(
+        f"{role}.weights={source} is a segmenter with {found}: {differences or 'its layers differ'}; "
+        f"give other weights, or say what these are: {' '.join(remedies)}{auto}"
+    )
+
+
+def _head(wished: dict[str, Any]) -> dict[str, Any]:
+    return {key: wished[key] for key in ("head", "head_width")}
