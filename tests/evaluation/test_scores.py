@@ -105,8 +105,11 @@ def test_protocol_is_plain_values() -> None:
         "resolution": "label",
         "label_size": "own",
         "inference": "whole",
+        "crop": None,
+        "stride": None,
         "scales": [1.0],
         "flip": False,
+        "options": {},
         "images": None,
     }
 

@@ -133,13 +133,18 @@ def test_results_say_how_they_were_made(distilled, supervised):
         "resolution": "label",
         "label_size": "image",
         "inference": "whole",
+        "crop": None,
+        "stride": None,
         "scales": [1.0],
         "flip": False,
+        "options": {},
         "images": None,
     }
     assert results["distillation"] == "transkd_ea"
     assert results["teacher"] == "random"
     assert results["data"]["count"] == 5
+    assert results["weights_from"] == {"student": "random weights", "teacher": "random weights"}
+    assert results["losses"] == {"csf": 1.0, "ea": 1.0}
     assert results["training"]["steps"] == 8
     assert results_of(supervised)["teacher"] is None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -63,9 +64,12 @@ class Protocol:
         resolution: where predictions meet labels: ``"label"`` (the label map's size) or ``"logit"`` (a quarter
             of the input).
         label_size: ``"image"`` if labels were resized with the images, ``"own"`` if they kept their file's size.
-        inference: ``"whole"`` image in one window.
+        inference: the ``"whole"`` image at once, or by windows that ``"slide"``.
+        crop: height and width of the windows.
+        stride: pixels from one window to the next, down and to the right.
         scales: input scales whose predictions are averaged.
         flip: whether the mirrored image is averaged in.
+        options: what else chose the images, such as ACDC's conditions.
         images: how many images were scored, where it is less than the split; None is all of it.
     """
 
@@ -74,11 +78,31 @@ class Protocol:
     input_size: int | str | list[int]
     resolution: Resolution
     label_size: Literal["image", "own"] = "image"
-    inference: Literal["whole"] = "whole"
+    inference: Literal["whole", "slide"] = "whole"
+    crop: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
     images: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the protocol as plain values, ready for JSON."""
-        return {**asdict(self), "scales": list(self.scales)}
+        values = asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def protocol_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """List the keys in which two results' protocols differ, with both values; empty where their scores compare.
+
+    Args:
+        one: what ``results.json`` has under ``protocol``.
+        other: the same of another result.
+    """
+    defaults = Protocol("", "", "native", "label").as_dict()
+    keys = dict.fromkeys((*one, *other))
+    return [
+        f"{key}: {one.get(key, defaults.get(key))} and {other.get(key, defaults.get(key))}"
+        for key in keys
+        if one.get(key, defaults.get(key)) != other.get(key, defaults.get(key))
+    ]

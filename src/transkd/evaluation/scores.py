@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from transkd.evaluation.counts import count_images
+
 IGNORE_INDEX = 255
 
 
@@ -57,10 +59,7 @@ class ConfusionCounts(MulticlassConfusionMatrix):
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Count predictions and labels (B, H, W); ignored pixels count nothing."""
-        labelled = target != IGNORE_INDEX
-        cells = target[labelled].long() * self.num_classes + preds[labelled]
-        counts = torch.bincount(cells, minlength=self.num_classes**2)
-        self.confmat += counts.reshape(self.num_classes, self.num_classes)
+        self.confmat += count_images(preds, target, self.num_classes).sum(0)
 
 
 def score_meter(num_classes: int) -> MulticlassConfusionMatrix:

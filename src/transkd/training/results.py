@@ -25,6 +25,7 @@ from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.run_folder import RunFolder
 from transkd.training.segmentation_module import SegmentationModule
+from transkd.training.segmenters import weights_choice
 
 SEGMENTER = "segmenter."
 
@@ -94,6 +95,7 @@ def _results(
         input_size=list(config.data.size) if isinstance(config.data.size, tuple) else config.data.size,
         resolution=config.objective.score_resolution,
         label_size=config.data.label_size,
+        options=config.data.options,
         images=_scored_images(config, trainer) if limited else None,
     )
     return {
@@ -108,7 +110,7 @@ def _results(
         "backbone": module.segmenter.config["backbone"],
         "distillation": config.distillation.name,
         "losses": {name: float(weight) for name, weight in module.loss_weights.items()},
-        "teacher": module.weights_from.get("teacher"),
+        "teacher": weights_choice(config.teacher) if isinstance(module, DistillModule) else None,
         "weights_from": module.weights_from,
         "command": command_line(),
         "seed": config.seed,

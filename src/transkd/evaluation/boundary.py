@@ -1,0 +1,73 @@
+"""Scores near the borders between classes, where small networks are weakest."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from transkd.evaluation.scores import IGNORE_INDEX
+
+Ids = npt.NDArray[np.uint8]
+SHARE_OF_DIAGONAL = 0.02
+
+
+def boundary_distance(height: int, width: int, share: float = SHARE_OF_DIAGONAL) -> int:
+    """Return the boundary's width in pixels: 2 % of the image's diagonal (Cheng et al., 2021), at least 1."""
+    return max(1, round(share * float(np.hypot(height, width))))
+
+
+def near_boundary(ids: Ids, distance: int) -> npt.NDArray[np.bool_]:
+    """Return which pixels of a class map lie within ``distance`` of another class or of the image's border.
+
+    Distance is counted in rows and columns (the larger of the two), as repeated 3x3 erosions do; the time it takes does
+    not grow with it: a pixel is one step further from another class than from the nearest pixel that touches one.
+
+    Args:
+        ids: (H, W).
+        distance: in pixels.
+
+    Returns:
+        (H, W).
+    """
+    square = np.ones((3, 3), np.uint8)
+    inside = cv2.erode(ids, square) == cv2.dilate(ids, square)
+    steps = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_C, 3)
+    near: npt.NDArray[np.bool_] = steps < distance
+    near[:distance] = near[-distance:] = True
+    near[:, :distance] = near[:, -distance:] = True
+    return near
+
+
+def boundary_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Count where the boundary regions of predictions and labels agree, for the boundary IoU of each class.
+
+    The region of a class is what lies within the distance of its outline, inside of it (Cheng et al., "Boundary IoU",
+    CVPR 2021, equation 3).
+
+    Args:
+        predictions: (B, H, W) classes.
+        labels: (B, H, W), 255 is ignored.
+        num_classes: K.
+
+    Returns:
+        (2, K) int64: pixels in both regions, and pixels in either.
+    """
+    counts = np.zeros((2, num_classes), np.int64)
+    for predicted, label in zip(_ids(predictions), _ids(labels), strict=True):
+        distance = boundary_distance(*label.shape)
+        labelled = label != IGNORE_INDEX
+        of_label = near_boundary(label, distance) & labelled
+        of_prediction = near_boundary(np.where(labelled, predicted, IGNORE_INDEX).astype(np.uint8), distance) & labelled
+        both = of_label & of_prediction & (label == predicted)
+        in_both = np.bincount(label[both], minlength=num_classes)
+        counts[0] += in_both
+        counts[1] += np.bincount(label[of_label], minlength=num_classes)
+        counts[1] += np.bincount(predicted[of_prediction], minlength=num_classes) - in_both
+    return torch.from_numpy(counts)
+
+
+def _ids(maps: Tensor) -> list[Ids]:
+    return list(maps.to("cpu", torch.uint8).numpy())

@@ -1,0 +1,108 @@
+"""From images to class scores: in one piece, by windows, at several scales, mirrored too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from transkd.evaluation.protocol import logits_at
+from transkd.models.checks import SMALLEST_SIDE
+
+LogitsOf = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a segmenter is applied to an image.
+
+    Attributes:
+        crop: height and width of a window; None looks at the whole image at once.
+        stride: from one window to the next, in pixels; the last window of a row or column ends at the border.
+        scales: factors that the image is resized by, whose predictions are averaged.
+        flip: whether the mirrored image's prediction is averaged in.
+    """
+
+    crop: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the segmenter's own logits of the whole image are all that is taken."""
+        return self.crop is None and self.scales == (1.0,) and not self.flip
+
+
+@torch.no_grad()
+def infer(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
+    """Return class scores of images.
+
+    Args:
+        logits_of: from images (B, 3, h, w) to logits (B, K, h', w').
+        images: (B, 3, H, W) uint8, or floating point in [0, 1].
+        inference: what to do.
+
+    Returns:
+        The segmenter's own logits where ``inference`` is plain; else (B, K, H, W): logits for one view, the mean of
+        the views' softmax for several, as mmsegmentation averages them. Windows that overlap average their logits.
+    """
+    if inference.is_plain:
+        return logits_of(images)
+    size = (images.shape[-2], images.shape[-1])
+    total: Tensor | None = None
+    views = len(inference.scales) * (1 + inference.flip)
+    for view, mirrored in _views(images, inference):
+        logits = _dense(logits_of, view, inference)
+        logits = logits_at(logits.flip(-1) if mirrored else logits, size)
+        if views == 1:
+            return logits
+        share = logits.softmax(dim=1)
+        total = share if total is None else total.add_(share)
+    assert total is not None
+    return total.div_(views)
+
+
+def _views(images: Tensor, inference: Inference) -> Iterator[tuple[Tensor, bool]]:
+    for scale in inference.scales:
+        view = _scaled(images, scale)
+        yield view, False
+        if inference.flip:
+            yield view.flip(-1), True
+
+
+def _scaled(images: Tensor, scale: float) -> Tensor:
+    if scale == 1.0:
+        return images
+    values = images.float() / 255 if images.dtype == torch.uint8 else images
+    size = [max(SMALLEST_SIDE, round(side * scale)) for side in images.shape[-2:]]
+    return functional.interpolate(values, size, mode="bilinear", align_corners=False)
+
+
+def _dense(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
+    """Return logits at the images' own size, of the whole or from windows."""
+    height, width = images.shape[-2:]
+    if inference.crop is None:
+        return logits_at(logits_of(images).float(), (height, width))
+    crop_height, crop_width = min(inference.crop[0], height), min(inference.crop[1], width)
+    steps = inference.stride or (max(1, 2 * inference.crop[0] // 3), max(1, 2 * inference.crop[1] // 3))
+    total: Tensor | None = None
+    counts = torch.zeros(height, width, device=images.device)
+    for top in _starts(height, crop_height, steps[0]):
+        for left in _starts(width, crop_width, steps[1]):
+            place = (..., slice(top, top + crop_height), slice(left, left + crop_width))
+            logits = logits_at(logits_of(images[place]).float(), (crop_height, crop_width))
+            if total is None:
+                total = logits.new_zeros(*logits.shape[:2], height, width)
+            total[place] += logits
+            counts[place] += 1
+    assert total is not None
+    return total.div_(counts)
+
+
+def _starts(length: int, window: int, step: int) -> list[int]:
+    """Return where windows begin so that they cover ``length``, none past its end."""
+    return sorted({*range(0, length - window, step), length - window})

@@ -1,0 +1,120 @@
+"""Scores from counts of each image, against torchmetrics, numpy and counts by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from transkd.evaluation.boundary import boundary_counts, boundary_distance, near_boundary
+from transkd.evaluation.counts import ImageConfusion, count_images, group_counts
+from transkd.evaluation.measures import (
+    bootstrap_interval,
+    category_ious,
+    class_accuracies,
+    class_ious,
+    frequency_weighted_iou,
+    mean_iou,
+)
+
+
+def maps(seed: int, images: int = 5, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    predictions = torch.from_numpy(rng.integers(0, classes, (images, 12, 17)))
+    labels = torch.from_numpy(rng.integers(0, classes, (images, 12, 17)).astype(np.uint8))
+    labels[:, :2] = 255
+    return predictions, labels
+
+
+def test_counts_of_each_image_are_those_of_numpy():
+    predictions, labels = maps(0)
+    counts = count_images(predictions, labels, 4)
+    for image in range(5):
+        expected = np.zeros((4, 4), int)
+        for truth, guess in zip(labels[image].flatten().tolist(), predictions[image].flatten().tolist(), strict=True):
+            if truth != 255:
+                expected[truth, guess] += 1
+        assert np.array_equal(counts[image].numpy(), expected)
+
+
+def test_mean_iou_over_uneven_batches_is_torchmetrics_jaccard():
+    predictions, labels = maps(1)
+    meter = ImageConfusion(4)
+    meter.update(predictions[:3], labels[:3], torch.tensor([4, 2, 0]))
+    meter.update(predictions[3:], labels[3:], torch.tensor([1, 3]))
+    matrices, indices = meter.compute()
+    assert indices.tolist() == [0, 1, 2, 3, 4]
+    assert torch.equal(matrices[4], count_images(predictions[:1], labels[:1], 4)[0])
+    oracle = MulticlassJaccardIndex(4, ignore_index=255, average="none")
+    assert torch.allclose(class_ious(matrices.sum(0)).float(), oracle(predictions, labels.long()))
+    assert float(mean_iou(matrices.sum(0))) == pytest.approx(float(oracle(predictions, labels.long()).mean()))
+
+
+def test_an_image_that_padding_repeats_counts_once():
+    predictions, labels = maps(2, images=2)
+    meter = ImageConfusion(4)
+    meter.update(predictions, labels, torch.tensor([0, 1]))
+    meter.update(predictions[:1], torch.full_like(labels[:1], 255), torch.tensor([0]))
+    matrices, _ = meter.compute()
+    assert torch.equal(matrices, count_images(predictions, labels, 4))
+
+
+def test_measures_by_hand():
+    confusion = torch.tensor([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
+    assert class_ious(confusion)[:2].tolist() == pytest.approx([6 / 9, 3 / 6])
+    assert class_ious(confusion)[2].isnan()
+    assert float(mean_iou(confusion)) == pytest.approx((6 / 9 + 3 / 6) / 2)
+    assert class_accuracies(confusion)[:2].tolist() == pytest.approx([6 / 8, 3 / 4])
+    assert frequency_weighted_iou(confusion) == pytest.approx(8 / 12 * 6 / 9 + 4 / 12 * 3 / 6)
+
+
+def test_categories_forgive_confusions_within_them():
+    confusion = torch.tensor([[5, 4, 1], [3, 6, 1], [0, 2, 8]])
+    categories = category_ious(confusion, ["car", "bus", "sky"], {"car": "vehicle", "bus": "vehicle", "sky": "sky"})
+    assert categories == pytest.approx({"vehicle": 18 / 22, "sky": 8 / 12})
+
+
+def test_the_interval_holds_the_score_and_is_that_of_a_plain_bootstrap():
+    predictions, labels = maps(3, images=40)
+    predictions[:20] = labels[:20].long().clamp(max=3)
+    matrices = count_images(predictions, labels, 4)
+    low, high = bootstrap_interval(matrices, resamples=2000)
+    rng = np.random.default_rng(1)
+    scores = [float(mean_iou(matrices[torch.from_numpy(rng.integers(0, 40, 40))].sum(0))) for _ in range(2000)]
+    assert (low, high) == pytest.approx(tuple(np.percentile(scores, [2.5, 97.5])), abs=0.02)
+    assert low < float(mean_iou(matrices.sum(0))) < high
+    assert bootstrap_interval(matrices, resamples=50) == bootstrap_interval(matrices, resamples=50)
+    assert bootstrap_interval(matrices[:1]) is None
+
+
+def test_groups_are_summed_apart():
+    matrices = torch.arange(12).reshape(3, 2, 2)
+    groups = group_counts(matrices, ["night", "fog", "night"])
+    assert list(groups) == ["fog", "night"]
+    assert torch.equal(groups["night"], matrices[0] + matrices[2])
+
+
+def test_boundary_iou_is_that_of_eroded_masks():
+    rng = np.random.default_rng(5)
+    labels = np.kron(rng.integers(0, 3, (6, 8)), np.ones((9, 9), int)).astype(np.uint8)
+    predictions = np.roll(labels, 2, axis=1)
+    labels[20:30, 20:40] = 255
+    distance = boundary_distance(*labels.shape)
+    counts = boundary_counts(torch.from_numpy(predictions.astype(int))[None], torch.from_numpy(labels)[None], 3)
+    square = np.ones((3, 3), bool)
+    predictions = np.where(labels == 255, 255, predictions)
+    for k in range(3):
+        regions = []
+        for ids in (labels, predictions):
+            mask = ids == k
+            inner = ndimage.binary_erosion(mask, square, iterations=distance, border_value=0)
+            regions.append(mask & ~inner)
+        assert counts[0, k] == (regions[0] & regions[1]).sum()
+        assert counts[1, k] == (regions[0] | regions[1]).sum()
+
+
+def test_a_flat_map_has_its_border_as_boundary():
+    near = near_boundary(np.zeros((20, 30), np.uint8), 3)
+    assert near.sum() == 20 * 30 - 14 * 24
