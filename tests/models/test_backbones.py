@@ -9,6 +9,7 @@ import torch
 from transkd.errors import ConfigError
 from transkd.models import available_backbones, create_segmenter
 from transkd.models.backbones import find_backbone
+from transkd.models.backbones.hierarchy import TimmBackbone
 from transkd.models.backbones.pyramid import PyramidBackbone
 
 
@@ -77,7 +78,33 @@ def test_maps_are_views_of_tokens():
 
 
 def test_unknown_backbone_names_the_closest():
-    with pytest.raises(ConfigError, match=r"there is no backbone 'mitb0'; did you mean 'mit_b0'\?"):
+    with pytest.raises(
+        ConfigError, match=r"there is no backbone 'mitb0'; did you mean 'mit_b0'\? \(any hierarchical timm"
+    ):
         create_segmenter("mitb0")
-    with pytest.raises(ConfigError, match=r"there is no backbone 'resnet'; known: mit_b0, mit_b1"):
-        create_segmenter("resnet")
+    with pytest.raises(ConfigError, match=r"there is no backbone 'resnet_18'; did you mean 'resnet18'\?"):
+        create_segmenter("resnet_18")
+    with pytest.raises(ConfigError, match=r"there is no backbone '0000'; known: lvt, mit_b0, .* any hierarchical timm"):
+        create_segmenter("0000")
+
+
+def test_ones_own_backbones_come_before_timms():
+    assert isinstance(find_backbone("pvt_v2_b0").build(0.0), PyramidBackbone)
+    assert find_backbone("pvt_v2_b0.in1k") is find_backbone("pvt_v2_b0")
+    assert isinstance(find_backbone("resnet18").build(0.0), TimmBackbone)
+
+
+def test_a_tag_of_weights_that_do_not_exist_is_refused_with_those_that_do():
+    with pytest.raises(
+        ConfigError, match=r"timm has no weights 'twins_svt_small\.x' of .*; known: twins_svt_small\.in1k"
+    ):
+        find_backbone("twins_svt_small.x")
+    with pytest.raises(ConfigError, match="it has no pretrained weights: leave out the tag"):
+        find_backbone("mit_b0.in1k")
+
+
+def test_the_head_is_wider_on_a_larger_network():
+    assert find_backbone("convnext_atto").segformer_width == find_backbone("mit_b0").segformer_width == 256
+    assert (
+        find_backbone("swin_tiny_patch4_window7_224").segformer_width == find_backbone("mit_b2").segformer_width == 768
+    )

@@ -72,7 +72,8 @@ def create_loss(name: str, *, student: HasChannels, teacher: HasChannels, **opti
         The loss; its parameters train with the student.
 
     Raises:
-        ConfigError: if the name is unknown, or an option is unknown, missing or does not fit.
+        ConfigError: if the name is unknown, an option is unknown, missing or does not fit, or the loss compares patch
+            embeddings and one of the two has none.
     """
     if name not in _LOSSES:
         listing = f"known: {', '.join(available_losses())}"
@@ -82,6 +83,7 @@ def create_loss(name: str, *, student: HasChannels, teacher: HasChannels, **opti
         )
     cls = _LOSSES[name]
     _check_options(cls, options)
+    _check_embeddings(cls, student=student, teacher=teacher)
     build: Callable[..., DistillationLoss] = cls
     return build(student.channels, teacher.channels, **options)
 
@@ -101,6 +103,19 @@ def _check_options(cls: type[DistillationLoss], given: Mapping[str, object]) -> 
         raise ConfigError(
             f"distillation loss '{cls.name}' {' and '.join(problems)}; its options: {_listed(known) or 'none'}"
         )
+
+
+def _check_embeddings(cls: type[DistillationLoss], **segmenters: HasChannels) -> None:
+    if "embeddings" not in cls.requires:
+        return
+    for role, segmenter in segmenters.items():
+        reason = getattr(segmenter, "missing_embeddings", None)
+        if reason is not None:
+            others = sorted(name for name, other in _LOSSES.items() if "embeddings" not in other.requires)
+            raise ConfigError(
+                f"distillation loss '{cls.name}' compares patch embeddings, and the {role} has none: {reason}; "
+                f"use a loss that needs none ({', '.join(others)}), or another {role}"
+            )
 
 
 def _listed(options: Mapping[str, object]) -> str:

@@ -9,6 +9,7 @@ from torch import nn
 
 from transkd.errors import ConfigError, did_you_mean
 from transkd.models.heads.segformer import SegFormerHead
+from transkd.models.heads.semantic_fpn import SemanticFPNHead
 
 HeadFactory = Callable[[Sequence[int], int, int, float], nn.Module]
 
@@ -26,7 +27,10 @@ class HeadEntry:
     width: int
 
 
-_HEADS: dict[str, HeadEntry] = {"segformer": HeadEntry(SegFormerHead, 256)}
+_HEADS: dict[str, HeadEntry] = {
+    "segformer": HeadEntry(SegFormerHead, 256),
+    "semantic_fpn": HeadEntry(SemanticFPNHead, 128),
+}
 
 
 def available_heads() -> list[str]:

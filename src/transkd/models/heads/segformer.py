@@ -60,6 +60,11 @@ class SegFormerHead(nn.Module):
         logits: Tensor = self.classifier(self.dropout(F.relu(fused, inplace=True)))
         return logits
 
+    def folded(self) -> FoldedSegFormerHead:
+        """Return the head as it computes in evaluation, its matrices multiplied once and for all."""
+        matrices, bias = self._stage_matrices()
+        return FoldedSegFormerHead(matrices, bias, self.classifier)
+
     def _stage_matrices(self) -> tuple[list[Tensor], Tensor]:
         """Return W_i L_i per stage as 1x1 convolution weights (width, C_i, 1, 1), and the fused bias (width).
 
@@ -77,6 +82,31 @@ class SegFormerHead(nn.Module):
                 (part @ layer.weight)[..., None, None] for part, layer in zip(shallowest_first, layers, strict=True)
             ]
         return matrices, bias
+
+
+class FoldedSegFormerHead(nn.Module):
+    """A SegFormer head in evaluation: a convolution a stage, a sum, ReLU, a classifier; for export.
+
+    Args:
+        matrices: per stage (width, C_i, 1, 1), batch norm included.
+        bias: (width).
+        classifier: from the fused map to K channels.
+    """
+
+    def __init__(self, matrices: Sequence[Tensor], bias: Tensor, classifier: nn.Module) -> None:
+        super().__init__()
+        self.matrices = nn.ParameterList(nn.Parameter(matrix.detach().clone(), False) for matrix in matrices)
+        self.bias = nn.Parameter(bias.detach().clone(), False)
+        self.classifier = classifier
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Return (B, K, H_1, W_1) logits of the feature maps (B, C_i, H_i, W_i)."""
+        matrices = list(self.matrices)
+        fused = F.conv2d(features[0], matrices[0], self.bias)
+        for feature, matrix in zip(features[1:], matrices[1:], strict=True):
+            fused = fused + F.interpolate(F.conv2d(feature, matrix), fused.shape[2:], mode="bilinear")
+        logits: Tensor = self.classifier(F.relu(fused))
+        return logits
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
