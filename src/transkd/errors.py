@@ -30,6 +30,10 @@ class NonFiniteError(TransKDError, RuntimeError):
     """A loss or a gradient became NaN or infinite; the run stopped before the update."""
 
 
+class ExportError(TransKDError, RuntimeError):
+    """A segmenter that cannot be exported as asked, or an exported file that does not do what its source does."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint naming the closest of ``known``, or listing them all, to end an error message with.
 

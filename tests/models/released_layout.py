@@ -1,49 +1,47 @@
-"""Names of TransKD's released checkpoints as names of our state dict; every tensor keeps its shape."""
+"""State dicts as TransKD released them, filled by the rule that the reference numbers come from."""
 
 from __future__ import annotations
 
-import re
+import hashlib
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-_RULES: tuple[tuple[str, str], ...] = (
-    (r"patch_embed1\.", "backbone.patch_embed."),
-    (r"patch_embed(\d)\.", "backbone.stages.{stage}.downsample."),
-    (r"block(\d)\.(\d+)\.", "backbone.stages.{stage}.blocks.{block}."),
-    (r"norm(\d)\.", "backbone.stages.{stage}.norm."),
-    (r"linear_c(\d)\.proj\.", "head.linear.{stage}."),
-    (r"linear_fuse\.conv\.", "head.fuse."),
-    (r"linear_fuse\.bn\.", "head.norm."),
-    (r"linear_pred\.", "head.classifier."),
-)
+from transkd.models import create_segmenter
+from transkd.models.layouts.transkd_names import LAYOUTS, Layout
+from transkd.models.weights import state_shapes
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
-def student_key(released_name: str) -> str:
-    """``block1.0.norm1.bias``, with or without ``student.`` -> ``backbone.stages.0.blocks.0.norm1.bias``."""
-    name = released_name.removeprefix("student.").replace("dwconv.dwconv.", "dwconv.")
-    for pattern, ours in _RULES:
-        if match := re.match(pattern, name):
-            groups = match.groups()
-            stage = int(groups[0]) - 1 if groups else 0
-            block = groups[1] if len(groups) > 1 else ""
-            return ours.format(stage=stage, block=block) + name[match.end() :]
-    raise KeyError(released_name)
+def layout_of(backbone: str) -> Layout:
+    return next(layout for layout in LAYOUTS.values() if backbone in layout.backbones)
 
 
-def released_names(ours: Iterable[str], prefix: str = "") -> dict[str, str]:
-    """Our state-dict names -> released names with ``prefix`` ("student." in a student's checkpoint)."""
-    return {name: prefix + _released_name(name) for name in ours}
+def released_shapes(backbone: str, prefix: str = "", num_classes: int = 20) -> dict[str, tuple[int, ...]]:
+    """Released name -> shape of a segmenter's tensors; prefix is "student." in a student's checkpoint."""
+    with torch.device("meta"):
+        shapes = state_shapes(create_segmenter(backbone, num_classes))
+    return {prefix + layout_of(backbone).released(name): shape for name, shape in shapes.items()}
 
 
-def released_state(shapes: Mapping[str, tuple[int, ...]], prefix: str = "") -> dict[str, Tensor]:
-    """A state dict of ours by the rule of the reference numbers: each tensor seeded by its released name."""
-    return {
-        ours: rule_tensor(released, tuple(shapes[ours])) for ours, released in released_names(shapes, prefix).items()
-    }
+def filled(shapes: Shapes) -> dict[str, Tensor]:
+    """A released state dict by the rule."""
+    return {name: rule_tensor(name, shape) for name, shape in shapes.items()}
+
+
+def released_state(shapes: Shapes, prefix: str = "") -> dict[str, Tensor]:
+    """A MiT segmenter's state dict under our names by the rule: each tensor seeded by its released name."""
+    return {name: rule_tensor(prefix + LAYOUTS["mit"].released(name), tuple(shape)) for name, shape in shapes.items()}
+
+
+def fingerprint(shapes: Shapes) -> tuple[int, str]:
+    """Number of tensors, and start of the sha256 of the sorted lines "name [shape]"."""
+    lines = sorted(f"{name} {list(shape)}" for name, shape in shapes.items())
+    return len(lines), hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def rule_tensor(name: str, shape: tuple[int, ...]) -> Tensor:
@@ -64,14 +62,3 @@ def rule_tensor(name: str, shape: tuple[int, ...]) -> Tensor:
     else:
         values = n / np.sqrt(np.prod(shape[1:]))
     return torch.as_tensor(np.asarray(values, dtype=np.float32))
-
-
-def _released_name(ours: str) -> str:
-    renamed = ours.replace("dwconv.", "dwconv.dwconv.").replace("backbone.patch_embed.", "patch_embed1.")
-    renamed = re.sub(r"backbone\.stages\.(\d)\.downsample", lambda m: f"patch_embed{int(m[1]) + 1}", renamed)
-    renamed = re.sub(r"backbone\.stages\.(\d)\.blocks", lambda m: f"block{int(m[1]) + 1}", renamed)
-    renamed = re.sub(r"backbone\.stages\.(\d)\.norm", lambda m: f"norm{int(m[1]) + 1}", renamed)
-    renamed = re.sub(r"head\.linear\.(\d)", lambda m: f"linear_c{int(m[1]) + 1}.proj", renamed)
-    for old, new in (("fuse", "linear_fuse.conv"), ("norm", "linear_fuse.bn"), ("classifier", "linear_pred")):
-        renamed = renamed.replace(f"head.{old}.", f"{new}.")
-    return renamed

@@ -36,18 +36,12 @@ def message(source: Path | str, **expected) -> str:
     return text
 
 
-@pytest.mark.parametrize("source", ["no/such/run", "nvidia/segformer-b0-finetuned-ade-512-512"])
+@pytest.mark.parametrize("source", ["no/such/run", "./teacher", "weights/teacher.pth", "teacher"])
 def test_missing_path_says_how_to_get_weights(source):
     text = message(source)
     assert f"there are no weights at {source}: no such path" in text
     assert "transkd-train +experiment=..._teacher" in text
     assert "teacher.weights=RUN/model" in text
-
-
-def test_a_file_is_not_a_folder(saved):
-    assert "is a file; give the folder, which holds config.json and model.safetensors" in message(
-        saved / "model.safetensors"
-    )
 
 
 def test_folder_without_a_segmenter(tmp_path):
@@ -73,12 +67,31 @@ def test_config_that_is_not_text(saved):
 
 
 @pytest.mark.parametrize(
-    "content", ['{"model_type": "segformer", "depths": [2, 2, 2, 2]}', "[]", "{}", '{"backbone": "mit_b0"}']
+    "content", ["[]", "{}", "3", '{"backbone": "mit_b0"}', '{"backbone": "mit_b0", "num_classes": 3, "speed": 9}']
 )
 def test_config_of_something_else(saved, content):
     (saved / "config.json").write_text(content)
     text = message(saved)
     assert "config.json is not the config of a transkd segmenter, which has the keys backbone, class_names" in text
+
+
+@pytest.mark.parametrize(
+    ("config", "what"),
+    [
+        ({"model_type": "bert", "hidden_size": 3}, "of a model of transformers called bert"),
+        (
+            {"architecture": "pvt_v2_b2", "num_classes": 1000, "num_features": 512, "pretrained_cfg": {}},
+            "is a classifier of timm (pvt_v2_b2), and a segmenter is wanted",
+        ),
+        (
+            {"model_type": "segformer"},
+            "is of a transformers SegFormer, but its weights seem to be a segmenter of transkd",
+        ),
+    ],
+)
+def test_config_of_another_network(saved, config, what):
+    (saved / "config.json").write_text(json.dumps(config))
+    assert what in message(saved)
 
 
 @pytest.mark.parametrize(
@@ -99,12 +112,20 @@ def test_config_with_a_value_that_does_not_fit(saved, key, value, reason):
     assert reason in text
 
 
-@pytest.mark.parametrize("keep", [0, 4, 200, 100_000])
-def test_truncated_weights(saved, keep):
+@pytest.mark.parametrize(
+    ("keep", "what"),
+    [
+        (0, "is empty (0 bytes)"),
+        (4, "(4 bytes) is no file of weights, or a damaged one"),
+        (200, "(200 bytes) is damaged or not a safetensors file"),
+        (100_000, "(100000 bytes) is damaged or not a safetensors file"),
+    ],
+)
+def test_truncated_weights(saved, keep, what):
     content = (saved / "model.safetensors").read_bytes()
     (saved / "model.safetensors").write_bytes(content[:keep])
     text = message(saved)
-    assert f"model.safetensors ({keep} bytes) is damaged or not a safetensors file" in text
+    assert f"model.safetensors {what}" in text
     assert "copy or download it again" in text
 
 
@@ -131,10 +152,38 @@ def test_tensors_that_differ_are_named(saved):
 
     rewrite(saved, change)
     text = message(saved)
-    assert "model.safetensors does not fit the segmenter of its config.json" in text
+    assert f"model.safetensors does not fit the mit_b0 segmenter of {saved}/config.json: " in text
     assert "1 tensors of another shape: head.classifier.bias [4] instead of [3]" in text
     assert "2 tensors missing: backbone.stages.0.norm.weight, backbone.stages.0.norm.bias;" in text
     assert text.endswith("1 tensors unexpected: head.extra")
+
+
+def test_weights_that_are_no_numbers_are_refused(saved):
+    def spoil(tensors):
+        tensors["head.fuse.weight"][0] = float("nan")
+
+    rewrite(saved, spoil)
+    assert "1 tensors hold NaN or infinite values: head.fuse.weight" in message(saved)
+
+
+def test_quantised_weights_are_refused(saved):
+    rewrite(saved, lambda tensors: tensors.update({"head.fuse.weight": tensors["head.fuse.weight"].to(torch.int8)}))
+    assert "1 tensors are not floating point, as quantised weights: head.fuse.weight" in message(saved)
+
+
+def test_half_precision_weights_load(saved):
+    expected = load_segmenter(saved).state_dict()
+    rewrite(saved, lambda tensors: tensors.update({n: t.half() for n, t in tensors.items() if t.is_floating_point()}))
+    state = load_segmenter(saved).state_dict()
+    assert state["head.fuse.weight"].dtype == torch.float32
+    torch.testing.assert_close(state["head.fuse.weight"], expected["head.fuse.weight"], rtol=1e-3, atol=1e-4)
+
+
+def test_weights_of_something_else_are_named(saved):
+    save_file({"conv1.weight": torch.zeros(3), "layer1.0.conv1.weight": torch.zeros(3)}, saved / "model.safetensors")
+    text = message(saved)
+    assert "missing: backbone.patch_embed.proj.weight" in text
+    assert text.endswith("it seems to be ResNet")
 
 
 def test_only_the_first_three_of_many_are_named(saved):
@@ -165,8 +214,8 @@ def test_another_backbone_than_expected(saved):
 
 
 def test_an_expected_backbone_that_does_not_exist(saved):
-    with pytest.raises(ConfigError, match="there is no backbone 'resnet50'"):
-        load_segmenter(saved, backbone="resnet50")
+    with pytest.raises(ConfigError, match="there is no backbone 'mit_b9'"):
+        load_segmenter(saved, backbone="mit_b9")
 
 
 def test_what_is_expected_and_found_loads(saved):

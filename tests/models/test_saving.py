@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 
 import huggingface_hub.hub_mixin
 import pytest
@@ -94,7 +95,7 @@ def test_from_pretrained_takes_config_and_weights_of_a_hub_id(trained, tmp_path,
         return str(tmp_path / filename)
 
     monkeypatch.setattr(huggingface_hub.hub_mixin, "hf_hub_download", lambda **call: download(**call))
-    monkeypatch.setattr(segmenter, "hf_hub_download", download)
+    monkeypatch.setattr(segmenter, "hub_file", lambda *call, **options: Path(download(*call, **options)))
     trained.save_pretrained(tmp_path)
     loaded = Segmenter.from_pretrained("someone/scenes")
     assert torch.equal(loaded.head.fuse.weight, trained.head.fuse.weight)

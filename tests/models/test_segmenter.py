@@ -123,12 +123,12 @@ def test_unfit_options_are_refused(options, message):
 )
 def test_head_width_follows_the_backbone(backbone, width):
     with torch.device("meta"):
-        assert create_segmenter(backbone).head.fuse.out_channels == width
-        assert create_segmenter(backbone, head_width=64).head.fuse.out_channels == 64
+        assert create_segmenter(backbone, head="segformer").head.fuse.out_channels == width
+        assert create_segmenter(backbone, head="segformer", head_width=64).head.fuse.out_channels == 64
 
 
 def test_pvt_v2_with_the_segformer_head():
-    segmenter = create_segmenter("pvt_v2_b0", num_classes=4).eval()
+    segmenter = create_segmenter("pvt_v2_b0", num_classes=4, head="segformer").eval()
     assert segmenter(torch.rand(1, 3, 65, 33)).shape == (1, 4, 17, 9)
 
 

@@ -1,4 +1,4 @@
-"""Published SegFormer weights, as transformers writes them, under the names of our state dict."""
+"""SegFormers that transformers made and saved, with random weights, as the oracle of what is loaded and exported."""
 
 from __future__ import annotations
 
@@ -6,61 +6,69 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-_SIZES = {
+_LARGE = {"hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 768}
+SIZES = {
     "mit_b0": {"depths": [2, 2, 2, 2], "hidden_sizes": [32, 64, 160, 256], "decoder_hidden_size": 256},
-    "mit_b2": {"depths": [3, 4, 6, 3], "hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 768},
+    "mit_b1": {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 256},
+    "mit_b2": {"depths": [3, 4, 6, 3], **_LARGE},
+    "mit_b3": {"depths": [3, 4, 18, 3], **_LARGE},
+    "mit_b4": {"depths": [3, 8, 27, 3], **_LARGE},
+    "mit_b5": {"depths": [3, 6, 40, 3], **_LARGE},
 }
 
-_RENAMES: tuple[tuple[str, str], ...] = (
-    (r"^segformer\.encoder\.patch_embeddings\.0\.", "backbone.patch_embed."),
-    (r"^segformer\.encoder\.patch_embeddings\.(\d)\.", r"backbone.stages.\1.downsample."),
-    (r"^segformer\.encoder\.block\.(\d)\.(\d+)\.", r"backbone.stages.\1.blocks.\2."),
-    (r"^segformer\.encoder\.layer_norm\.(\d)\.", r"backbone.stages.\1.norm."),
-    (r"\.layer_norm_(\d)\.", r".norm\1."),
-    (r"\.attention\.self\.query\.", ".attn.q."),
-    (r"\.attention\.self\.", ".attn."),
-    (r"\.attention\.output\.dense\.", ".attn.proj."),
-    (r"\.mlp\.dense(\d)\.", r".mlp.fc\1."),
-    (r"\.dwconv\.dwconv\.", ".dwconv."),
-    (r"\.layer_norm\.", ".norm."),
-    (r"^decode_head\.linear_c\.(\d)\.proj\.", r"head.linear.\1."),
-    (r"^decode_head\.linear_fuse\.", "head.fuse."),
-    (r"^decode_head\.batch_norm\.", "head.norm."),
-    (r"^decode_head\.classifier\.", "head.classifier."),
+# How transformers 5 names in memory what it, and every version before it, writes to files.
+_IN_MEMORY: tuple[tuple[str, str], ...] = (
+    (r"encoder\.patch_embeddings\.(\d)", r"stages.\1.patch_embeddings"),
+    (r"encoder\.block\.(\d)", r"stages.\1.blocks"),
+    (r"encoder\.layer_norm\.(\d)", r"stages.\1.layer_norm"),
+    (r"attention\.self\.sr\.", "attention.sequence_reduction.sequence_reduction."),
+    (r"attention\.self\.layer_norm", "attention.sequence_reduction.layer_norm"),
+    (r"attention\.self\.(q|k|v)(uery|ey|alue)", r"attention.\1_proj"),
+    (r"attention\.output\.dense", "attention.o_proj"),
+    (r"mlp\.dense", "mlp.fc"),
+    (r"layer_norm_1", "layernorm_before"),
+    (r"layer_norm_2", "layernorm_after"),
+    (r"linear_c\.", "linear_projections."),
 )
 
 
-def reference_segformer(backbone: str, num_classes: int) -> SegformerForSemanticSegmentation:
-    """transformers' SegFormer with random weights, none of its norms neutral.
-
-    transformers leaves all norms at the epsilon of PyTorch; released SegFormers have 1e-6 in their stages.
-    """
-    model = SegformerForSemanticSegmentation(SegformerConfig(num_labels=num_classes, **_SIZES[backbone])).eval()
+def reference_segformer(backbone: str, num_classes: int, **options: object) -> SegformerForSemanticSegmentation:
+    """transformers' SegFormer with random weights, none of its norms neutral."""
+    config = SegformerConfig(num_labels=num_classes, **SIZES[backbone] | options)
+    with torch.device("meta"):
+        model = SegformerForSemanticSegmentation(config)
+    model = model.to_empty(device="cpu").eval()
     generator = torch.Generator().manual_seed(0)
     for name, tensor in model.state_dict().items():
+        if tensor.ndim == 0:
+            tensor.zero_()
+            continue
+        noise = torch.rand(tensor.shape, generator=generator) - 0.5
         if tensor.ndim == 1:
-            centre = 1.0 if name.endswith(("weight", "var")) else 0.0
-            tensor.copy_(centre + 0.2 * (torch.rand(tensor.shape, generator=generator) - 0.5))
-    for name, module in model.named_modules():
-        if isinstance(module, nn.LayerNorm) and "patch_embeddings" not in name and "reduction" not in name:
-            module.eps = 1e-6
+            ones = ("norm.weight", "_1.weight", "_2.weight", "before.weight", "after.weight", "var")
+            centre = 1.0 if name.endswith(ones) else 0.0
+            tensor.copy_(centre + 0.2 * noise)
+        else:
+            tensor.copy_(noise * (12 / tensor[0].numel()) ** 0.5)
     return model
 
 
-def our_state(model: SegformerForSemanticSegmentation, folder: Path) -> dict[str, Tensor]:
-    """The model's weights by the names of our state dict, by way of the file that transformers publishes."""
+def published_state(model: SegformerForSemanticSegmentation, folder: Path) -> dict[str, Tensor]:
+    """The model's tensors by the names of the file that transformers writes."""
+    from safetensors.torch import load_file
+
     model.save_pretrained(folder)
-    ours = {}
-    for published, tensor in load_file(folder / "model.safetensors").items():
-        name = published
-        for pattern, replacement in _RENAMES:
+    return load_file(folder / "model.safetensors")
+
+
+def in_memory_names(published: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file by the names that transformers 5 gives them in memory."""
+    renamed = {}
+    for name, tensor in published.items():
+        for pattern, replacement in _IN_MEMORY:
             name = re.sub(pattern, replacement, name)
-        ours[name] = tensor
-    for key in [name for name in ours if ".attn.key." in name]:
-        value = key.replace(".key.", ".value.")
-        ours[key.replace(".key.", ".kv.")] = torch.cat([ours.pop(key), ours.pop(value)])
-    return ours
+        renamed[name] = tensor
+    return renamed

@@ -1,94 +1,40 @@
-"""Segmenters from folders, with one clear message where that fails."""
+"""Segmenters from wherever they were published, with one clear message where that fails."""
 
 from __future__ import annotations
 
-import json
-from inspect import signature
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from transkd.errors import WeightsError
 from transkd.models.segmenter import Segmenter
-from transkd.models.weights import (
-    CONFIG_FILE,
-    FOLDER_HOLDS,
-    WEIGHTS_FILE,
-    file_shapes,
-    load_weights,
-    state_shapes,
-    tensor_differences,
-)
-
-RUN_SUBFOLDERS = ("student", "model")
-HOW_TO_GET_WEIGHTS = (
-    "train a teacher with `transkd-train +experiment=..._teacher`, then set teacher.weights=RUN/model, "
-    "where RUN is the folder of that run"
-)
+from transkd.models.sources import find_segmenter
 
 
 def load_segmenter(source: str | Path, *, backbone: str | None = None, num_classes: int | None = None) -> Segmenter:
-    """Load a segmenter from a folder, in evaluation mode.
+    """Load a segmenter from any form that SegFormers and TransKD's networks are published in, in evaluation mode.
+
+    What the source is shows in its content, never in its name; so do architecture and number of classes:
+
+    - a folder or hub repository that ``save_pretrained`` wrote, or the folder of a training run, which holds one
+      as ``student/`` or ``model/``;
+    - a SegFormer of transformers, as a folder, a hub id (``nvidia/segformer-b2-finetuned-cityscapes-1024-1024``) or
+      a file, safetensors or pickled, sharded or not, in the layout of any version of transformers; mean, standard
+      deviation and label names come along, and so does the layer norms' epsilon, so that the logits are the same;
+    - a ``.pth`` of NVlabs' SegFormer (mmsegmentation 0.x), with its class names;
+    - a ``.pth`` that TransKD released: a student with or without adapters, or a teacher (SegFormer, PVTv2, LVT);
+    - a checkpoint of a training run of ours, averaged weights where the run averaged.
+
+    Pickles are read as tensors and plain values only: nothing in them is executed.
 
     Args:
-        source: a folder that ``save_pretrained`` wrote (``config.json`` and ``model.safetensors``), or the
-            folder of a training run, which holds one as ``student/`` or ``model/``.
+        source: a folder, a file or the id of a repository of the Hugging Face hub.
         backbone: the backbone that it has to have; None takes any.
         num_classes: the number of classes that it has to have; None takes any.
 
     Raises:
-        WeightsError: there are no such weights, they are damaged, or they are of another segmenter.
+        WeightsError: there are no such weights, they are damaged, or they are of another segmenter or of none; the
+            message says what they seem to be.
+
+    Example:
+        >>> teacher = load_segmenter("nvidia/segformer-b2-finetuned-cityscapes-1024-1024")
+        >>> student = load_segmenter("runs/camvid/student", backbone="mit_b0")
     """
-    folder = _segmenter_folder(Path(source).expanduser())
-    config = _read_config(folder / CONFIG_FILE)
-    segmenter = _build(config, folder)
-    _check_expected(folder, config, {"backbone": backbone, "num_classes": num_classes})
-    load_weights(segmenter, folder / WEIGHTS_FILE)
-    return segmenter.eval()
-
-
-def _segmenter_folder(source: Path) -> Path:
-    if not source.exists():
-        raise WeightsError(f"there are no weights at {source}: no such path; {HOW_TO_GET_WEIGHTS}")
-    if not source.is_dir():
-        raise WeightsError(f"{source} is a file; give the folder, which holds {FOLDER_HOLDS}")
-    for folder in (source, *(source / name for name in RUN_SUBFOLDERS)):
-        if (folder / CONFIG_FILE).is_file():
-            return folder
-    raise WeightsError(
-        f"{source} holds no segmenter: neither it nor its {'/ or '.join(RUN_SUBFOLDERS)}/ has "
-        f"{FOLDER_HOLDS}; {HOW_TO_GET_WEIGHTS}"
-    )
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{path} is not valid JSON ({error}); copy or download it again") from error
-    known = set(signature(Segmenter.__init__).parameters) - {"self"}
-    if not isinstance(config, dict) or not {"backbone", "num_classes"} <= set(config) <= known:
-        raise WeightsError(
-            f"{path} is not the config of a transkd segmenter, which has the keys "
-            f"{', '.join(sorted(known))}; give a folder that save_pretrained or a training run wrote"
-        )
-    return config
-
-
-def _build(config: dict[str, Any], folder: Path) -> Segmenter:
-    try:
-        return Segmenter(**config)
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"{folder / CONFIG_FILE} describes no segmenter of this version: {error}") from error
-
-
-def _check_expected(folder: Path, config: dict[str, Any], expected: dict[str, Any]) -> None:
-    wrong = {key: value for key, value in expected.items() if value is not None and value != config[key]}
-    if not wrong:
-        return
-    with torch.device("meta"):
-        wanted = Segmenter(**{"backbone": config["backbone"], "num_classes": config["num_classes"], **wrong})
-    differences = tensor_differences(state_shapes(wanted), file_shapes(folder / WEIGHTS_FILE))
-    mismatch = " and ".join(f"{key} {config[key]}, not {value}" for key, value in wrong.items())
-    raise WeightsError(f"{folder} has {mismatch}: {differences}; give other weights, or ask for what these are")
+    return find_segmenter(source).build(backbone, num_classes)

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from transkd.errors import WeightsError
+from transkd.errors import ConfigError, TransKDError, WeightsError
 from transkd.models.backbones import find_backbone
 from transkd.models.checks import check_config, check_images
 from transkd.models.heads import find_head
+from transkd.models.hub import hub_file
 from transkd.models.taps import Taps
 from transkd.models.weights import CONFIG_FILE, WEIGHTS_FILE, load_weights, save_weights
 
@@ -44,7 +45,7 @@ class Segmenter(
         config: the arguments that make this segmenter again, as they are saved in ``config.json``.
 
     Args:
-        backbone: a name of ``available_backbones()``.
+        backbone: a name of ``available_backbones()``, or of any hierarchical network of timm.
         num_classes: K.
         head: name of the decode head; None takes the one that its authors gave the backbone.
         head_width: channels of the head; None takes what the backbone's size calls for.
@@ -110,6 +111,12 @@ class Segmenter(
         self.head = head_entry.build(self.channels, num_classes, width, dropout)
         self.register_buffer("mean", _per_channel(mean), persistent=False)
         self.register_buffer("std", _per_channel(std), persistent=False)
+
+    @property
+    def missing_embeddings(self) -> str | None:
+        """Why the backbone has no patch embeddings to tap, as a sentence; None where it has."""
+        reason: str | None = getattr(self.backbone, "missing_embeddings", None)
+        return reason
 
     def forward(self, images: Tensor) -> Tensor:
         """Return class logits (B, K, ceil(H/4), ceil(W/4)) of ``images`` (B, 3, H, W)."""
@@ -177,6 +184,31 @@ class Segmenter(
         save_weights(self, save_directory / WEIGHTS_FILE)
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Segmenter:
+        """Load what ``save_pretrained`` wrote, from a folder or a repository of the hub, in evaluation mode.
+
+        :func:`~transkd.models.load_segmenter` takes other forms too.
+
+        Args:
+            pretrained_model_name_or_path: the folder, or the id of the repository.
+            **options: as ``PyTorchModelHubMixin`` takes them (``revision``, ``cache_dir``, ``token``, …).
+
+        Raises:
+            WeightsError: there is no such segmenter, it cannot be had, or is damaged.
+        """
+        try:
+            segmenter: Segmenter = super().from_pretrained(pretrained_model_name_or_path, **options)
+        except TransKDError:
+            raise
+        except Exception as error:  # of huggingface_hub, its HTTP library, json or the disk
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise WeightsError(
+                f"{pretrained_model_name_or_path} is no segmenter that can be loaded ({reason}): give a folder with "
+                f"{CONFIG_FILE} and {WEIGHTS_FILE}, or the id of a hub repository that can be reached"
+            ) from error
+        return segmenter
+
+    @classmethod
     def _from_pretrained(
         cls,
         *,
@@ -189,37 +221,51 @@ class Segmenter(
         **model_kwargs: Any,
     ) -> Segmenter:
         if "backbone" not in model_kwargs:
-            raise WeightsError(f"{model_id} holds no {CONFIG_FILE} of a transkd segmenter")
+            raise WeightsError(
+                f"{model_id} holds no {CONFIG_FILE} of a transkd segmenter; other forms are taken by "
+                "transkd.load_segmenter"
+            )
         weights = Path(model_id) / WEIGHTS_FILE
         if not Path(model_id).is_dir():
-            weights = Path(
-                hf_hub_download(
-                    model_id,
-                    WEIGHTS_FILE,
-                    revision=revision,
-                    cache_dir=cache_dir,
-                    force_download=force_download,
-                    token=token,
-                    local_files_only=local_files_only,
-                )
+            weights = hub_file(
+                model_id,
+                WEIGHTS_FILE,
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                token=token,
+                local_files_only=local_files_only,
             )
         segmenter = cls(**model_kwargs)
         load_weights(segmenter, weights)
         return segmenter.eval()
 
 
-def create_segmenter(backbone: str, num_classes: int = 19, **options: Any) -> Segmenter:
-    """Make a randomly initialised segmenter.
+def create_segmenter(
+    backbone: str, num_classes: int = 19, *, pretrained: bool | str | Path = False, **options: Any
+) -> Segmenter:
+    """Make a segmenter from scratch, or on a backbone that has learned ImageNet.
 
     Args:
-        backbone: a name of ``available_backbones()``, for example ``"mit_b0"``.
+        backbone: a name of ``available_backbones()``, for example ``"mit_b0"``, or of any hierarchical network of
+            timm, for example ``"swin_tiny_patch4_window7_224"``.
         num_classes: K, channels of the logits.
+        pretrained: fill the backbone with its published weights, or with those of a file; see
+            :func:`~transkd.models.pretrained.load_pretrained`. The segmenter takes over their normalisation.
         **options: the further arguments of ``Segmenter``.
 
     Raises:
-        ConfigError: an unknown backbone, or options that do not fit.
+        ConfigError: an unknown backbone, options that do not fit, or no published weights.
+        WeightsError: weights that cannot be fetched, or are of another network.
     """
-    return Segmenter(backbone, num_classes, **options)
+    segmenter = Segmenter(backbone, num_classes, **options)
+    if pretrained is not False:
+        from transkd.models.pretrained import load_pretrained  # it imports this module
+
+        if given := sorted({"mean", "std"} & options.keys()):
+            raise ConfigError(f"{' and '.join(given)} cannot be chosen with pretrained weights, which have their own")
+        load_pretrained(segmenter, None if pretrained is True else pretrained)
+    return segmenter
 
 
 def _per_channel(values: Sequence[float]) -> Tensor:

@@ -15,7 +15,8 @@ class Taps:
 
     Attributes:
         images: (B, 3, H, W) the image as the backbone sees it, scaled and normalised.
-        embeddings: per stage (B, C_i, H/s_i, W/s_i), the patch embedding after its norm.
+        embeddings: per stage (B, C_i, H/s_i, W/s_i), the patch embedding after its norm (LVT's before it, as TransKD's
+            release takes it); empty where the backbone has none.
         features: per stage (B, C_i, H/s_i, W/s_i), the feature map after the stage's final norm.
         logits: (B, K, H/4, W/4) class logits, None unless they were asked for.
     """

@@ -1,0 +1,1 @@
+"""Published layouts of weights: tables between their tensor names and ours."""

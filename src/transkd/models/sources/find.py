@@ -1,0 +1,161 @@
+"""From what a user names to the segmenter that is there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transkd.errors import WeightsError
+from transkd.models.sources.found import Found
+from transkd.models.sources.ours import (
+    RUN_SUBFOLDERS,
+    config_keys,
+    found_in_checkpoint,
+    found_in_place,
+    is_our_config,
+    is_training_checkpoint,
+)
+from transkd.models.sources.places import Folder, Place, Repository
+from transkd.models.sources.published import (
+    classifier_refused,
+    found_bare,
+    found_transformers,
+    is_transformers_segmenter,
+    transformers_arguments,
+)
+from transkd.models.sources.tensors import read_content, shard_names, state_of
+from transkd.models.sources.text import read_json
+from transkd.models.weights import CONFIG_FILE, FOLDER_HOLDS, first_few, saved_config
+
+HOW_TO_GET_WEIGHTS = (
+    "train a teacher with `transkd-train +experiment=..._teacher`, then set teacher.weights=RUN/model, "
+    "where RUN is the folder of that run"
+)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+
+
+def find_segmenter(source: str | Path) -> Found:
+    """Return the segmenter at ``source``, told by what is there; see ``transkd.load_segmenter``.
+
+    Raises:
+        WeightsError: there is none, or it cannot be read.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _in_folder(path, str(source))
+    if path.exists():
+        return _in_file(path, str(source))
+    if _HUB_ID.fullmatch(str(source)) and path.suffix not in _WEIGHTS_SUFFIXES:
+        return _on_hub(str(source))
+    raise WeightsError(f"there are no weights at {source}: no such path; {HOW_TO_GET_WEIGHTS}")
+
+
+def _on_hub(repo_id: str) -> Found:
+    repository = Repository(repo_id)
+    try:
+        config = repository.find(CONFIG_FILE)
+    except WeightsError as error:
+        raise WeightsError(
+            f"there are no weights at {repo_id}: no such path, and {error}, or rather of a folder with all files "
+            "of that repository"
+        ) from error
+    if config is None:
+        raise WeightsError(
+            f"the Hugging Face repository {repo_id} has no {CONFIG_FILE}, so nothing that can be loaded by its id; "
+            "download its file of weights and give the path of that"
+        )
+    return _by_config(repository, config, repo_id)
+
+
+def _in_folder(folder: Path, source: str) -> Found:
+    runs = [path for path in (folder / name for name in RUN_SUBFOLDERS) if (path / CONFIG_FILE).is_file()]
+    places = [folder] if (folder / CONFIG_FILE).is_file() else runs
+    if len(places) > 1:
+        raise WeightsError(f"{folder} holds several segmenters: choose one of {', '.join(map(str, places))}")
+    if places:
+        return _by_config(Folder(places[0]), places[0] / CONFIG_FILE, source)
+    files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHTS_SUFFIXES)
+    if len(files) == 1:
+        return _in_file(files[0], source)
+    if files:
+        raise WeightsError(
+            f"{folder} holds several files of weights and no {CONFIG_FILE}: choose one of them, "
+            f"{first_few([path.name for path in files], 5)}"
+        )
+    raise _nothing_in(folder)
+
+
+def _nothing_in(folder: Path) -> WeightsError:
+    checkpoints = sorted(str(path) for path in (folder / "checkpoints").glob("*.ckpt"))
+    if checkpoints:
+        return WeightsError(
+            f"{folder} is a run that has not finished and saved no segmenter yet; choose one of its checkpoints: "
+            f"{', '.join(checkpoints)}"
+        )
+    empty = " is empty:" if not any(folder.iterdir()) else ""
+    return WeightsError(
+        f"{folder}{empty} holds no segmenter: neither it nor its {'/ or '.join(RUN_SUBFOLDERS)}/ has "
+        f"{FOLDER_HOLDS}; {HOW_TO_GET_WEIGHTS}"
+    )
+
+
+def _by_config(place: Place, path: Path, source: str) -> Found:
+    """Return the segmenter that the config of a place at ``path`` describes."""
+    config = read_json(path)
+    if is_our_config(config):
+        return found_in_place(place, config, source)
+    if config.get("model_type") == "segformer":
+        return found_transformers(place, config, source)
+    raise _foreign_config(config, place.name, path)
+
+
+def _foreign_config(config: Mapping[str, Any], where: str, path: Path) -> WeightsError:
+    if "architecture" in config and ("pretrained_cfg" in config or "num_features" in config):
+        return classifier_refused(where, f"a classifier of timm ({config['architecture']})", config["architecture"])
+    if "model_type" in config:
+        return WeightsError(
+            f"{path} is of a model of transformers called {config['model_type']}; of transformers' models only "
+            "segformer can be loaded"
+        )
+    return WeightsError(
+        f"{path} is not the config of a transkd segmenter, which has the keys {', '.join(sorted(config_keys()))}; "
+        "give a folder that save_pretrained or a training run wrote"
+    )
+
+
+def _in_file(path: Path, source: str) -> Found:
+    _refuse_shard(path)
+    content = read_content(path)
+    if is_training_checkpoint(content):
+        return found_in_checkpoint(content, path, source)
+    state = state_of(content, str(path))
+    return found_bare(state, content, str(path), _config_inside(path) or _config_beside(path, state))
+
+
+def _config_inside(path: Path) -> dict[str, Any] | None:
+    config = saved_config(path)
+    return config if config is not None and is_our_config(config) else None
+
+
+def _config_beside(path: Path, state: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a segmenter's arguments by the config in the file's folder, None where it has none of the same kind."""
+    beside = Folder(path.parent).find(CONFIG_FILE)
+    if beside is None:
+        return None
+    config = read_json(beside)
+    if is_our_config(config) and "head.classifier.weight" in state:
+        return config
+    if config.get("model_type") == "segformer" and is_transformers_segmenter(state):
+        return transformers_arguments(Folder(path.parent), config)
+    return None
+
+
+def _refuse_shard(path: Path) -> None:
+    for index in path.parent.glob("*.index.json"):
+        if path.name in (names := shard_names(index)):
+            raise WeightsError(
+                f"{path} is one of the {len(names)} files of a sharded model; give its folder, {path.parent}"
+            )

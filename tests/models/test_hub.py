@@ -1,0 +1,126 @@
+"""Files of a hub: what is fetched, what is kept, and what is said where a file cannot be had."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hub_server import BROKEN, COMMIT, GATED, HubServer, serving
+from huggingface_hub import constants
+
+from transkd.errors import WeightsError
+from transkd.models.hub import HubFileMissingError, hub_file
+
+REPO, CONTENT = "acme/net", b"weights" * 1000
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[HubServer]:
+    with serving({f"{REPO}/model.safetensors": CONTENT, f"{REPO}/sub/config.json": b"{}"}) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _online_and_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests may have turned downloads off; and huggingface_hub waits before it tries again."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def fetch(hub: HubServer, tmp_path: Path):
+    def fetched(repo: str = REPO, filename: str = "model.safetensors", **options: object) -> Path:
+        return hub_file(repo, filename, **{"endpoint": hub.endpoint, "cache_dir": tmp_path, "token": False} | options)
+
+    return fetched
+
+
+def test_a_file_is_downloaded_once_and_kept(hub, fetch, tmp_path):
+    path = fetch()
+    assert path.read_bytes() == CONTENT
+    assert tmp_path in path.parents
+    assert COMMIT in path.parts
+    asked = len([request for request in hub.requests if request.startswith("GET")])
+    assert fetch() == path
+    assert len([request for request in hub.requests if request.startswith("GET")]) == asked
+    assert fetch(filename="sub/config.json", revision=COMMIT).read_bytes() == b"{}"
+
+
+def test_what_was_fetched_is_there_without_the_hub(fetch):
+    path = fetch()
+    assert fetch(endpoint="http://127.0.0.1:9") == path
+    assert fetch(endpoint="http://127.0.0.1:9", local_files_only=True) == path
+
+
+CASES = {
+    "repository": (
+        {"repo": "acme/nothing"},
+        "there is no such repository, or it is private; check the name, or log in",
+    ),
+    "file": ({"filename": "pytorch_model.bin"}, "there is no such file in it"),
+    "revision": ({"revision": "v9"}, "there is no such revision"),
+    "gated": ({"repo": GATED}, "it is gated; ask for access on its page, then log in (hf auth login) or set HF_TOKEN"),
+    "server": ({"repo": BROKEN}, "500"),
+    "network": ({"endpoint": "http://127.0.0.1:9"}, "it is not in the cache ("),
+    "offline": ({"local_files_only": True}, "downloads are off (HF_HUB_OFFLINE)"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_be_had_is_one_message(hub, fetch, case):
+    changes, reason = CASES[case]
+    with pytest.raises(WeightsError) as caught:
+        fetch(**changes)
+    repo, filename = changes.get("repo", REPO), changes.get("filename", "model.safetensors")
+    revision, endpoint = changes.get("revision", "main"), changes.get("endpoint", hub.endpoint)
+    message = str(caught.value)
+    assert message.startswith(f"cannot get {filename} of the Hugging Face repository {repo}")
+    assert reason in message
+    url = f"{endpoint}/{repo}/resolve/{revision}/{filename}"
+    assert message.endswith(f"To give it by hand, download {url} elsewhere and pass the path of the file")
+    assert "\n" not in message
+    assert isinstance(caught.value, HubFileMissingError) == (case == "file")
+
+
+def test_no_network_says_that_the_hub_cannot_be_reached(fetch):
+    with pytest.raises(WeightsError, match=r"and the hub cannot be reached \(ConnectError: "):
+        fetch(endpoint="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "a name", "-x-"])
+def test_what_can_be_no_repository_is_told_so(name):
+    with pytest.raises(WeightsError, match=f"'{name}' is neither a path that exists nor an id of a Hugging Face repo"):
+        hub_file(name, "config.json")
+
+
+def test_the_environment_names_the_mirror_and_turns_downloads_off(hub, tmp_path):
+    program = (
+        "from transkd.models.hub import hub_file\n"
+        "from transkd.errors import WeightsError\n"
+        "print(hub_file('acme/net', 'model.safetensors'))\n"
+    )
+    second = "try: hub_file('acme/net', 'sub/config.json')\nexcept WeightsError as error: print(error)\n"
+
+    def said(program: str, offline: str) -> list[str]:
+        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": offline}
+        run = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return run.stdout.splitlines()
+
+    (online,) = said(program, "0")
+    offline, refusal = said(program + second, "1")
+    assert Path(online).read_bytes() == CONTENT
+    assert offline == online
+    assert str(tmp_path / "home") in refusal
+    assert "downloads are off (HF_HUB_OFFLINE)" in refusal
+    assert f"{hub.endpoint}/{REPO}/resolve/main/sub/config.json" in refusal
