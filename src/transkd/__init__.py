@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from transkd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from transkd.data import SceneDataModule
-    from transkd.distillation import DistillationLoss, available_losses, create_loss, register_loss
+    from transkd.distillation import (
+        DistillationLoss,
+        Release,
+        available_losses,
+        create_loss,
+        load_release,
+        register_loss,
+    )
     from transkd.errors import TransKDError
+    from transkd.export import export_segmenter
     from transkd.models import Segmenter, Taps, available_backbones, create_segmenter, load_segmenter
+    from transkd.models.backbones import register_backbone
+    from transkd.models.exported import ExportedModel, load_model
     from transkd.training import DistillModule, SegmentationModule
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "DistillModule": "transkd.training",
-    "DistillationLoss": "transkd.distillation",
-    "SceneDataModule": "transkd.data",
-    "SegmentationModule": "transkd.training",
-    "Segmenter": "transkd.models",
-    "Taps": "transkd.models",
-    "TransKDError": "transkd.errors",
-    "available_backbones": "transkd.models",
-    "available_losses": "transkd.distillation",
-    "create_loss": "transkd.distillation",
-    "create_segmenter": "transkd.models",
-    "load_segmenter": "transkd.models",
-    "register_loss": "transkd.distillation",
-}
-
 __all__ = [
     "DistillModule",
     "DistillationLoss",
+    "ExportedModel",
+    "Release",
     "SceneDataModule",
     "SegmentationModule",
     "Segmenter",
@@ -43,17 +40,35 @@ __all__ = [
     "available_losses",
     "create_loss",
     "create_segmenter",
+    "export_segmenter",
+    "load_model",
+    "load_release",
     "load_segmenter",
+    "register_backbone",
     "register_loss",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that ``import transkd`` is instant."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'transkd' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "DistillModule": "transkd.training",
+        "DistillationLoss": "transkd.distillation",
+        "ExportedModel": "transkd.models.exported",
+        "Release": "transkd.distillation",
+        "SceneDataModule": "transkd.data",
+        "SegmentationModule": "transkd.training",
+        "Segmenter": "transkd.models",
+        "Taps": "transkd.models",
+        "TransKDError": "transkd.errors",
+        "available_backbones": "transkd.models",
+        "available_losses": "transkd.distillation",
+        "create_loss": "transkd.distillation",
+        "create_segmenter": "transkd.models",
+        "export_segmenter": "transkd.export",
+        "load_model": "transkd.models.exported",
+        "load_release": "transkd.distillation",
+        "load_segmenter": "transkd.models",
+        "register_backbone": "transkd.models.backbones",
+        "register_loss": "transkd.distillation",
+    },
+)

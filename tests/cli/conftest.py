@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,11 +14,8 @@ from command_runs import Command, Outcome, tiny_run
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from transkd.cli import data, train
 from transkd.data.synth import write_scenes
 from transkd.models import create_segmenter
-
-MAINS = {"transkd-train": train.main, "transkd-data": data.main}
 
 
 @pytest.fixture
@@ -32,7 +30,7 @@ def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         try:
             with pytest.raises(SystemExit) as end:
-                MAINS[name]()
+                importlib.import_module(f"transkd.cli.{name.removeprefix('transkd-')}").main()
         finally:
             GlobalHydra.instance().clear()
             HydraConfig.instance().cfg = None

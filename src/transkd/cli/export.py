@@ -1,0 +1,30 @@
+"""``transkd-export``: a student out of the door, with proof that nothing changed on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from transkd.cli.app import run_app
+
+
+def main() -> NoReturn:
+    """Run the command."""
+    run_app("transkd-export", "export_command", _export, _check)
+
+
+def _check(values: dict[str, Any]) -> Sequence[object]:
+    from transkd.cli.export_config import export_problems
+
+    return export_problems(values)
+
+
+def _export(values: dict[str, Any]) -> None:
+    from transkd.cli.export_config import parse_export
+    from transkd.cli.export_run import run_export
+
+    run_export(parse_export(values))
+
+
+if __name__ == "__main__":
+    main()

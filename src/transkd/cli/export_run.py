@@ -1,0 +1,126 @@
+"""What ``transkd-export`` does: export, say how the result compares, score both where a dataset is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional
+
+from transkd.cli.export_config import ExportConfig
+from transkd.data import SceneDataModule
+from transkd.evaluation import Scores, outputs_for_classes, score_model
+from transkd.export.exporting import ExportReport, export_segmenter
+from transkd.export.huggingface import open_folder
+from transkd.models import Segmenter, load_segmenter
+from transkd.models.exported import ExportedModel, load_model
+
+
+def run_export(config: ExportConfig) -> ExportReport:
+    """Export, print the proof, and score source and file where a dataset is given.
+
+    Raises:
+        TransKDError: for everything that a user can mend.
+    """
+    console = Console()
+    data = None if config.data is None else _data(config)
+    if data is not None:
+        data.setup("validate")
+    segmenter = load_segmenter(config.model)
+    outputs = None
+    if data is not None:
+        names = data.classes.names
+        title = f"model={config.model}"
+        outputs = outputs_for_classes(names, segmenter.class_names, segmenter.num_classes, title)
+    with Console(stderr=True).status(f"exporting {config.model} to {config.format}"):
+        report = export_segmenter(config.model, config.output, **vars(config.options()))
+    _print(report, config, console)
+    if data is not None and outputs is not None:
+        _print_scores(config, data, segmenter, report.path, outputs, console)
+    return report
+
+
+def _data(config: ExportConfig) -> SceneDataModule:
+    data = config.data
+    assert data is not None
+    return SceneDataModule(
+        data.name,
+        data.root,
+        size=config.size or data.size,
+        augment="none",
+        val_split=data.val_split,
+        label_size=data.label_size,
+        batch_size=data.val_batch_size,
+        workers=data.workers,
+        persistent_workers=False,
+        dataset_options=data.options,
+    )
+
+
+def _print(report: ExportReport, config: ExportConfig, console: Console) -> None:
+    table = Table(title=f"{report.path} in {report.ran_in}, against {config.model}", title_justify="left")
+    for heading in ("images", "size", "largest logit difference", "of the largest logit", "pixels of another class"):
+        table.add_column(heading, justify="right")
+    for found in report.differences:
+        by_logit = ("-", "-") if math.isnan(found.logit) else (f"{found.logit:.1e}", f"{found.logit / found.scale:.1e}")
+        height, width = found.size
+        table.add_row(str(found.batch), f"{height}x{width}", *by_logit, f"{100 * found.pixels:.3f} %")
+    console.print(table)
+    console.print(
+        f"wrote {report.path}, {report.bytes / 1e6:.1f} MB; every difference is within the tolerance of "
+        f"{report.tolerance:g}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if report.pushed_to is not None:
+        console.print(f"uploaded to {report.pushed_to}", highlight=False, soft_wrap=True)
+
+
+def _print_scores(
+    config: ExportConfig,
+    data: SceneDataModule,
+    segmenter: Segmenter,
+    path: Path,
+    outputs: tuple[int, ...],
+    console: Console,
+) -> None:
+    runs = {"source": _score(data, segmenter, outputs), "exported": _score(data, _runner(path), outputs)}
+    assert config.data is not None
+    table = Table(
+        "", "mIoU", "pixel accuracy", title=f"{config.data.name}, {config.data.val_split}", title_justify="left"
+    )
+    for name, scores in runs.items():
+        table.add_row(name, f"{100 * scores.miou:.2f}", f"{100 * scores.pixel_accuracy:.2f}")
+    console.print(table)
+    cost = 100 * (runs["source"].miou - runs["exported"].miou)
+    console.print(f"exporting costs {cost:.2f} points of mIoU", highlight=False)
+
+
+def _runner(path: Path) -> Callable[[Tensor], Tensor]:
+    if path.is_dir():
+        return open_folder(path)[0]
+    model = load_model(path)
+    assert isinstance(model, ExportedModel)
+    return _one_hot_predictions(model) if model.result == "classes" else model
+
+
+def _one_hot_predictions(model: ExportedModel) -> Callable[[Tensor], Tensor]:
+    """Let a file of class ids be scored as one of logits: they are taken at the images' size."""
+
+    def logits(images: Tensor) -> Tensor:
+        return functional.one_hot(model.predict(images), model.num_classes).permute(0, 3, 1, 2).float()
+
+    return logits
+
+
+def _score(data: SceneDataModule, logits_of: Callable[[Tensor], Tensor], outputs: tuple[int, ...]) -> Scores:
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress, torch.inference_mode():
+        batches = progress.track(data.val_dataloader(), description="scoring")
+        return score_model(logits_of, batches, data.classes.names, outputs=outputs)

@@ -1,0 +1,138 @@
+"""The model card of a student on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from transkd.export.provenance import Provenance
+
+TEMPLATE = """---
+{{ card_data }}
+---
+
+# {{ title }}
+
+{{ summary }}
+
+## Scores
+
+{{ scores }}
+
+## How it was made
+
+{{ made }}
+
+## Use
+
+With transformers, which needs nothing else:
+
+```python
+from transformers import AutoImageProcessor, SegformerForSemanticSegmentation
+
+processor = AutoImageProcessor.from_pretrained("{{ folder }}")
+model = SegformerForSemanticSegmentation.from_pretrained("{{ folder }}")
+outputs = model(**processor(images=image, return_tensors="pt"))
+classes = processor.post_process_semantic_segmentation(outputs, target_sizes=[(height, width)])[0]
+```
+
+With transkd, which runs the same network at about half of its multiplications:
+
+```python
+import transkd
+
+classes = transkd.load_segmenter("{{ folder }}").predict(images)  # uint8 (B, 3, H, W) -> (B, H, W)
+```
+
+Weights: sha256 `{{ sha256 }}` of the segmenter's tensors; exported by transkd {{ version }}.
+"""
+
+
+def model_card(provenance: Provenance, folder: str) -> ModelCard:
+    """Return the card: scores with their protocol, data, teacher, losses and the command, as far as they are known.
+
+    Args:
+        provenance: of the exported student.
+        folder: the folder's name, or the id of the repository.
+    """
+    run, config = provenance.run, provenance.config
+    protocol = run.get("protocol") or {}
+    results = []
+    if run.get("miou") is not None:
+        results.append(
+            EvalResult(
+                task_type="image-segmentation",
+                task_name="Semantic segmentation",
+                dataset_type=str(protocol.get("dataset")),
+                dataset_name=str(protocol.get("dataset")),
+                dataset_split=str(protocol.get("split")),
+                metric_type="mean_iou",
+                metric_name=f"mIoU ({_protocol_title(protocol)})",
+                metric_value=round(100 * run["miou"], 2),
+            )
+        )
+    title = f"{config['backbone']} with a {config['head']} head, {config['num_classes']} classes"
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="image-segmentation",
+        tags=["semantic-segmentation", "knowledge-distillation", "segformer", "transkd"],
+        metrics=["mean_iou"],
+        model_name=title if results else None,
+        eval_results=results or None,
+    )
+    card: ModelCard = ModelCard.from_template(
+        data,
+        template_str=TEMPLATE,
+        title=title,
+        summary=_summary(provenance),
+        scores=_scores(run, protocol),
+        made=_made(provenance),
+        folder=folder,
+        sha256=provenance.sha256,
+        version=provenance.as_dict()["versions"]["transkd"],
+    )
+    return card
+
+
+def _summary(provenance: Provenance) -> str:
+    method = provenance.run.get("distillation")
+    how = f"distilled by {method}" if method not in (None, "none") else "trained on labels"
+    return (
+        f"A semantic segmentation student ({provenance.config['backbone']}), {how} with "
+        "[TransKD](https://arxiv.org/abs/2202.13393)'s implementation transkd."
+    )
+
+
+def _scores(run: dict[str, Any], protocol: dict[str, Any]) -> str:
+    if run.get("miou") is None:
+        return "None are known: the student was not exported from the folder of a run that scored it."
+    rows = [("mIoU", run["miou"]), ("pixel accuracy", run["pixel_accuracy"]), *run.get("per_class", {}).items()]
+    table = ["| | % |", "| --- | ---: |"]
+    table += [f"| {name} | {'absent' if value is None else f'{100 * value:.2f}'} |" for name, value in rows]
+    images = (run.get("data") or {}).get("count")
+    counted = f" on {images} images" if images else ""
+    return "\n".join([*table, "", f"Protocol{counted}: `{json.dumps(protocol)}`"])
+
+
+def _made(provenance: Provenance) -> str:
+    run = provenance.run
+    facts = {
+        "data": (run.get("protocol") or {}).get("dataset"),
+        "method": run.get("distillation"),
+        "losses": ", ".join(f"{name} x {weight:g}" for name, weight in (run.get("losses") or {}).items()) or None,
+        "teacher": run.get("teacher"),
+        "seed": run.get("seed"),
+        "parameters": f"{run['params']:,}" if run.get("params") else None,
+        "GMAC": f"{run['gmacs']:.2f} at {run['image_size'][0]}x{run['image_size'][1]}" if run.get("gmacs") else None,
+    }
+    lines = [f"- {title}: {value}" for title, value in facts.items() if value is not None]
+    if run.get("command"):
+        lines += ["", "```bash", run["command"], "```"]
+    return "\n".join(lines) or "Nothing is known of the run that made it."
+
+
+def _protocol_title(protocol: dict[str, Any]) -> str:
+    where = "labels at a quarter of the input" if protocol.get("resolution") == "logit" else "labels at full size"
+    return f"input {protocol.get('input_size')}, {where}"

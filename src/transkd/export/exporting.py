@@ -1,0 +1,230 @@
+"""A segmenter out of the door: written, run, compared with its source, and only then given its name."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from transkd.errors import ConfigError
+from transkd.export.calibration import find_images, read_batches, resized, smooth_images
+from transkd.export.compare import Difference, Precision, check_differences, compare
+from transkd.export.graph import ExportGraph, InputType, ResultType
+from transkd.export.huggingface import open_folder, push_folder, write_folder
+from transkd.export.onnx_format import to_fp16, to_int8, write_onnx
+from transkd.export.provenance import Provenance, trace_provenance
+from transkd.export.torch_format import write_program
+from transkd.models import Segmenter, load_segmenter
+from transkd.models.exported import OnnxModel, TorchProgram
+
+Format = Literal["huggingface", "onnx", "torch"]
+ANY_SIZES = ((64, 96), (97, 129), (128, 256))
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a segmenter is exported.
+
+    Attributes:
+        format: ``"huggingface"`` (a folder), ``"onnx"`` or ``"torch"`` (a file).
+        input: images the file takes, ``"uint8"`` or ``"float"`` in [0, 1].
+        result: ``"logits"`` or ``"classes"``, at the images' size.
+        precision: ``"fp32"``, or of an ONNX file ``"fp16"`` or ``"int8"``.
+        size: the only height and width that the file takes; None for any.
+        calibration: a folder of images that int8 is calibrated on.
+        calibration_size: height and width they are resized to; None takes the run's, or their own.
+        calibration_count: how many of them.
+        tolerance: how much the file may differ; None takes the precision's, see ``export/compare.py``.
+        push: id of a hub repository to upload a folder to.
+        overwrite: replace what is there.
+    """
+
+    format: Format
+    input: InputType = "uint8"
+    result: ResultType = "logits"
+    precision: Precision = "fp32"
+    size: tuple[int, int] | None = None
+    calibration: str | None = None
+    calibration_size: tuple[int, int] | None = None
+    calibration_count: int = 64
+    tolerance: float | None = None
+    push: str | None = None
+    overwrite: bool = False
+
+    def problems(self) -> dict[str, str]:
+        """Return what does not fit together, key -> what to do."""
+        found = {}
+        if self.format != "onnx" and self.precision != "fp32":
+            found["precision"] = f"{self.precision} is for format=onnx; {self.format} keeps 32 bits: leave it out"
+        if self.precision == "int8" and self.calibration is None:
+            found["calibration.images"] = "int8 is calibrated on images of your own: give a folder of them"
+        if self.format == "huggingface":
+            for key, default in (("input", "uint8"), ("result", "logits"), ("size", None)):
+                if getattr(self, key) != default:
+                    found[key] = "transformers' folders have no such choice; leave it out, or use format=onnx"
+        elif self.push is not None:
+            found["push"] = "goes with format=huggingface, whose folder has what the hub shows"
+        return found
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was exported, and the proof.
+
+    Attributes:
+        path: the file or folder.
+        differences: source against file, batch by batch.
+        tolerance: what they were held to.
+        ran_in: what ran the file.
+        bytes: its size.
+        pushed_to: the address on the hub, None where it was not uploaded.
+    """
+
+    path: Path
+    differences: list[Difference]
+    tolerance: float
+    ran_in: str
+    bytes: int
+    pushed_to: str | None = None
+
+
+def export_segmenter(source: Segmenter | str | Path, path: str | Path, format: Format, **options: Any) -> ExportReport:
+    """Export a segmenter, run the result, and keep it only if it does what its source does.
+
+    Args:
+        source: a segmenter, or what :func:`~transkd.models.load_segmenter` takes.
+        path: the file or folder to write.
+        format: see :class:`ExportOptions`.
+        **options: the further attributes of :class:`ExportOptions`.
+
+    Returns:
+        Where it lies, and how it compares.
+
+    Raises:
+        ConfigError: options that do not fit together, or a path that is taken.
+        ExportError: it cannot be exported so, or differs from its source by more than the tolerance.
+        WeightsError: a source that cannot be loaded.
+
+    Example:
+        >>> export_segmenter("runs/camvid/student", "student.onnx", "onnx", result="classes").path
+    """
+    chosen = ExportOptions(format, **options)
+    if problems := chosen.problems():
+        raise ConfigError("; ".join(f"{key}: {text}" for key, text in problems.items()))
+    target = free_target(Path(path).expanduser(), chosen)
+    segmenter = source if isinstance(source, Segmenter) else load_segmenter(source)
+    provenance = trace_provenance(segmenter, None if isinstance(source, Segmenter) else source)
+    partial = target.with_name(f".{target.name}.partial")
+    _remove(partial)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        report = _write_and_check(segmenter, provenance, partial, target, chosen)
+        if target.exists():
+            _remove(target)
+        partial.rename(target)
+    finally:
+        _remove(partial)
+    if chosen.push is not None:
+        return replace(report, pushed_to=push_folder(target, chosen.push))
+    return report
+
+
+def free_target(target: Path, options: ExportOptions) -> Path:
+    """Return the path to write.
+
+    Raises:
+        ConfigError: something is there, and it is not to be overwritten, or is no export.
+    """
+    if not target.exists():
+        return target
+    if not options.overwrite:
+        raise ConfigError(f"output: {target} exists already; choose another, or overwrite=true")
+    wants_folder = options.format == "huggingface"
+    if target.is_dir() != wants_folder or (wants_folder and not _is_export(target)):
+        raise ConfigError(f"output: {target} is no {options.format} export, so overwrite=true does not replace it")
+    return target
+
+
+def _is_export(folder: Path) -> bool:
+    return not any(folder.iterdir()) or (folder / "preprocessor_config.json").is_file()
+
+
+def _write_and_check(
+    segmenter: Segmenter, provenance: Provenance, partial: Path, target: Path, options: ExportOptions
+) -> ExportReport:
+    graph = ExportGraph(segmenter, options.input, options.result)
+    metadata = _metadata(graph, provenance, options)
+    run: Callable[[Tensor], Tensor]
+    if options.format == "huggingface":
+        write_folder(segmenter, partial, provenance, options.push or target.name)
+        run, ran_in = open_folder(partial)
+    elif options.format == "torch":
+        write_program(graph, partial, metadata, size=options.size)
+        run, ran_in = TorchProgram(partial).run, "torch.export"
+    else:
+        write_onnx(graph, partial, metadata, size=options.size)
+        if options.precision == "fp16":
+            to_fp16(partial)
+        if options.precision == "int8":
+            to_int8(partial, _calibration(provenance, options), as_float=options.input == "float")
+        run, ran_in = OnnxModel(partial).run, "ONNX Runtime"
+    images = [_as_input(batch, options.input) for batch in _check_images(provenance, options)]
+    differences = compare(graph, run, images)
+    tolerance = check_differences(differences, options.precision, options.tolerance)
+    return ExportReport(target, differences, tolerance, ran_in, _bytes(partial))
+
+
+def _metadata(graph: ExportGraph, provenance: Provenance, options: ExportOptions) -> dict[str, Any]:
+    return {
+        "num_classes": graph.num_classes,
+        "class_names": provenance.config["class_names"],
+        "palette": provenance.palette,
+        "input": options.input,
+        "result": options.result,
+        "size": options.size,
+        "precision": options.precision,
+        "provenance": provenance.as_dict(),
+    }
+
+
+def _calibration(provenance: Provenance, options: ExportOptions) -> Iterator[Tensor]:
+    assert options.calibration is not None
+    return read_batches(find_images(options.calibration, options.calibration_count), _usual_size(provenance, options))
+
+
+def _usual_size(provenance: Provenance, options: ExportOptions) -> tuple[int, int] | None:
+    if options.size or options.calibration_size:
+        return options.size or options.calibration_size
+    seen = provenance.run.get("image_size")
+    return None if seen is None else (seen[0], seen[1])
+
+
+def _check_images(provenance: Provenance, options: ExportOptions) -> list[Tensor]:
+    """Return uint8 batches of one and two images, of several sizes where the file takes any."""
+    usual = _usual_size(provenance, options)
+    sizes = [options.size] if options.size else [*ANY_SIZES, *([usual] if usual else [])]
+    if options.calibration is None:
+        return [smooth_images(1 + number % 2, size, seed=number) for number, size in enumerate(sizes)]
+    files = find_images(options.calibration, 2 * len(sizes))
+    images = list(read_batches(files, None))
+    return [resized(images[number % len(images)], size) for number, size in enumerate(sizes)]
+
+
+def _as_input(images: Tensor, kind: InputType) -> Tensor:
+    return images if kind == "uint8" else images.float() / 255
+
+
+def _bytes(path: Path) -> int:
+    files: Sequence[Path] = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

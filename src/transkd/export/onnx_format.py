@@ -1,0 +1,230 @@
+"""ONNX files: traced by torch's exporter, named, described, and in fewer bits where asked for."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from transkd.errors import ExportError
+from transkd.export.graph import ExportGraph
+from transkd.models.exported import METADATA, ONNX_EXTRA
+
+INPUT = "images"
+OPSET = 20
+TRACED = (2, 64, 96)
+AXES = ("batch", "height", "width")
+# What stays in 32 bits: sums over many values, resizing, and what would overflow in 16.
+KEPT_IN_FP32 = ("LayerNormalization", "Softmax", "Resize", "ArgMax", "Upsample", "Col2Im")
+
+
+def write_onnx(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *, size: tuple[int, int] | None) -> None:
+    """Write the graph as an ONNX file in 32 bits.
+
+    Args:
+        graph: what to export.
+        path: the file.
+        metadata: plain values that the file carries.
+        size: the only height and width that it will take; None for any, and any batch either way.
+
+    Raises:
+        ExportError: the onnx packages are missing, or an operator cannot be exported.
+    """
+    onnx = require("onnx")
+    require("onnxscript")
+    batch, height, width = (TRACED[0], *(size or TRACED[1:]))
+    dynamic: Any = torch.export.Dim.DYNAMIC
+    axes = {0: dynamic} if size else {0: dynamic, 2: dynamic, 3: dynamic}
+    try:
+        with quietly():
+            program = torch.onnx.export(
+                graph,
+                (graph.example(batch, height, width),),
+                dynamo=True,
+                dynamic_shapes=(axes,),
+                input_names=[INPUT],
+                output_names=[graph.result],
+                opset_version=OPSET,
+                verbose=False,
+            )
+        assert program is not None
+        model = program.model_proto
+    except Exception as error:  # the exporter wraps whatever went wrong in classes of its own
+        raise ExportError(_reason(error, fixed=size is not None)) from error
+    _name_axes(model)
+    _forget_sources(model)
+    describe(model, metadata)
+    onnx.checker.check_model(model)
+    save(model, path)
+
+
+def describe(model: Any, metadata: Mapping[str, Any]) -> None:
+    """Let the model carry ``metadata`` as JSON, with the entries that other tools look for beside it."""
+    del model.metadata_props[:]
+    entries = {METADATA: dict(metadata), "class_names": metadata.get("class_names"), "palette": metadata.get("palette")}
+    for key, value in entries.items():
+        if value is not None:
+            model.metadata_props.add(key=key, value=json.dumps(value, sort_keys=True))
+
+
+def save(model: Any, path: Path) -> None:
+    """Write a model so that equal models give equal files."""
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def to_fp16(path: Path) -> None:
+    """Turn an ONNX file's weights and arithmetic to 16 bits; input and output stay as they are."""
+    onnx, float16 = require("onnx"), require("onnxruntime.transformers.float16")
+    model = onnx.load(path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    with quietly():
+        blocked = [*float16.DEFAULT_OP_BLOCK_LIST, *KEPT_IN_FP32]
+        model = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
+    del model.metadata_props[:]
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    save(model, path)
+
+
+class _Reader:
+    """Calibration batches, as ONNX Runtime's quantiser asks for them."""
+
+    def __init__(self, batches: Iterator[Tensor], as_float: bool) -> None:
+        self.batches = batches
+        self.as_float = as_float
+
+    def get_next(self) -> dict[str, Any] | None:
+        batch = next(self.batches, None)
+        if batch is None:
+            return None
+        return {INPUT: (batch.float() / 255 if self.as_float else batch).numpy()}
+
+
+def to_int8(path: Path, batches: Iterator[Tensor], *, as_float: bool) -> None:
+    """Quantise an ONNX file's convolutions and linear layers to 8 bits, calibrated on images.
+
+    Weights are quantised by channel, activations by tensor; products of two activations, as in attention, norms,
+    softmax and resizing stay in 32 bits.
+
+    Args:
+        path: the file, which is replaced.
+        batches: (B, 3, H, W) uint8 images.
+        as_float: whether the file takes them as floats in [0, 1].
+
+    Raises:
+        ExportError: the onnx packages are missing, or the graph cannot be quantised.
+    """
+    onnx, quantization = require("onnx"), require("onnxruntime.quantization")
+    prepared = path.with_name(f"{path.name}.prepared")
+    kept = onnx.load(path)
+    try:
+        with quietly():
+            quantization.quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+            model = onnx.load(prepared)
+            weights = {tensor.name for tensor in model.graph.initializer}
+            both_vary = [
+                node.name for node in model.graph.node if node.op_type == "MatMul" and not weights & set(node.input)
+            ]
+            quantization.quantize_static(
+                str(prepared),
+                str(path),
+                _Reader(batches, as_float),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+                nodes_to_exclude=both_vary,
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                extra_options={"MatMulConstBOnly": True},
+            )
+    except ExportError:
+        raise
+    except Exception as error:  # ONNX Runtime raises classes of its own, without a common base
+        raise ExportError(f"the graph cannot be quantised to 8 bits: {str(error).splitlines()[0]}") from error
+    finally:
+        prepared.unlink(missing_ok=True)
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept.metadata_props)
+    save(model, path)
+
+
+def require(name: str) -> ModuleType:
+    """Import a package of the ``onnx`` extra.
+
+    Raises:
+        ExportError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ExportError(f"ONNX files need the package {name.partition('.')[0]}: {ONNX_EXTRA}") from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep exporters' chatter off the screen."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)
+
+
+def _reason(error: Exception, *, fixed: bool) -> str:
+    """Return one sentence for the exporter's pages: the operator that it has no translation for, or its last words."""
+    texts: list[str] = []
+    link: BaseException | None = error
+    while link is not None:
+        texts.append(str(link))
+        link = link.__cause__ or link.__context__
+    whole = "\n".join(texts)
+    operator = re.search(r"No (?:ONNX function|decompositions?)[^<\n]*<OpOverload\(op='([\w.:]+)'", whole) or re.search(
+        r"(aten[.:]+\w+)", texts[-1]
+    )
+    last = next((line.strip() for line in reversed(texts[-1].splitlines()) if line.strip()), type(error).__name__)
+    what = f"the operator {operator[1]}" if operator else f"the network ({last[:200]})"
+    remedy = (
+        "use another format="
+        if fixed
+        else "fix the size of the images (dynamic=false size=[H,W]), or use another format="
+    )
+    return f"{what} cannot be exported to ONNX{'' if fixed else ' for images of any size'}: {remedy}"
+
+
+def _name_axes(model: Any) -> None:
+    """Call the free axes batch, height and width, wherever their symbols stand."""
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    free = [dims[axis].dim_param for axis in (0, 2, 3)]
+    names = {symbol: name for symbol, name in zip(free, AXES, strict=True) if symbol}
+    for value in (*model.graph.input, *model.graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in names:
+                dim.dim_param = names[dim.dim_param]
+    del model.graph.value_info[:]
+
+
+def _forget_sources(model: Any) -> None:
+    """Drop what the exporter noted of source files and traces: it names paths of the machine."""
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    nodes: Sequence[Any] = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    for part in (*nodes, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        part.doc_string = ""
+        if hasattr(part, "metadata_props"):
+            del part.metadata_props[:]
+    del model.graph.metadata_props[:]

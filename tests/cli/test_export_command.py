@@ -1,0 +1,67 @@
+"""``transkd-export``: what a person sees, and what is refused before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_runs import Command, Outcome
+
+from transkd.models.exported import load_model
+
+
+@pytest.fixture
+def export(run: Command, teachers: Path):
+    def call(*arguments: str, model: str = "b0") -> Outcome:
+        return run(f"model={teachers / model}", *arguments, name="transkd-export")
+
+    return call
+
+
+def test_a_transformers_folder_is_compared_and_scored(export, drawn: Path, tmp_path: Path) -> None:
+    data = ["data=synthetic", f"data.root={drawn}", "data.workers=0", "data.size=[64,128]", "data.val_batch_size=1"]
+    outcome = export("format=huggingface", "output=out", *data)
+    assert outcome.code == 0, outcome.err
+    assert (tmp_path / "out/config.json").is_file()
+    assert "97x129" in outcome.out
+    assert "0.000 %" in outcome.out
+    assert "every difference is within the tolerance of 0.0001" in outcome.out
+    assert "exporting costs 0.00 points of mIoU" in outcome.out
+    assert "out exists already" in export("format=huggingface", "output=out").refused("transkd-export")
+
+
+def test_a_program_of_one_size(export, tmp_path: Path) -> None:
+    options = ("dynamic=false", "size=[64,96]", "result=classes")
+    assert export("format=torch", "output=deep/er/student.pt2", *options).code == 0
+    model = load_model(tmp_path / "deep/er/student.pt2")
+    assert (model.size, model.result, model.num_classes) == ((64, 96), "classes", 19)
+
+
+def test_every_mistake_is_named(export) -> None:
+    message = export("format=onxn", "output=x", "precison=int8", "size=[8,8]").refused("transkd-export")
+    assert "format: there is no such choice; did you mean 'onnx'?" in message
+    assert "precison: there is no such key; did you mean 'precision'?" in message
+    assert "size: give [height, width] in pixels, 32 or more each" in message
+    message = export("format=torch", "output=x", "precision=int8", "size=[64,64]").refused("transkd-export")
+    for said in (
+        "precision: int8 is for format=onnx",
+        "calibration.images: int8 is calibrated on images of your own",
+        "size: is for images of one size only: add dynamic=false",
+    ):
+        assert said in message
+    assert "dynamic=false needs the images' size" in export("format=torch", "output=x", "dynamic=false").refused(
+        "transkd-export"
+    )
+    assert "format: is missing" in export("output=x").refused("transkd-export")
+
+
+def test_a_model_that_is_not_there(export) -> None:
+    message = export("format=onnx", "output=x.onnx", model="nothing").refused("transkd-export", code=1)
+    assert "nothing" in message
+
+
+def test_a_dataset_of_other_classes_is_refused_before_exporting(export, drawn: Path, tmp_path: Path) -> None:
+    data = ["data=synthetic", f"data.root={drawn}", "data.workers=0"]
+    message = export("format=onnx", "output=x.onnx", *data, model="b1_11").refused("transkd-export")
+    assert "has 11 outputs without names, but the dataset has 19 classes" in message
+    assert not (tmp_path / "x.onnx").exists()

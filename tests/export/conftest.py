@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+import tiny_backbones  # noqa: F401
+
+from transkd.data.classes import CAMVID
+from transkd.export import export_segmenter
+from transkd.models import Segmenter, create_segmenter
+
+RESULTS = {
+    "miou": 0.4605,
+    "pixel_accuracy": 0.8784,
+    "per_class": dict.fromkeys(CAMVID.names, 0.5) | {"pole": None},
+    "protocol": {"dataset": "camvid", "split": "val", "input_size": [64, 96], "resolution": "label"},
+    "data": {"count": 101, "sha256": "0" * 64},
+    "image_size": [64, 96],
+    "distillation": "transkd_ea",
+    "losses": {"csf": 1.0, "ea": 1.0},
+    "teacher": "runs/camvid_teacher-s0/model",
+    "seed": 3,
+    "command": "transkd-train +experiment=camvid_mitb0 seed=3",
+    "params": 12345,
+    "gmacs": 0.5,
+}
+
+
+def clear_cut(backbone: str) -> Segmenter:
+    """Return a segmenter whose logits are far apart, as a trained one's are, so that few pixels are ties."""
+    torch.manual_seed(0)
+    segmenter = create_segmenter(backbone, 11, class_names=CAMVID.names, mean=(0.4, 0.5, 0.45)).eval()
+    with torch.no_grad():
+        segmenter.head.norm.running_mean.normal_(std=0.1)
+        segmenter.head.classifier.weight.normal_(std=0.5)
+        segmenter.head.classifier.get_parameter("bias").normal_(std=0.2)
+    return segmenter
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run's folder with a student, its config and its results."""
+    folder = tmp_path_factory.mktemp("runs") / "camvid"
+    clear_cut("tiny").save_pretrained(folder / "student")
+    (folder / "config.yaml").write_text("name: camvid\n")
+    (folder / "results.json").write_text(json.dumps(RESULTS))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported_onnx(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_segmenter(run_folder / "student", tmp_path_factory.mktemp("onnx") / "student.onnx", "onnx").path
+
+
+@pytest.fixture(scope="session")
+def exported_program(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("torch") / "student.pt2"
+    return export_segmenter(run_folder, target, "torch", input="float", result="classes").path
