@@ -126,7 +126,7 @@ class Evaluation:
 @torch.no_grad()
 def evaluate(
     logits_of: Callable[[Tensor], Tensor],
-    batches: Iterable[Mapping[str, Tensor]],
+    batches: Iterable[Mapping[str, Any]],
     class_names: Sequence[str],
     *,
     resolution: Resolution = "label",

@@ -66,10 +66,10 @@ def bootstrap_interval(
         seed: the same seed draws the same images.
 
     Returns:
-        Its two ends; None for fewer than two images.
+        Its two ends; None for fewer than two images, or without resamples.
     """
     count = matrices.shape[0]
-    if count < 2:
+    if count < 2 or resamples < 1:
         return None
     rng = np.random.default_rng(seed)
     draws = torch.from_numpy(rng.multinomial(count, np.full(count, 1 / count), size=resamples)).double()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from transkd.evaluation.scores import Scores, score_meter
 @torch.no_grad()
 def score_model(
     logits_of: Callable[[Tensor], Tensor],
-    batches: Iterable[Mapping[str, Tensor]],
+    batches: Iterable[Mapping[str, Any]],
     class_names: Sequence[str],
     resolution: Resolution = "label",
     *,

@@ -1,0 +1,30 @@
+"""``transkd-eval``: score a segmenter or an exported file by a stated protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from transkd.cli.app import run_app
+
+
+def main() -> NoReturn:
+    """Run the command."""
+    run_app("transkd-eval", "eval_command", _eval, _check)
+
+
+def _check(values: dict[str, Any]) -> Sequence[object]:
+    from transkd.cli.eval_config import eval_problems
+
+    return eval_problems(values)
+
+
+def _eval(values: dict[str, Any]) -> None:
+    from transkd.cli.eval_config import parse_eval
+    from transkd.cli.eval_run import run_eval
+
+    run_eval(parse_eval(values))
+
+
+if __name__ == "__main__":
+    main()

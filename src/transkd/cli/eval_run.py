@@ -1,0 +1,227 @@
+"""What ``transkd-eval`` does: data, model, scores, pictures, files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from torch import Tensor
+
+from transkd.cli.eval_config import EvalConfig
+from transkd.data import SceneDataModule
+from transkd.errors import ConfigError
+from transkd.evaluation import Protocol, classes_and_labels, outputs_for_classes, scene_picture, select_outputs
+from transkd.evaluation.digest import file_digest, module_digest
+from transkd.evaluation.evaluate import Evaluation, evaluate
+from transkd.evaluation.inference import Inference, infer
+from transkd.evaluation.summary import class_row, confusion_picture, markdown, overall_rows
+from transkd.models import Segmenter
+from transkd.models.exported import ExportedModel, load_model
+
+SCORES, PAGE, CONFUSION = "scores.json", "scores.md", "confusion.png"
+
+
+def run_eval(config: EvalConfig) -> dict[str, Any]:
+    """Score a model, write what was found, and print it.
+
+    Returns:
+        What ``scores.json`` holds.
+
+    Raises:
+        TransKDError: for everything that a user can mend.
+    """
+    console = Console()
+    folder = _free_folder(config)
+    data = _data(config)
+    data.setup("validate")
+    device = _device(config.device)
+    model = load_model(config.model)
+    outputs = outputs_for_classes(data.classes.names, model.class_names, model.num_classes, f"model={config.model}")
+    logits_of = _logits_of(model, device, config.precision)
+    evaluation = _score(config, data, logits_of, outputs, device)
+    report = _report(config, data, model, evaluation)
+    folder.mkdir(parents=True, exist_ok=True)
+    _draw_extremes(config, data, evaluation, logits_of, outputs, device, folder)
+    confusion_picture(evaluation.confusion.sum(0), evaluation.class_names).save(folder / CONFUSION)
+    (folder / PAGE).write_text(markdown(report), encoding="utf-8")
+    (folder / SCORES).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _print(report, folder, console)
+    return report
+
+
+def _free_folder(config: EvalConfig) -> Path:
+    name = Path(config.model).expanduser()
+    title = f"{name.parent.name}-{name.name}" if name.parent.name else name.name
+    default = f"evaluations/{title}-{config.data.name}-{config.split}-{config.protocol.name}"
+    folder = Path(config.output or default).expanduser()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not config.overwrite:
+            raise ConfigError(f"{folder} exists already: choose another output=…, or overwrite=true to replace it")
+        if not (folder / SCORES).is_file():
+            raise ConfigError(f"{folder} holds no scores of transkd, so overwrite=true does not replace it")
+        shutil.rmtree(folder)
+    return folder
+
+
+def _data(config: EvalConfig) -> SceneDataModule:
+    data = config.data
+    return SceneDataModule(
+        data.name,
+        data.root,
+        size=config.protocol.size or data.size,
+        augment="none",
+        val_split=config.split,
+        label_size=config.protocol.label_size,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        persistent_workers=False,
+        dataset_options=data.options,
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={name} is not there ({str(error).splitlines()[0]}); use device=cpu") from error
+
+
+def _logits_of(model: Segmenter | ExportedModel, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
+    if isinstance(model, Segmenter):
+        segmenter = model.to(device).eval()
+
+        def logits(images: Tensor) -> Tensor:
+            casting: AbstractContextManager[Any] = nullcontext()
+            if precision == "bf16":
+                casting = torch.autocast(device.type, torch.bfloat16)
+            with casting:
+                result: Tensor = segmenter(images)
+            return result.float()
+
+        return logits
+    if precision != "fp32":
+        raise ConfigError(f"precision={precision}: an exported file has its own; leave precision out")
+    return model
+
+
+def _score(
+    config: EvalConfig, data: SceneDataModule, logits_of: Callable[[Tensor], Tensor], outputs: Any, device: torch.device
+) -> Evaluation:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("scoring", total=len(data.val_dataset))
+        return evaluate(
+            logits_of,
+            data.val_dataloader(),
+            data.classes.names,
+            resolution=config.protocol.resolution,
+            inference=_inference(config),
+            outputs=outputs,
+            boundary=config.boundary,
+            device=device,
+            progress=lambda done: progress.update(task, completed=done),
+        )
+
+
+def _inference(config: EvalConfig) -> Inference:
+    return Inference(config.crop, config.stride, tuple(config.scales), config.flip)
+
+
+def _report(
+    config: EvalConfig, data: SceneDataModule, model: Segmenter | ExportedModel, evaluation: Evaluation
+) -> dict[str, Any]:
+    size = config.protocol.size or config.data.size
+    protocol = Protocol(
+        dataset=config.data.name,
+        split=config.split,
+        input_size=list(size) if isinstance(size, tuple) else size,
+        resolution=config.protocol.resolution,
+        label_size=config.protocol.label_size,
+        inference=config.inference,
+        crop=config.crop,
+        stride=config.stride,
+        scales=tuple(config.scales),
+        flip=config.flip,
+        options=config.data.options,
+    )
+    groups = [sample.group for sample in data.val_dataset.samples]
+    scores = evaluation.report(groups=groups if any(groups) else (), resamples=config.resamples)
+    return {
+        **scores,
+        "protocol": {"name": config.protocol.name, **protocol.as_dict()},
+        "precision": config.precision,
+        "model": _model_facts(config.model, model),
+        "data": data.fingerprint("val"),
+        "versions": {name: version(name) for name in ("transkd", "torch", "timm")},
+    }
+
+
+def _model_facts(source: str, model: Segmenter | ExportedModel) -> dict[str, Any]:
+    if isinstance(model, Segmenter):
+        return {"source": source, "backbone": model.config["backbone"], "sha256": module_digest(model)}
+    return {"source": source, "file": model.file.name, "sha256": file_digest(model.file)}
+
+
+def _draw_extremes(
+    config: EvalConfig,
+    data: SceneDataModule,
+    evaluation: Evaluation,
+    logits_of: Callable[[Tensor], Tensor],
+    outputs: Any,
+    device: torch.device,
+    folder: Path,
+) -> None:
+    """Draw the images with the best and the worst mean IoU of their own, the rank first in the file's name."""
+    ranked = evaluation.ranked()
+    count = min(config.pictures, len(ranked))
+    chosen = {"best": ranked[:count], "worst": ranked[::-1][:count]}
+    mious = dict(zip(evaluation.images.tolist(), evaluation.image_mious().tolist(), strict=True))
+    for kind, places in chosen.items():
+        for rank, place in enumerate(places, start=1):
+            item, sample = data.val_dataset[place], data.val_dataset.samples[place]
+            images = item["image"][None].to(device)
+            logits = select_outputs(infer(logits_of, images, _inference(config)), outputs)
+            predicted, _ = classes_and_labels(logits, item["label"][None].to(device), "label")
+            title = f"prediction, mIoU {100 * mious[place]:.1f}"
+            picture = scene_picture(
+                item["image"].permute(1, 2, 0).numpy(),
+                {"label": item["label"].numpy(), title: predicted[0].cpu().numpy()},
+                data.classes.names,
+                data.classes.palette,
+            )
+            (folder / kind).mkdir(exist_ok=True)
+            picture.save(folder / kind / f"{rank:02d}-{sample.name}.png")
+
+
+def _print(report: dict[str, Any], folder: Path, console: Console) -> None:
+    title = f"{report['model']['source']} on {report['protocol']['dataset']} {report['protocol']['split']}"
+    table = Table(title=f"{title}, protocol {report['protocol']['name']}", title_justify="left")
+    heads = ["class", "IoU", "accuracy", *(["boundary IoU"] if "per_class_boundary_iou" in report else [])]
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left")
+    for name in report["per_class"]:
+        table.add_row(*class_row(report, name))
+    console.print(table)
+    summary = Table(show_header=False)
+    for row in overall_rows(report):
+        summary.add_row(*row)
+    console.print(summary)
+    if report.get("per_group"):
+        groups = Table("group", "mIoU", "images")
+        for name, group in report["per_group"].items():
+            groups.add_row(name, f"{100 * group['miou']:.2f}", str(group["images"]))
+        console.print(groups)
+    console.print(f"scores and pictures in {folder}", highlight=False, soft_wrap=True)

@@ -1,0 +1,115 @@
+"""A score report for people: Markdown, and the confusion matrix as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+CELL, FONT_SIZE, MARGIN = 30, 12, 10
+EMPTY, FULL = np.array([255, 255, 255]), np.array([23, 66, 122])
+
+OVERALL = {
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+    "boundary_iou": "boundary IoU",
+    "category_miou": "category mIoU",
+}
+
+
+def percent(value: float | None) -> str:
+    """Return a share as a percentage with two decimals, "absent" for None."""
+    return "absent" if value is None else f"{100 * value:.2f}"
+
+
+def overall_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the overall measures of a report that has them, with the confidence interval of the mean IoU."""
+    rows = [(title, percent(report[key])) for key, title in OVERALL.items() if report.get(key) is not None]
+    interval = report.get("miou_interval")
+    if interval:
+        title = f"mIoU, {100 * interval['confidence']:.0f} % interval over images"
+        rows.insert(1, (title, f"{percent(interval['low'])} to {percent(interval['high'])}"))
+    return rows
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Return a report as a Markdown page that says how it was made."""
+    lines = [f"# {report['model']['source']} on {report['protocol']['dataset']}, {report['protocol']['split']}", ""]
+    lines += _table(("measure", "%"), overall_rows(report))
+    has_boundary = "per_class_boundary_iou" in report
+    heads = ("class", "IoU", "accuracy", *(["boundary IoU"] if has_boundary else []))
+    lines += _table(heads, [class_row(report, name) for name in report["per_class"]])
+    if report.get("per_category"):
+        lines += _table(("category", "IoU"), [(k, percent(v)) for k, v in report["per_category"].items()])
+    if report.get("per_group"):
+        groups = report["per_group"].items()
+        rows = [(n, percent(g["miou"]), percent(g["pixel_accuracy"]), str(g["images"])) for n, g in groups]
+        lines += _table(("group", "mIoU", "pixel accuracy", "images"), rows)
+    lines += [
+        f"Protocol `{report['protocol']['name']}`: `{json.dumps(report['protocol'])}`",
+        "",
+        f"{report['images']} images, file list {report['data']['sha256'][:12]}; "
+        + f"weights {report['model']['sha256'][:12]}; "
+        + ", ".join(f"{name} {number}" for name, number in report["versions"].items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def class_row(report: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a class's name and its measures as percentages."""
+    measures = [report["per_class"], report["per_class_accuracy"], report.get("per_class_boundary_iou")]
+    return (name, *(percent(values[name]) for values in measures if values is not None))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [" | ".join(heads), " | ".join("---" if i == 0 else "---:" for i in range(len(heads)))]
+    return [f"| {line} |" for line in (*lines, *(" | ".join(row) for row in rows))] + [""]
+
+
+def confusion_picture(confusion: Tensor, class_names: Sequence[str]) -> Image.Image:
+    """Draw a (K, K) confusion matrix, each row in percent of the pixels that are labelled so.
+
+    Args:
+        confusion: counts, rows are labels and columns predictions.
+        class_names: K names.
+    """
+    counts = confusion.double().numpy()
+    totals = counts.sum(1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    font = ImageFont.load_default(size=FONT_SIZE)
+    left = MARGIN + int(max(font.getlength(name) for name in class_names)) + 8
+    side = CELL * len(class_names)
+    canvas = Image.new("RGB", (left + side + MARGIN, left + side + MARGIN + 20), (255, 255, 255))
+    pen = ImageDraw.Draw(canvas)
+    for row, name in enumerate(class_names):
+        top = left + row * CELL
+        pen.text((left - 6, top + CELL / 2), name, fill=(20, 20, 20), font=font, anchor="rm")
+        for column in range(len(class_names)):
+            _cell(pen, (left + column * CELL, top), float(shares[row, column]), bool(totals[row] > 0), font)
+    _column_names(canvas, class_names, left, font)
+    pen.text((left, left + side + 8), "rows: labels, columns: predictions, % of each row", fill=(90, 90, 90), font=font)
+    return canvas
+
+
+def _cell(pen: ImageDraw.ImageDraw, corner: tuple[int, int], share: float, labelled: bool, font: Any) -> None:
+    x, y = corner
+    colour = tuple(int(value) for value in EMPTY + share * (FULL - EMPTY)) if labelled else (235, 235, 235)
+    pen.rectangle((x, y, x + CELL - 1, y + CELL - 1), fill=colour, outline=(225, 225, 225))
+    if share >= 0.005:
+        ink = (255, 255, 255) if share > 0.5 else (20, 20, 20)
+        pen.text((x + CELL / 2, y + CELL / 2), f"{100 * share:.0f}", fill=ink, font=font, anchor="mm")
+
+
+def _column_names(canvas: Image.Image, names: Sequence[str], left: int, font: Any) -> None:
+    """Write the names upright above their columns."""
+    for column, name in enumerate(names):
+        strip = Image.new("RGB", (left - 6, CELL), (255, 255, 255))
+        ImageDraw.Draw(strip).text((0, CELL / 2), name, fill=(20, 20, 20), font=font, anchor="lm")
+        canvas.paste(strip.rotate(90, expand=True), (left + column * CELL, 0))

@@ -1,0 +1,119 @@
+"""``transkd-eval``: scores, files and refusals, as a person at a terminal meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from command_runs import Command, Outcome
+from PIL import Image
+
+from transkd.data import build_dataset
+from transkd.data.classes import CITYSCAPES
+from transkd.models import create_segmenter, load_segmenter
+
+
+@pytest.fixture
+def score(run: Command, drawn: Path, teachers: Path):
+    def call(*arguments: str, model: str = "b0") -> Outcome:
+        fixed = [
+            "data=synthetic",
+            f"data.root={drawn}",
+            "workers=0",
+            "batch_size=1",
+            "data.size=[64,128]",
+            "resamples=50",
+        ]
+        return run(f"model={teachers / model}", *fixed, *arguments, name="transkd-eval")
+
+    return call
+
+
+def test_scores_pages_and_pictures_are_left_in_a_folder(score, drawn: Path, teachers: Path, tmp_path: Path) -> None:
+    outcome = score("output=out", "pictures=1")
+    assert outcome.code == 0, outcome.err
+    report = json.loads((tmp_path / "out/scores.json").read_text())
+    model = load_segmenter(teachers / "b0")
+    right = labelled = 0
+    dataset = build_dataset("cityscapes", drawn, "val")
+    for item in (dataset[0], dataset[1]):
+        kept = item["label"] != 255
+        right += int((model.predict(item["image"][None])[0] == item["label"])[kept].sum())
+        labelled += int(kept.sum())
+    assert report["pixel_accuracy"] == pytest.approx(right / labelled)
+    assert report["protocol"]["name"] == "full"
+    assert report["protocol"]["resolution"] == "label"
+    assert report["data"]["count"] == report["images"] == 2
+    assert len(report["model"]["sha256"]) == 64
+    assert f"{100 * report['miou']:.2f}" in outcome.out
+    assert f"| mIoU | {100 * report['miou']:.2f} |" in (tmp_path / "out/scores.md").read_text()
+    assert Image.open(tmp_path / "out/confusion.png").size[0] > 300
+    assert len(list((tmp_path / "out/best").iterdir())) == len(list((tmp_path / "out/worst").iterdir())) == 1
+
+
+def test_the_papers_protocol_and_windows_say_so(score, tmp_path: Path) -> None:
+    assert score("output=paper", "protocol=paper", "protocol.size=64", "pictures=0", "boundary=false").code == 0
+    report = json.loads((tmp_path / "paper/scores.json").read_text())
+    assert (report["protocol"]["name"], report["protocol"]["resolution"]) == ("paper", "logit")
+    assert report["boundary_iou"] is None
+    windows = ("inference=slide", "crop=[64,64]", "stride=[64,32]", "scales=[0.75,1]", "flip=true")
+    assert score("output=slide", "pictures=0", *windows).code == 0
+    protocol = json.loads((tmp_path / "slide/scores.json").read_text())["protocol"]
+    assert (protocol["inference"], protocol["crop"], protocol["stride"]) == ("slide", [64, 64], [64, 32])
+    assert (protocol["scales"], protocol["flip"]) == ([0.75, 1.0], True)
+
+
+def test_a_folder_with_scores_is_replaced_only_when_told(score, tmp_path: Path) -> None:
+    assert score("output=out", "pictures=0").code == 0
+    assert "out exists already" in score("output=out").refused("transkd-eval", code=2)
+    assert score("output=out", "pictures=0", "overwrite=true").code == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
+    message = score("output=mine", "overwrite=true").refused("transkd-eval", code=2)
+    assert "holds no scores of transkd" in message
+    assert (tmp_path / "mine/thesis.txt").exists()
+
+
+def test_a_model_of_other_classes_is_refused_with_their_names(score, tmp_path: Path) -> None:
+    names = [*CITYSCAPES.names[:-1], "sofa"]
+    create_segmenter("mit_b0", 19, class_names=names).save_pretrained(tmp_path / "sofas")
+    message = score("output=out", model=str(tmp_path / "sofas")).refused("transkd-eval", code=2)
+    assert "has other classes than the dataset: it has no 'bicycle'" in message
+    assert "has 11 outputs without names" in score("output=out", model="b1_11").refused("transkd-eval", code=2)
+
+
+def test_outputs_in_another_order_score_the_same(score, teachers: Path, tmp_path: Path) -> None:
+    model = load_segmenter(teachers / "b0")
+    order = torch.randperm(19, generator=torch.Generator().manual_seed(0))
+    shuffled = create_segmenter("mit_b0", 19, class_names=[CITYSCAPES.names[i] for i in order])
+    state = model.state_dict()
+    for name in ("head.classifier.weight", "head.classifier.bias"):
+        state[name] = state[name][order]
+    shuffled.load_state_dict(state)
+    shuffled.save_pretrained(tmp_path / "shuffled")
+    assert (
+        score("output=a", "pictures=0").code
+        == score("output=b", "pictures=0", model=str(tmp_path / "shuffled")).code
+        == 0
+    )
+    one, other = (json.loads((tmp_path / f"{name}/scores.json").read_text()) for name in "ab")
+    assert one["per_class"] == other["per_class"]
+
+
+def test_every_mistake_is_named(score) -> None:
+    message = score("inferense=slide", "crop=[10,20]", "scales=[]", "flip=maybe").refused("transkd-eval")
+    assert "inferense: there is no such key; did you mean 'inference'?" in message
+    assert "crop: give [height, width] in pixels, 32 or more each" in message
+    assert "scales: give factors ([0.75, 1, 1.25])" in message
+    assert "flip: give true or false" in message
+    message = score("inference=slide").refused("transkd-eval")
+    assert "inference=slide needs the windows' size: crop=[512,512]" in message
+    message = score("inference=slide", "crop=[64,64]", "stride=[65,10]").refused("transkd-eval")
+    assert "leave gaps between windows" in message
+    assert "windows are for inference=slide" in score("crop=[64,64]").refused("transkd-eval")
+
+
+def test_a_device_that_is_not_there(score) -> None:
+    assert "device=cuda:9 is not there" in score("device=cuda:9").refused("transkd-eval", code=2)

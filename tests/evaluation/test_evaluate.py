@@ -1,0 +1,132 @@
+"""One pass over a split, against counts by hand, torchmetrics and the protocols' own words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from transkd.errors import ConfigError
+from transkd.evaluation.digest import file_digest, module_digest
+from transkd.evaluation.evaluate import evaluate
+from transkd.evaluation.inference import Inference
+from transkd.evaluation.protocol import Protocol, protocol_differences
+from transkd.evaluation.summary import confusion_picture, markdown
+from transkd.models import create_segmenter
+
+NAMES = ("road", "sky", "car")
+
+
+def network(images: torch.Tensor) -> torch.Tensor:
+    """Logits of three classes at a quarter of the image, from its colours alone."""
+    values = images.float() / 255 if images.dtype == torch.uint8 else images
+    return functional.avg_pool2d(values, 4, ceil_mode=True)
+
+
+def batches(label_size: tuple[int, int] = (32, 48)) -> list[dict[str, torch.Tensor]]:
+    rng = np.random.default_rng(0)
+    found, start = [], 0
+    for count in (3, 1, 2):
+        labels = rng.integers(0, 3, (count, *label_size)).astype(np.uint8)
+        labels[:, -4:] = 255
+        images = rng.integers(0, 256, (count, 3, 32, 48)).astype(np.uint8)
+        index = torch.arange(start, start + count)
+        found.append({"image": torch.from_numpy(images), "label": torch.from_numpy(labels), "index": index})
+        start += count
+    return found
+
+
+@pytest.mark.parametrize("label_size", [(32, 48), (40, 70)])
+def test_the_full_protocol_resizes_logits_to_labels(label_size) -> None:
+    oracle = MulticlassJaccardIndex(3, ignore_index=255, average="none")
+    for batch in batches(label_size):
+        logits = functional.interpolate(network(batch["image"]), label_size, mode="bilinear")
+        oracle.update(logits.argmax(1), batch["label"].long())
+    evaluation = evaluate(network, batches(label_size), NAMES, resolution="label")
+    assert list(evaluation.scores.per_class.values()) == pytest.approx(oracle.compute().tolist())
+
+
+def test_the_papers_protocol_scores_a_quarter_of_the_input() -> None:
+    evaluation = evaluate(network, batches(), NAMES, resolution="logit")
+    assert int(evaluation.confusion.sum()) == 6 * (8 - 1) * 12
+    by_hand = np.zeros((3, 3), int)
+    for batch in batches():
+        for guess, truth in zip(network(batch["image"]).argmax(1), batch["label"][:, 2::4, 2::4], strict=True):
+            np.add.at(by_hand, (truth[:7].numpy(), guess[:7].numpy()), 1)
+    assert np.array_equal(evaluation.confusion.sum(0).numpy(), by_hand)
+
+
+def test_a_model_with_logits_at_the_images_size_has_no_score_by_the_papers_protocol() -> None:
+    def exported(images: torch.Tensor) -> torch.Tensor:
+        return functional.interpolate(network(images), images.shape[-2:], mode="bilinear")
+
+    with pytest.raises(ConfigError, match=r"gives 32x48 for an image of 32x48: .*protocol=full"):
+        evaluate(exported, batches(), NAMES, resolution="logit")
+    full = evaluate(exported, batches(), NAMES, resolution="label")
+    assert torch.equal(full.confusion, evaluate(network, batches(), NAMES).confusion)
+
+
+def test_several_views_by_the_papers_protocol_are_brought_back_to_a_quarter() -> None:
+    evaluation = evaluate(network, batches(), NAMES, resolution="logit", inference=Inference(flip=True))
+    assert int(evaluation.confusion.sum()) == 6 * 7 * 12
+
+
+def test_the_report_by_group_and_image() -> None:
+    evaluation = evaluate(network, batches(), NAMES)
+    groups = ["fog", "night", "fog", "night", "night", "fog"]
+    report = evaluation.report(
+        groups=groups, resamples=200, categories={"road": "flat", "sky": "sky", "car": "vehicle"}
+    )
+    alone = evaluate(network, [b for b in single_images() if groups[int(b["index"])] == "fog"], NAMES).report()
+    assert report["per_group"]["fog"]["miou"] == pytest.approx(alone["miou"])
+    assert report["per_group"]["fog"]["images"] == 3
+    assert report["category_miou"] == pytest.approx(report["miou"])
+    assert report["miou_interval"]["low"] <= report["miou"] <= report["miou_interval"]["high"]
+    mious = [evaluate(network, [b], NAMES).scores.miou for b in single_images()]
+    assert evaluation.ranked() == sorted(range(6), key=lambda i: -mious[i])
+
+
+def single_images() -> list[dict[str, torch.Tensor]]:
+    return [{k: v[i : i + 1] for k, v in batch.items()} for batch in batches() for i in range(len(batch["index"]))]
+
+
+def test_the_page_says_scores_and_protocol_and_the_matrix_has_a_cell_a_pair() -> None:
+    evaluation = evaluate(network, batches(), NAMES)
+    report = evaluation.report(groups=["a", "b"] * 3) | {
+        "model": {"source": "out/student", "sha256": "0" * 64},
+        "protocol": {"name": "full", **Protocol("camvid", "val", [32, 48], "label").as_dict()},
+        "data": {"count": 6, "sha256": "1" * 64},
+        "versions": {"transkd": "0"},
+    }
+    page = markdown(report)
+    assert f"| mIoU | {100 * report['miou']:.2f} |" in page
+    assert '"input_size": [32, 48]' in page
+    assert "| a | " in page
+    picture = confusion_picture(evaluation.confusion.sum(0), NAMES)
+    assert isinstance(picture, Image.Image)
+    empty = confusion_picture(torch.zeros(3, 3), NAMES)
+    assert np.asarray(picture).tobytes() != np.asarray(empty).tobytes()
+
+
+def test_protocols_that_differ_say_where() -> None:
+    one = Protocol("camvid", "val", 512, "label").as_dict()
+    other = Protocol("camvid", "val", 512, "logit", flip=True).as_dict()
+    assert protocol_differences(one, one) == []
+    assert protocol_differences(one, other) == ["resolution: label and logit", "flip: False and True"]
+    older = {key: value for key, value in one.items() if key not in ("crop", "stride", "options")}
+    assert protocol_differences(one, older) == []
+
+
+def test_a_digest_follows_the_weights_only(tmp_path) -> None:
+    model = create_segmenter("mit_b0", 2)
+    model.save_pretrained(tmp_path)
+    again = type(model).from_pretrained(tmp_path)
+    assert module_digest(again) == module_digest(model)
+    with torch.no_grad():
+        again.head.classifier.bias[0] += 1e-3
+    assert module_digest(again) != module_digest(model)
+    (tmp_path / "empty").touch()
+    assert file_digest(tmp_path / "empty").startswith("e3b0c44298fc1c14")
