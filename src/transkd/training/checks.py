@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from transkd.data import available_datasets
-from transkd.data.datasets import get_layout
+from transkd.data import ClassSet, available_datasets
+from transkd.data.datasets import classes_of, get_layout
 from transkd.data.transforms import RECIPES, build_transform
 from transkd.distillation import available_losses, create_loss
-from transkd.errors import ConfigError, did_you_mean
+from transkd.errors import ConfigError, DataError, did_you_mean
 from transkd.models import Segmenter, create_segmenter
 from transkd.models.backbones import find_backbone
 from transkd.models.checks import SMALLEST_SIDE
@@ -47,22 +47,36 @@ def _dataset(values: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("data.name", f"there is no dataset '{name}'; {did_you_mean(name, available_datasets())}")
         return
     layout = get_layout(name)
-    options = inspect.signature(layout.find).parameters.keys() - {"root", "split"}
-    for option in data["options"].keys() - options:
-        hint = did_you_mean(option, options) if options else "it takes none"
+    unknown = data["options"].keys() - set(layout.options)
+    for option in unknown:
+        hint = did_you_mean(option, layout.options) if layout.options else "it takes none"
         yield Problem(f"data.options.{option}", f"{layout.title} has no such option; {hint}")
+    if not unknown and isinstance(classes := _classes(data), ConfigError):
+        yield Problem("", as_clause(classes))
 
 
 def _class_weights(values: Mapping[str, Any]) -> Iterator[Problem]:
-    name, wished = values["data"]["name"], values["objective"]["class_weights"]
-    if name not in available_datasets() or wished == "none":
+    data, wished = values["data"], values["objective"]["class_weights"]
+    if data["name"] not in available_datasets() or wished == "none":
         return
-    layout = get_layout(name)
-    count = layout.classes.num_classes
-    if wished == "dataset" and layout.classes.weights is None:
-        yield Problem("objective.class_weights", f"{layout.title} has no published ones; give {count} numbers, or none")
+    classes = _classes(data)
+    if classes is None or isinstance(classes, ConfigError):
+        return  # told by another check, or once the data is read
+    title, count = get_layout(data["name"]).title, classes.num_classes
+    if wished == "dataset" and classes.weights is None:
+        yield Problem("objective.class_weights", f"{title} has no published ones; give {count} numbers, or none")
     if wished != "dataset" and len(wished) != count:
         yield Problem("objective.class_weights", f"give {count} numbers, one a class (there are {len(wished)})")
+
+
+def _classes(data: Mapping[str, Any]) -> ClassSet | ConfigError | None:
+    """Return the dataset's classes, or what is wrong with its options; None where its files do not tell them."""
+    try:
+        return classes_of(data["name"], data["root"], **data["options"])
+    except ConfigError as error:
+        return error
+    except DataError:
+        return None
 
 
 def _augmentation(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -107,7 +121,7 @@ def _segmenters(values: Mapping[str, Any]) -> Iterator[Problem]:
             yield from _refused_name(f"{role}.backbone", find_backbone, wished["backbone"])
         if wished["head"] is not None:
             yield from _refused_name(f"{role}.head", find_head, wished["head"])
-        if wished["pretrained"] and wished["weights"] not in (None, "scratch", "pretrained"):
+        if wished["pretrained"] is not False and wished["weights"] not in (None, "scratch", "pretrained"):
             yield Problem(f"{role}.pretrained", f"contradicts {role}.weights={wished['weights']}; give one of the two")
 
 
@@ -119,8 +133,10 @@ def _refused_name(path: str, find: Callable[[str], object], name: str) -> Iterat
 
 
 def _is_known(backbone: str | None, values: Mapping[str, Any]) -> bool:
-    """Whether nothing is to be said of a backbone: the weights tell which it is, or a module of the user's may."""
-    if backbone is None:
+    """Whether nothing is to be said of a backbone: it is known, its being missing is told elsewhere, or it is learned
+    from the weights or from a module of the user's.
+    """
+    if backbone in (None, "???"):
         return True
     try:
         find_backbone(backbone)
@@ -139,7 +155,7 @@ def _probe(backbone: str) -> Segmenter:
 def _losses(values: Mapping[str, Any]) -> Iterator[Problem]:
     wished = values["distillation"]["losses"]
     backbones = [values[role]["backbone"] for role in ("student", "teacher")]
-    if not wished or None in backbones:
+    if not wished or None in backbones or "???" in backbones:
         return
     try:
         student, teacher = map(_probe, backbones)
@@ -195,8 +211,8 @@ def _trainer(values: Mapping[str, Any]) -> list[Problem]:
 
 
 _CHECKS = {
-    _dataset: ("data.name", "data.options"),
-    _class_weights: ("data.name", "objective.class_weights"),
+    _dataset: ("data.name", "data.options", "data.root"),
+    _class_weights: ("data.name", "data.options", "data.root", "objective.class_weights"),
     _augmentation: ("augment.recipe", "augment.options"),
     _augmentation_of_size: ("augment.recipe", "augment.options", "data.size"),
     _segmenters: ("student", "teacher", "imports"),

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from transkd.errors import ConfigError
 from transkd.evaluation import Resolution
 from transkd.models.checks import SMALLEST_SIDE
-from transkd.training.checks import setting_problems
 from transkd.training.problems import Problem, mistakes, schema_problems
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -61,7 +60,7 @@ class SegmenterConfig(Section):
 
     head: str | None
     head_width: Positive | None
-    pretrained: bool
+    pretrained: Annotated[bool | str, Field(description="true, false or the path of a file of backbone weights")]
 
 
 class StudentConfig(SegmenterConfig):
@@ -172,6 +171,8 @@ def config_problems(values: Mapping[str, Any]) -> list[Problem]:
     Args:
         values: plain containers, as ``OmegaConf.to_container(config, resolve=True)`` gives them.
     """
+    from transkd.training.checks import setting_problems  # albumentations and lightning, which few schemas need
+
     problems = schema_problems(TrainConfig, values)
     return problems + setting_problems(values, problems)
 

@@ -38,8 +38,9 @@ class DistillModule(TeacherSlot, SegmentationModule):
         student: a segmenter, or a registered name such as ``"mit_b0"``.
         teacher: a segmenter, the source of a saved one (see ``load_segmenter``), or a registered name, which gives
             a teacher with random weights (for smoke runs; it warns).
-        losses: name of a registered loss -> its weight, or its options with ``weight`` among them, or a loss
-            that was created by hand.
+        losses: name of a registered loss -> its weight, or its options with ``weight`` among them; or any name -> a
+            loss that was created by hand (such as one of :func:`transkd.load_release`), alone at weight 1 or as
+            ``{"loss": loss, "weight": w}``.
         **options: as :class:`SegmentationModule` takes them.
 
     Raises:
@@ -158,6 +159,13 @@ def _resolve_loss(
         return 1.0, setting
     options = dict(setting) if isinstance(setting, Mapping) else {"weight": setting}
     weight = options.pop("weight", 1.0)
+    ready = options.pop("loss", None)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not torch.isfinite(torch.tensor(weight)):
         raise ConfigError(f"losses.{name}: the weight must be a number, not {weight!r}")
-    return float(weight), create_loss(name, student=student, teacher=teacher, **options)
+    if ready is None:
+        return float(weight), create_loss(name, student=student, teacher=teacher, **options)
+    if not isinstance(ready, DistillationLoss) or options:
+        raise ConfigError(
+            f"losses.{name}: loss=… takes a DistillationLoss that was made by hand, and no options with it"
+        )
+    return float(weight), ready

@@ -106,6 +106,10 @@ class SegmentationModule(L.LightningModule):
             self.segmenter.head.compile()
             self.compile_segmenter = False
 
+    def on_fit_start(self) -> None:
+        """Train in training mode, also a segmenter that was loaded, which comes in evaluation mode."""
+        self.train()
+
     def images(self, batch: Batch) -> Tensor:
         """Return a batch's images (B, 3, H, W) in the chosen memory format."""
         images = batch["image"]

@@ -9,6 +9,7 @@ import torch
 from transkd.data.classes import ClassSet
 from transkd.errors import WeightsError
 from transkd.models import Segmenter, create_segmenter, load_segmenter
+from transkd.models.pretrained import load_pretrained
 from transkd.models.weights import state_shapes, tensor_differences
 from transkd.training.config import SegmenterConfig, StudentConfig, TeacherConfig
 
@@ -26,7 +27,7 @@ class Origin(NamedTuple):
 def weights_choice(config: SegmenterConfig) -> str | None:
     """Return ``"random"``, ``"pretrained"``, the source of saved weights, or None where nothing was chosen."""
     weights: str | None = config.weights  # type: ignore[attr-defined]
-    if config.pretrained:
+    if config.pretrained is not False:
         return PRETRAINED
     return RANDOM if weights == SCRATCH else weights
 
@@ -85,9 +86,8 @@ def _new(config: Any, classes: ClassSet, pretrained: bool, regularisation: dict[
     segmenter = create_segmenter(config.backbone, classes.num_classes, **options)
     if not pretrained:
         return Origin(segmenter, "random weights")
-    from transkd.models.pretrained import load_pretrained
-
-    return Origin(segmenter, f"{load_pretrained(segmenter)}, under a random head")
+    file = config.pretrained if isinstance(config.pretrained, str) else None
+    return Origin(segmenter, f"backbone from {load_pretrained(segmenter, file)}, head random")
 
 
 def _named(classes: ClassSet) -> dict[str, Any]:
