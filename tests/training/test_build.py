@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 
-from transkd.errors import WeightsError
+from transkd.data.classes import CITYSCAPES
+from transkd.errors import ConfigError, WeightsError
 from transkd.models import create_segmenter
 from transkd.training.build import build_data
 from transkd.training.config import parse_config
-from transkd.training.segmenters import build_student
+from transkd.training.segmenters import build_student, build_teacher
 from transkd.training.trainer import RANKS, is_first_process
 
 
@@ -41,3 +43,54 @@ def test_only_rank_zero_is_first(variable: str, monkeypatch: pytest.MonkeyPatch)
     assert is_first_process()
     monkeypatch.setenv(variable, "1")
     assert not is_first_process()
+
+
+def test_the_choice_of_weights_is_one_and_says_what_it_was(run, tmp_path: Path) -> None:
+    create_segmenter("tiny", 19).save_pretrained(tmp_path / "saved")
+    for overrides, said in (
+        ((), "random weights"),
+        ((f"student.weights={tmp_path / 'saved'}",), str(tmp_path / "saved")),
+    ):
+        config = parse_config(run.config(tmp_path / "out", *overrides))
+        assert build_student(config.student, build_data(config).classes).text == said
+
+
+@pytest.mark.parametrize("key", ["student.weights=pretrained", "student.pretrained=true"])
+def test_a_backbone_nobody_publishes_cannot_be_pretrained(run, tmp_path: Path, key: str) -> None:
+    config = parse_config(run.config(tmp_path / "out", key, "student.backbone=lvt"))
+    with pytest.raises(ConfigError, match="lvt"):
+        build_student(config.student, build_data(config).classes)
+
+
+def test_pretrained_weights_of_a_file(run, tmp_path: Path) -> None:
+    network = timm.create_model("resnet18", num_classes=7)
+    torch.save(network.state_dict(), tmp_path / "resnet18.pth")
+    keys = (
+        "student.backbone=resnet18",
+        f"student.pretrained={tmp_path / 'resnet18.pth'}",
+        "student.drop_path_rate=null",
+    )
+    config = parse_config(run.config(tmp_path / "out", *keys))
+    student, text = build_student(config.student, build_data(config).classes)
+    assert text == f"backbone from {tmp_path / 'resnet18.pth'}, head random"
+    saved = network.state_dict()["layer2.0.conv1.weight"]
+    assert any(p.shape == saved.shape and torch.equal(p, saved) for p in student.backbone.parameters())
+
+
+def test_two_choices_of_weights_contradict(run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"student\.pretrained: contradicts student\.weights=saved"):
+        parse_config(run.config(tmp_path / "out", "student.weights=saved", "student.pretrained=true"))
+
+
+def test_a_teacher_is_whatever_its_weights_are_where_it_is_left_open(run, tmp_path: Path) -> None:
+    create_segmenter("tiny_teacher", 5, head_width=24).save_pretrained(tmp_path / "saved")
+    keys = ("teacher=auto", f"teacher.weights={tmp_path / 'saved'}")
+    values = run.compose(f"data.root={run.scenes}", f"output={tmp_path / 'out'}", *keys)
+    teacher, text = build_teacher(parse_config(values).teacher, CITYSCAPES, "cityscapes")
+    assert (teacher.config["backbone"], teacher.config["head_width"], teacher.num_classes) == ("tiny_teacher", 24, 5)
+    assert text == str(tmp_path / "saved")
+    values = run.compose(
+        f"data.root={run.scenes}", f"output={tmp_path / 'out'}", "teacher=auto", "teacher.weights=random"
+    )
+    with pytest.raises(WeightsError, match="needs to be told a backbone"):
+        build_teacher(parse_config(values).teacher, CITYSCAPES, "cityscapes")

@@ -88,6 +88,27 @@ def test_unknown_losses_and_weights_are_refused() -> None:
         DistillModule(student, teacher, {"csf": float("nan")})
 
 
+def test_a_loss_made_by_hand_has_a_weight_too() -> None:
+    student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
+    csf = create_loss("csf", student=student, teacher=teacher)
+    module = DistillModule(student, teacher, {"csf": {"loss": csf, "weight": 0.5}})
+    assert module.losses["csf"] is csf
+    assert module.loss_weights == {"csf": 0.5}
+    with pytest.raises(ConfigError, match=r"losses\.csf: loss=… takes a DistillationLoss"):
+        DistillModule(student, teacher, {"csf": {"loss": csf, "stage_weights": [1]}})
+
+
+def test_what_was_loaded_in_evaluation_mode_trains_in_training_mode(scenes_root, tmp_path) -> None:
+    student, teacher = create_segmenter("tiny", 19).eval(), create_segmenter("tiny_teacher", 19)
+    csf = create_loss("csf", student=student, teacher=teacher).eval()
+    module = DistillModule(student, teacher, {"csf": csf})
+    before = student.head.norm.running_mean.clone()
+    data = SceneDataModule("cityscapes", scenes_root, size=[64, 64], batch_size=4, workers=0)
+    quiet_trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module, data)
+    assert not torch.equal(student.head.norm.running_mean, before)
+    assert not any(layer.training for layer in module.teacher.modules())
+
+
 def test_class_names_and_weights_must_be_as_many_as_classes() -> None:
     with pytest.raises(ValueError, match="3 class names for a segmenter of 19 classes"):
         SegmentationModule(create_segmenter("tiny", 19), class_names=["a", "b", "c"])

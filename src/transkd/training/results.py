@@ -152,4 +152,5 @@ def _print_results(results: dict[str, Any], folder: RunFolder, name: str, consol
         lines.append(f"next         distil it: transkd-train +experiment=… teacher.weights={folder.path / name}")
     else:
         lines.append(f'next         use it: transkd.load_segmenter("{folder.path / name}").predict(images)')
+        lines.append(f"             export it: transkd-export model={folder.path / name} format=onnx output=student.onnx")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

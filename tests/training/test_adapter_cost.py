@@ -1,0 +1,35 @@
+"""The paper's table: what a student costs with the adapters of each form of TransKD."""
+
+from __future__ import annotations
+
+import pytest
+
+from transkd.distillation import create_loss
+from transkd.evaluation import count_macs, count_parameters
+from transkd.evaluation.profile import count_network
+from transkd.models import create_segmenter
+from transkd.training.adapter_cost import loss_cost, method_cost, taps_without_computing
+
+PUBLISHED = {"pea": (4_563_124, 16.47), "gl_mixer": (5_219_254, 16.80), "ea": (5_534_076, 17.84)}
+
+
+@pytest.mark.parametrize("form", PUBLISHED)
+def test_the_papers_rows_with_adapters_to_their_last_digit(form: str) -> None:
+    student, teacher = create_segmenter("mit_b0", 20), create_segmenter("mit_b2", 20)
+    size = (512, 1024)
+    cost = method_cost({"csf": {"weight": 1.0}, form: {"weight": 1.0}}, student, teacher, size)
+    parameters, gflops = PUBLISHED[form]
+    assert count_parameters(student) + cost.parameters == parameters
+    assert round((count_network(student, size) + cost.macs).as_published / 1e9, 2) == gflops
+
+
+def test_the_mixers_attention_is_told_apart() -> None:
+    student = create_segmenter("mit_b0", 5)
+    loss = create_loss("gl_mixer", student=student, teacher=student)
+    with taps_without_computing(student, student, [loss], (64, 96)) as (ours, theirs):
+        cost = loss_cost(loss, ours, theirs)
+        total = count_macs(lambda: loss(ours, theirs))
+    positions, channels = 2 * 3, 256
+    assert cost.macs.with_attention == total
+    assert cost.macs.with_attention - cost.macs.without_attention == 2 * positions * positions * channels
+    assert student.training
