@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lightning as L
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from transkd.data import SceneDataModule
-from transkd.evaluation import count_macs, count_parameters, segmenter_gmacs, without_computing
+from transkd.evaluation import count_parameters, segmenter_gmacs
 from transkd.models import Segmenter, Taps
+from transkd.training.adapter_cost import loss_cost, taps_without_computing
 from transkd.training.build import image_size
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
@@ -110,22 +110,21 @@ def loss_table(module: DistillModule, size: tuple[int, int]) -> Table:
             justify="right" if heading in ("weight", "adapter parameters", "adapter GMAC") else "left",
         )
     losses = module.distillation_losses()
-    with without_computing(module.segmenter, module.teacher, *losses.values()):
-        image = torch.empty(1, 3, *size, device=next(module.segmenter.parameters()).device)
-        student, teacher = module.segmenter.taps(image, logits=True), module.teacher.taps(image, logits=True)
+    with taps_without_computing(module.segmenter, module.teacher, losses.values(), size) as (student, teacher):
         for name, loss in losses.items():
             _add_loss(table, name, module.loss_weights[name], loss, student, teacher)
     return table
 
 
 def _add_loss(table: Table, name: str, weight: float, loss: DistillationLoss, student: Taps, teacher: Taps) -> None:
+    cost = loss_cost(loss, student, teacher)
     table.add_row(
         name,
         f"{weight:g}",
         ", ".join(sorted(loss.requires)),
         "  ".join(_pair(student, teacher, s, t) for s, t in loss.pairing()),
-        f"{count_parameters(loss):,}",
-        f"{count_macs(lambda: loss(student, teacher)) / 1e9:.2f}",
+        f"{cost.parameters:,}",
+        f"{cost.macs.with_attention / 1e9:.2f}",
     )
 
 
