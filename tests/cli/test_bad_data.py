@@ -192,3 +192,53 @@ def test_a_run_trains_saves_and_says_where(run: Command, tiny: list[str], tmp_pa
     assert (tmp_path / "out/student/model.safetensors").is_file()
     assert "Segmenters" in outcome.out
     assert run(*tiny, "output=out").code == 2
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder of one's own: six scenes of three classes, no more than images, masks and names."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "own"
+    for kind in ("images", "masks"):
+        (root / kind).mkdir(parents=True)
+    for i in range(6):
+        Image.fromarray(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)).save(root / f"images/{i}.jpg")
+        Image.fromarray(rng.integers(0, 3, (64, 96), dtype=np.uint8)).save(root / f"masks/{i}.png")
+    (root / "classes.yaml").write_text("- road\n- car\n- sky\n")
+    return root
+
+
+def of_own(root: Path) -> list[str]:
+    return ["data=folder", *tiny_run(root)]
+
+
+def test_a_folder_of_ones_own_trains(run: Command, own: Path, tmp_path: Path) -> None:
+    outcome = run(*of_own(own), "output=out")
+    assert outcome.code == 0, outcome.err
+    assert "5 training and 1 validation scenes, 3 classes" in outcome.out
+    assert json.loads((tmp_path / "out/results.json").read_text())["per_class"].keys() == {"road", "car", "sky"}
+
+
+def test_a_folder_without_class_names_says_how_to_write_them(run: Command, own: Path) -> None:
+    (own / "classes.yaml").unlink()
+    message = run(*of_own(own)).refused(code=1)
+    assert "holds no classes.yaml" in message
+    assert "Write ROOT/classes.yaml, a line a class" in message
+    assert run(*of_own(own), "data.options.classes=[a,b,c]", "output=out").code == 0
+
+
+def test_wrong_class_options_are_mistakes_of_the_config(run: Command, own: Path) -> None:
+    outcome = run(*of_own(own), "data.options.classes=[a,a]", "seed=x")
+    outcome.refused()
+    assert len(outcome.lines) == 2
+    assert any(line.startswith("data.options.classes: the name a occurs twice") for line in outcome.lines)
+    assert "give 3 numbers" in run(*of_own(own), "objective.class_weights=[1,2]").refused()
+
+
+def test_colours_of_no_class_name_file_and_colour(run: Command, own: Path) -> None:
+    for mask in (own / "masks").iterdir():
+        Image.new("RGB", (96, 64), (1, 2, 3)).save(mask)
+    (own / "classes.yaml").write_text("road: [1, 2, 4]\ncar: [9, 9, 9]\nsky:\n")
+    message = run(*of_own(own)).refused(code=1)
+    assert "[1, 2, 3] (6144 pixels, nearest is road [1, 2, 4])" in message
+    assert "own/masks/" in message

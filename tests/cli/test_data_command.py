@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 from command_runs import Command, Outcome
+from scipy.io import savemat
 
 from transkd.data import CITYSCAPES, build_dataset
 
@@ -52,7 +55,7 @@ def test_every_mistake_is_told_at_once(data: Command, tmp_path: Path) -> None:
     outcome = data("action=draw", "size=[10,20]", "train=-1", "val=some", "rot=x", "+colours=2", "overwrite=perhaps")
     outcome.refused("transkd-data")
     assert sorted(outcome.lines) == [
-        "action: there is no such choice; known: synth (it is 'draw')",
+        "action=draw: there is no such choice; known: check, classes, nyuv2, synth",
         "colours: there is no such key; known: action, overwrite, root, seed, size, train, val, workers",
         "overwrite: give true or false (it is 'perhaps')",
         "rot: there is no such key; did you mean 'root'?",
@@ -73,3 +76,65 @@ def test_a_folder_that_cannot_be_used_is_named(data: Command, tmp_path: Path, ro
     (tmp_path / "photos/a.jpg").touch()
     assert root in data(f"root={root}", *SMALL[1:]).refused("transkd-data", code=1)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.jpg", "photos"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["action=check"], ["data: is missing; known: acdc, camvid, cityscapes, folder, nyuv2, synthetic, voc2012"]),
+        (["action=check", "data=foldr"], ["data=foldr: there is no such choice; did you mean 'folder'?"]),
+        (
+            ["action=check", "data=camvid", "train=5", "pictures=x", "data.nam=x"],
+            [
+                "data.nam: there is no such key; did you mean 'data.name'?",
+                "pictures: give a whole number (it is 'x')",
+                "train: there is no such key; known: action, data, debug, experiment, output, overwrite, pictures, "
+                "split, workers",
+            ],
+        ),
+        (["action=nyuv2"], ["mapping: is missing", "mat: is missing", "splits: is missing"]),
+        (
+            ["action=synth", "data=camvid"],
+            ["data=camvid: there is no choice of data here: what else is chosen does not take it"],
+        ),
+        (
+            ["action=check", "data=folder", "data.options.val_fraction=3"],
+            ["data.options.val_fraction: give a number between 0 and 1 (it is 3)"],
+        ),
+        (
+            ["action=classes", "data=camvid", "data.name=camvit"],
+            ["data.name: there is no dataset 'camvit'; did you mean 'camvid'?"],
+        ),
+    ],
+)
+def test_the_mistakes_of_each_action(data: Command, arguments: list[str], lines: list[str]) -> None:
+    outcome = data(*arguments)
+    outcome.refused("transkd-data")
+    assert sorted(outcome.lines) == lines
+
+
+def test_the_legend(data: Command, tmp_path: Path) -> None:
+    outcome = data("action=classes", "data=voc2012")
+    assert outcome.code == 0
+    rows = [[cell.strip() for cell in line.strip("│┃").split("│")] for line in outcome.out.splitlines() if "│" in line]
+    assert rows[0] == ["0", "background", "0, 0, 0"]
+    assert rows[15] == ["15", "person", "192, 128, 128"]
+    assert rows[21] == ["255", "ignored", ""]
+    (tmp_path / "classes.yaml").write_text("road: [1, 2, 3]\n")
+    assert "1, 2, 3" in data("action=classes", "data=folder", f"data.root={tmp_path}").out
+
+
+def test_nyuv2_is_written_and_read(data: Command, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "nyu.mat", "w") as file:
+        file["images"] = rng.integers(0, 256, (3, 3, 64, 48), dtype=np.uint8)
+        file["labels"] = rng.integers(0, 10, (3, 64, 48), dtype=np.uint16)
+    savemat(tmp_path / "map.mat", {"mapClass": np.arange(1, 41)})
+    savemat(tmp_path / "splits.mat", {"trainNdxs": [[1], [3]], "testNdxs": [[2]]})
+    arguments = ["action=nyuv2", "mat=nyu.mat", "mapping=map.mat", "splits=splits.mat", "root=nyu"]
+    outcome = data(*arguments)
+    assert outcome.code == 0, outcome.err
+    assert "wrote 3 scenes" in outcome.out
+    assert "nothing to do" in data(*arguments).out
+    assert len(build_dataset("nyuv2", tmp_path / "nyu", "train")) == 2
+    assert "there is no file" in data(*arguments[:3], "splits=none.mat", "root=nyu").refused("transkd-data", code=1)

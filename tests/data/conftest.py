@@ -11,7 +11,7 @@ from scene_files import SIZE, ids, picture, write
 
 from transkd.data import CITYSCAPES, Sample, SegmentationDataset
 from transkd.data.datasets import Scenes
-from transkd.data.labels import class_lookup
+from transkd.data.label_readers import class_id_reader
 
 CITYSCAPES_NAMES = {
     "train": ["aachen/aachen_000000_000019", "aachen/aachen_000001_000019", "bochum/bochum_000000_000313"],
@@ -76,6 +76,6 @@ def make_dataset(tmp_path: Path) -> Callable[..., SegmentationDataset]:
             )
             for i, (image, label) in enumerate(pairs)
         ]
-        return SegmentationDataset(Scenes(samples, CITYSCAPES, class_lookup(CITYSCAPES)), transform, seed=seed)
+        return SegmentationDataset(Scenes(samples, CITYSCAPES, class_id_reader(CITYSCAPES)), transform, seed=seed)
 
     return make

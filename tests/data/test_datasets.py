@@ -211,7 +211,7 @@ def test_hidden_files_are_left_out(make_camvid) -> None:
 
 
 def test_names_that_do_not_exist(make_camvid) -> None:
-    assert available_datasets() == ("acdc", "camvid", "cityscapes")
+    assert available_datasets() == ("acdc", "camvid", "cityscapes", "folder", "nyuv2", "voc2012")
     with pytest.raises(ConfigError, match=r"no dataset 'cityscape': did you mean 'cityscapes'\?"):
         find_scenes("cityscape", "x", "train")
     with pytest.raises(ConfigError, match="CamVid has no option 'conditions': it takes none"):

@@ -12,7 +12,7 @@ from scene_files import ids, picture, write
 from transkd.data import CAMVID
 from transkd.data.classes import CITYSCAPES_LABEL_IDS
 from transkd.data.labels import class_lookup, lookup_table, to_class_ids
-from transkd.data.reading import read_image, read_label
+from transkd.data.reading import read_image, read_label, read_mask
 from transkd.errors import DataError
 
 # Smooth, so that lossy formats keep it closely.
@@ -144,3 +144,54 @@ def test_ids_outside_the_classes_are_named() -> None:
     message = r"x/a\.png: label ids outside .* 12 \(3 pixels\), 254 \(1 pixels\)\. Known ids are 0-11, 255"
     with pytest.raises(DataError, match=message):
         to_class_ids(label, class_lookup(CAMVID, ignored=(11,)), Path("x/a.png"))
+
+
+def test_exif_orientation_is_applied_to_labels(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    result = read_label(saved(tmp_path / "a.png", Image.fromarray(ids(0)), exif=exif))
+    np.testing.assert_array_equal(result, np.rot90(ids(0), -1))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("read", [read_image, read_label])
+def test_animations_are_refused(tmp_path: Path, suffix: str, read) -> None:
+    frames = [Image.fromarray(picture(i)).quantize(8).convert("RGB") for i in range(3)]
+    path = saved(tmp_path / f"moving{suffix}", frames[0], save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match=rf"moving\{suffix}: this (image|label) holds 3 frames or pages; save the one"):
+        read(path)
+
+
+def test_a_picture_with_a_camera_preview_is_read(tmp_path: Path) -> None:
+    image, preview = Image.fromarray(SMOOTH), Image.fromarray(SMOOTH[::2, ::2])
+    path = saved(tmp_path / "phone.jpg", image, format="MPO", save_all=True, append_images=[preview], quality=95)
+    with Image.open(path) as file:
+        assert (file.format, file.n_frames) == ("MPO", 2)
+    assert read_image(path).shape == SMOOTH.shape
+
+
+def test_masks_of_colours_and_palettes(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_mask(write(tmp_path / "rgb.png", picture(0))).pixels, picture(0))
+    colours = np.random.default_rng(0).integers(0, 256, (256, 3), dtype=np.uint8)
+    palette = Image.fromarray(ids(0)).convert("P")
+    palette.putdata(ids(0).ravel().tolist())
+    palette.putpalette(colours.ravel().tolist())
+    mask = read_mask(saved(tmp_path / "palette.png", palette))
+    np.testing.assert_array_equal(mask.pixels, ids(0))
+    np.testing.assert_array_equal(mask.palette[:19], colours[:19])
+    assert read_mask(write(tmp_path / "grey.png", ids(0))).palette is None
+
+
+def test_transparent_masks(tmp_path: Path) -> None:
+    rgba = np.concatenate([picture(0), np.full((24, 32, 1), 255, np.uint8)], 2)
+    np.testing.assert_array_equal(read_mask(write(tmp_path / "opaque.png", rgba)).pixels, picture(0))
+    rgba[:2, :3, 3] = 0
+    with pytest.raises(DataError, match=r"clear\.png: 6 pixels of this label are transparent"):
+        read_mask(write(tmp_path / "clear.png", rgba))
+    cmyk = saved(tmp_path / "cmyk.tif", Image.fromarray(picture(0)).convert("CMYK"))
+    with pytest.raises(DataError, match=r"cmyk\.tif: a CMYK picture holds neither ids nor RGB colours"):
+        read_mask(cmyk)
+    grey_alpha = np.stack([ids(0), np.full((24, 32), 255, np.uint8)], 2)
+    np.testing.assert_array_equal(
+        read_mask(saved(tmp_path / "la.png", Image.fromarray(grey_alpha, "LA"))).pixels, ids(0)
+    )

@@ -1,4 +1,4 @@
-"""``transkd-data``: draw synthetic street scenes."""
+"""``transkd-data``: check, convert and draw datasets."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -79,7 +80,7 @@ class _Checker:
         right = [o for o in choices if not _noted(self._choice_problems(o, choices), problems)]
         config = self._compose(right)
         if isinstance(config, str):
-            return Checked([*problems, config], None)
+            return Checked([*problems, *self._uncomposed(config, choices)], None)
         keys = [override for override in ours if override.key_or_group not in self.groups]
         right += [o for o in keys if not _noted(self._key_problems(o, right, config), problems)]
         composed = self._compose(right)
@@ -130,6 +131,18 @@ class _Checker:
             if str(value) not in known and not self._is_own_file(group, str(value))
         ]
 
+    def _uncomposed(self, error: str, choices: Sequence[Override]) -> list[str]:
+        """Say why the choices do not compose, unless a choice that does not exist is what is missing."""
+        if match := re.match(r"You must specify '(\w+)'", error):
+            group = match[1]
+            known = ", ".join(sorted(set(self.loader.get_group_options(group)) - NO_CHOICE))
+            return [] if any(o.key_or_group == group for o in choices) else [f"{group}: is missing; known: {known}"]
+        if match := re.match(r"Could not override '(\w+)'\..*No match in the defaults list", error):
+            taken = [o.input_line for o in choices if o.key_or_group == match[1]]
+            said = f"there is no choice of {match[1]} here: what else is chosen does not take it"
+            return [f"{_plain(str(line))}: {said}" for line in taken] or [error]
+        return [error]
+
     def _is_own_file(self, group: str, value: str) -> bool:
         return any((folder / group / f"{value}.yaml").is_file() for folder in self.further_folders)
 
@@ -143,12 +156,13 @@ class _Checker:
         return [f"{key}: there is no such key; {self._hint(key, config)}"]
 
     def _hint(self, key: str, config: DictConfig) -> str:
-        known = {*self.groups, *_keys(config)}
+        groups = {group for group in self.groups if group in config or group in APPENDED_GROUPS}
+        known = {*groups, *_keys(config)}
         if get_close_matches(key, known, n=1, cutoff=0.6):
             return did_you_mean(key, known)
         section = key.rpartition(".")[0]
         beside = {name.removeprefix(f"{section}.") for name in known if name.rpartition(".")[0] == section}
-        return f"known{f' in {section}' if beside and section else ''}: {', '.join(sorted(beside or self.groups))}"
+        return f"known{f' in {section}' if beside and section else ''}: {', '.join(sorted(beside or groups))}"
 
     def _compose(self, overrides: Sequence[Override]) -> DictConfig | str:
         folders = ",".join(f"file://{folder}" for folder in self.further_folders)

@@ -1,10 +1,15 @@
 """Files on disk to batches: datasets, reading, augmentation, loading."""
 
-from transkd.data.classes import CAMVID, CITYSCAPES, ClassSet
-from transkd.data.dataset import SegmentationDataset, build_dataset
-from transkd.data.datasets import available_datasets
-from transkd.data.module import SceneDataModule
-from transkd.data.samples import Pick, Sample
+from typing import TYPE_CHECKING
+
+from transkd.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from transkd.data.classes import CAMVID, CITYSCAPES, ClassSet
+    from transkd.data.dataset import SegmentationDataset, build_dataset
+    from transkd.data.datasets import available_datasets
+    from transkd.data.module import SceneDataModule
+    from transkd.data.samples import Pick, Sample
 
 __all__ = [
     "CAMVID",
@@ -17,3 +22,18 @@ __all__ = [
     "available_datasets",
     "build_dataset",
 ]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "CAMVID": "transkd.data.classes",
+        "CITYSCAPES": "transkd.data.classes",
+        "ClassSet": "transkd.data.classes",
+        "Pick": "transkd.data.samples",
+        "Sample": "transkd.data.samples",
+        "SceneDataModule": "transkd.data.module",
+        "SegmentationDataset": "transkd.data.dataset",
+        "available_datasets": "transkd.data.datasets",
+        "build_dataset": "transkd.data.dataset",
+    },
+)

@@ -14,8 +14,7 @@ from torch.utils.data import Dataset
 
 from transkd.data.classes import ClassSet
 from transkd.data.datasets import Scenes, find_scenes
-from transkd.data.labels import to_class_ids
-from transkd.data.reading import read_image, read_label
+from transkd.data.reading import read_image
 from transkd.data.samples import Pick, Sample
 from transkd.errors import ConfigError, DataError
 
@@ -66,7 +65,7 @@ class SegmentationDataset(Dataset[Item]):
             raise ConfigError(f"seed={seed}: give a whole number, 0 or more.")
         self.samples: list[Sample] = scenes.samples
         self.classes: ClassSet = scenes.classes
-        self._lookup = scenes.lookup
+        self._read_label = scenes.read_label
         self._transform = transform
         self._seed = seed
 
@@ -108,15 +107,22 @@ class SegmentationDataset(Dataset[Item]):
         return [str(self.samples[index].image) for index in listed]
 
     def _read(self, sample: Sample) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        image = read_image(sample.image)
-        raw = read_label(sample.label)
-        if image.shape[:2] != raw.shape:
-            raise DataError(
-                f"{sample.label}: the label is {raw.shape[0]}x{raw.shape[1]} pixels (height x width), "
-                f"but its image {sample.image} is {image.shape[0]}x{image.shape[1]}. "
-                "Use the files that belong together."
-            )
-        return image, to_class_ids(raw, self._lookup, sample.label)
+        image, label = read_image(sample.image), self._read_label(sample.label)
+        check_sizes(sample, image.shape[:2], label.shape)
+        return image, label
+
+
+def check_sizes(sample: Sample, image: tuple[int, ...], label: tuple[int, ...]) -> None:
+    """Raise a DataError that names both files unless an image and its label have the same (height, width)."""
+    if image == label:
+        return
+    turned = "The one is turned by 90 degrees: " if image == label[::-1] else ""
+    hint = "an image is shown as its EXIF orientation says. " if turned else ""
+    raise DataError(
+        f"{sample.label}: the label is {label[0]}x{label[1]} pixels (height x width), "
+        f"but its image {sample.image} is {image[0]}x{image[1]}. {turned}{hint}"
+        "Use the files that belong together."
+    )
 
 
 def build_dataset(
@@ -136,7 +142,7 @@ def build_dataset(
         split: the split's name.
         transform: what is done to image and label, None for nothing.
         seed: the run's seed, 0 or more.
-        **options: what else the dataset takes (ACDC: ``conditions``).
+        **options: what else the dataset takes (ACDC: ``conditions``; a folder of one's own: ``classes``, ...).
 
     Returns:
         The dataset.

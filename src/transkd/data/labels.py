@@ -15,6 +15,10 @@ UNKNOWN_ID = 254
 """What a lookup table holds for ids that are no class; a class set has at most 254 classes, so none is it."""
 
 
+class UnknownIdsError(DataError):
+    """A label that holds ids or colours of no class."""
+
+
 def lookup_table(ids: Mapping[int, int]) -> npt.NDArray[np.uint8]:
     """Make the table that maps the ids of label files to class ids.
 
@@ -56,7 +60,7 @@ def to_class_ids(raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path
         (H, W) class ids, and ignore ids.
 
     Raises:
-        DataError: if an id has no entry in the table; names the file and the ids.
+        UnknownIdsError: if an id has no entry in the table; names the file and the ids.
     """
     mapped = np.take(lookup, raw)
     unknown = mapped == UNKNOWN_ID
@@ -65,7 +69,7 @@ def to_class_ids(raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path
         listed = ", ".join(f"{i} ({n} pixels)" for i, n in zip(found[:8].tolist(), counts[:8].tolist(), strict=True))
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
         known = _ranges(np.flatnonzero(lookup != UNKNOWN_ID).tolist())
-        raise DataError(
+        raise UnknownIdsError(
             f"{path}: label ids outside the classes: {listed}{more}. Known ids are {known}. "
             "Check that data.name fits these files and that they hold ids, not colours."
         )

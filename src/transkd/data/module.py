@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from transkd.data.classes import ClassSet
 from transkd.data.dataset import SegmentationDataset, build_dataset
-from transkd.data.datasets import get_layout
+from transkd.data.datasets import classes_of
 from transkd.data.loading import EpochBatchSampler, ResumableLoader
 from transkd.data.transform_options import LabelSize, parse_size
 from transkd.data.transforms import build_transform, evaluation
@@ -50,6 +51,7 @@ class SceneDataModule(LightningDataModule):
 
     Raises:
         ConfigError: if a name, an option or a value does not exist or makes no sense.
+        DataError: if the classes are read from a file below the root that is missing or wrong.
     """
 
     name: str
@@ -78,10 +80,11 @@ class SceneDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         evaluated_at = size if val_size is None else val_size
-        self.classes: ClassSet = get_layout(name).classes
+        options = _plain(dataset_options or {})
+        self.classes: ClassSet = classes_of(name, root, **options)
         self.name = name
         self._root = str(root)
-        self._options = _plain(dataset_options or {})
+        self._options = options
         self._splits = {"train": train_split, "val": val_split}
         self._batch_sizes = {
             "train": batch_size,
@@ -177,7 +180,8 @@ class SceneDataModule(LightningDataModule):
         """
         root = Path(self._root).expanduser().absolute()
         samples = self._dataset(split).samples
-        paths = sorted(path.relative_to(root).as_posix() for sample in samples for path in (sample.image, sample.label))
+        files = (str(path) for sample in samples for path in (sample.image, sample.label))
+        paths = sorted(Path(os.path.relpath(file, root)).as_posix() for file in files)
         digest = hashlib.sha256("\n".join(paths).encode()).hexdigest()
         return {"count": len(samples), "sha256": digest}
 

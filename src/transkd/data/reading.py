@@ -6,6 +6,7 @@ OpenCV is not used here: it reads truncated JPEGs as half-grey pictures with no 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,11 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
         (H, W, 3) uint8.
 
     Raises:
-        DataError: if the file is missing, truncated, no image, or of a kind with no 8-bit meaning.
+        DataError: if the file is missing, truncated, no image, an animation, or of a kind with no 8-bit meaning.
     """
     try:
         with Image.open(path) as file:
+            _refuse_animation(file, "image", path)
             file.load()
             upright = ImageOps.exif_transpose(file)
             if upright.mode.startswith("I"):
@@ -45,6 +47,19 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
         raise _unreadable("image", path, error) from error
 
 
+@dataclass(frozen=True)
+class Mask:
+    """What a mask file holds.
+
+    Attributes:
+        pixels: (H, W) uint8 ids, or (H, W, 3) uint8 colours.
+        palette: (256, 3) uint8, the colours that a palette file gives its ids; None where it has no palette.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    palette: npt.NDArray[np.uint8] | None = None
+
+
 def read_label(path: Path | str) -> npt.NDArray[np.uint8]:
     """Read a label file as the ids it holds; palette files keep their indices.
 
@@ -55,33 +70,84 @@ def read_label(path: Path | str) -> npt.NDArray[np.uint8]:
         (H, W) uint8.
 
     Raises:
-        DataError: if the file is missing, truncated, no image, lossy, a colour picture, holds ids above 255,
-            or has so few bits a pixel that its ids are ambiguous.
+        DataError: as :func:`read_mask`, and if the file is a colour picture.
+    """
+    mask = read_mask(path)
+    if mask.pixels.ndim == 3:
+        raise DataError(
+            f"{path}: a label must hold one id a pixel, but this is an RGB picture of colours; "
+            "use the files with ids (for Cityscapes *_labelIds.png, not *_color.png)."
+        )
+    return mask.pixels
+
+
+def read_mask(path: Path | str) -> Mask:
+    """Read a mask of ids, with or without a palette, or of colours.
+
+    Args:
+        path: a PNG (or another lossless format).
+
+    Returns:
+        The mask, upright as its EXIF orientation says, if it has one.
+
+    Raises:
+        DataError: if the file is missing, truncated, no image, lossy, an animation, partly transparent, holds ids
+            above 255, or has so few bits a pixel that its ids are ambiguous.
     """
     try:
         with Image.open(path) as file:
             depth = _grey_depth(file)
             lossy = file.format in ("JPEG", "MPO")
+            _refuse_animation(file, "label", path)
             file.load()
-            ids = np.array(file)
-            mode = file.mode
+            upright = ImageOps.exif_transpose(file)
+            pixels = np.array(upright)
+            mode = upright.mode
+            palette = upright.getpalette("RGB") if mode == "P" else None
+    except DataError:
+        raise
     except _UNREADABLE as error:
         raise _unreadable("label", path, error) from error
     if lossy:
         raise DataError(f"{path}: a label stored as JPEG, which does not keep ids; use the original PNG.")
-    if mode in ("L", "P") and depth is None:
-        return ids.astype(np.uint8, copy=False)
-    if mode.startswith("I"):
-        return _from_wide_ids(ids, path)
     if depth is not None:
         raise DataError(
             f"{path}: a {depth}-bit greyscale label, whose ids programs read differently; "
             "save it with 8 bits a pixel or with a palette."
         )
-    raise DataError(
-        f"{path}: a label must hold one id a pixel, but this is a {mode} picture of colours; "
-        "use the files with ids (for Cityscapes *_labelIds.png, not *_color.png)."
-    )
+    if mode in ("L", "P"):
+        return Mask(pixels.astype(np.uint8, copy=False), None if palette is None else _whole_palette(palette))
+    if mode.startswith("I"):
+        return Mask(_from_wide_ids(pixels, path))
+    if mode in ("LA", "PA", "RGBA"):
+        return _without_alpha(np.array(upright.convert("RGBA")), mode, pixels, path)
+    if mode == "RGB":
+        return Mask(pixels)
+    raise DataError(f"{path}: a {mode} picture holds neither ids nor RGB colours; save the label as PNG.")
+
+
+def _whole_palette(listed: list[int]) -> npt.NDArray[np.uint8]:
+    palette = np.zeros((256, 3), np.uint8)
+    colours = np.asarray(listed, np.uint8).reshape(-1, 3)[:256]
+    palette[: len(colours)] = colours
+    return palette
+
+
+def _without_alpha(rgba: npt.NDArray[np.uint8], mode: str, pixels: npt.NDArray[np.uint8], path: Path | str) -> Mask:
+    clear = int(np.count_nonzero(rgba[:, :, 3] != 255))
+    if clear:
+        raise DataError(
+            f"{path}: {clear} pixels of this label are transparent, so that their class is unclear; "
+            "save it without transparency."
+        )
+    return Mask(np.ascontiguousarray(pixels[:, :, 0]) if mode == "LA" else np.ascontiguousarray(rgba[:, :, :3]))
+
+
+def _refuse_animation(file: Image.Image, what: str, path: Path | str) -> None:
+    """Raise a DataError for several frames; cameras put previews behind a JPEG, whose first picture is meant."""
+    frames = getattr(file, "n_frames", 1)
+    if frames > 1 and file.format != "MPO":
+        raise DataError(f"{path}: this {what} holds {frames} frames or pages; save the one that is meant on its own.")
 
 
 def _grey_depth(file: Image.Image) -> int | None:

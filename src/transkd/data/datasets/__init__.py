@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Mapping
 from pathlib import Path
 
+from transkd.data.classes import ClassSet
 from transkd.data.datasets.acdc import ACDC_LAYOUT
 from transkd.data.datasets.camvid import CAMVID_LAYOUT
 from transkd.data.datasets.cityscapes import CITYSCAPES_LAYOUT
-from transkd.data.datasets.layout import Layout, Scenes, check_root
-from transkd.errors import ConfigError, did_you_mean
+from transkd.data.datasets.folder import FOLDER_LAYOUT
+from transkd.data.datasets.layout import Layout, Scenes, Unmatched, check_root
+from transkd.data.datasets.nyuv2 import NYUV2_LAYOUT
+from transkd.data.datasets.voc2012 import VOC2012_LAYOUT
+from transkd.errors import ConfigError, DataError, did_you_mean
 
-_LAYOUTS = {layout.name: layout for layout in (CITYSCAPES_LAYOUT, ACDC_LAYOUT, CAMVID_LAYOUT)}
+_LAYOUTS = {
+    layout.name: layout
+    for layout in (CITYSCAPES_LAYOUT, ACDC_LAYOUT, CAMVID_LAYOUT, NYUV2_LAYOUT, VOC2012_LAYOUT, FOLDER_LAYOUT)
+}
 
-__all__ = ["Layout", "Scenes", "available_datasets", "find_scenes", "get_layout"]
+__all__ = [
+    "Layout",
+    "Scenes",
+    "Unmatched",
+    "available_datasets",
+    "classes_of",
+    "find_incomplete_scenes",
+    "find_scenes",
+    "find_splits",
+    "get_layout",
+]
 
 
 def available_datasets() -> tuple[str, ...]:
@@ -32,6 +49,40 @@ def get_layout(name: str) -> Layout:
     return _LAYOUTS[name]
 
 
+def classes_of(name: str, root: Path | str, **options: object) -> ClassSet:
+    """Give a dataset's classes, which may depend on its root and options.
+
+    Args:
+        name: one of :func:`available_datasets`.
+        root: the dataset's folder; read only where the classes lie there.
+        **options: what else the dataset takes.
+
+    Raises:
+        ConfigError: if the dataset or an option does not exist, or classes in the options make no sense.
+        DataError: if the file of the classes is missing or wrong.
+    """
+    layout = _checked(name, options)
+    if layout.classes is not None:
+        return layout.classes
+    assert layout.find_classes is not None
+    return layout.find_classes(Path(root).expanduser().absolute(), **options)
+
+
+def find_splits(name: str, root: Path | str, **options: object) -> list[str]:
+    """Name the labelled splits that a root holds, the customary ones first.
+
+    Raises:
+        ConfigError: if the dataset or an option does not exist.
+        DataError: if the root does not hold the dataset.
+    """
+    layout = _checked(name, options)
+    path = check_root(layout, root)
+    present = set(layout.find_splits(path, **options))
+    if not present:
+        raise DataError(f"The data root {path} holds no split. {layout.explain()}")
+    return [*(split for split in layout.splits if split in present), *sorted(present - set(layout.splits))]
+
+
 def find_scenes(name: str, root: Path | str, split: str, **options: object) -> Scenes:
     """Find the scenes of one split.
 
@@ -39,7 +90,7 @@ def find_scenes(name: str, root: Path | str, split: str, **options: object) -> S
         name: one of :func:`available_datasets`.
         root: the dataset's folder; relative paths and ``~`` are fine.
         split: the split's name.
-        **options: what else the dataset takes (ACDC: ``conditions``).
+        **options: what else the dataset takes (ACDC: ``conditions``; a folder of one's own: ``classes``, ...).
 
     Returns:
         The scenes.
@@ -48,10 +99,23 @@ def find_scenes(name: str, root: Path | str, split: str, **options: object) -> S
         ConfigError: if the dataset or an option does not exist.
         DataError: if files are missing; says which, the layout expected and where the data is had.
     """
-    layout = get_layout(name)
-    known = [key for key in inspect.signature(layout.find).parameters if key not in ("root", "split")]
-    for key in options:
-        if key not in known:
-            hint = did_you_mean(key, known) if known else "it takes none"
-            raise ConfigError(f"{layout.title} has no option '{key}': {hint}")
+    scenes = find_incomplete_scenes(name, root, split, **options)
+    if scenes.unmatched:
+        raise DataError("\n".join([*map(str, scenes.unmatched), get_layout(name).explain()]))
+    return scenes
+
+
+def find_incomplete_scenes(name: str, root: Path | str, split: str, **options: object) -> Scenes:
+    """Find a split's scenes as :func:`find_scenes` does, and name files without counterpart in ``Scenes.unmatched``."""
+    layout = _checked(name, options)
     return layout.find(check_root(layout, root), split, **options)
+
+
+def _checked(name: str, options: Mapping[str, object]) -> Layout:
+    layout = get_layout(name)
+    for key in options:
+        if key not in layout.options:
+            hint = did_you_mean(key, layout.options) if layout.options else "it takes none"
+            raise ConfigError(f"{layout.title} has no option '{key}': {hint}")
+    layout.check_options(**options)
+    return layout

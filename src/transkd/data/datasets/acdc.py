@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transkd.data.classes import CITYSCAPES
-from transkd.data.datasets.cityscapes import find_labels, label_lookup
+from transkd.data.datasets.cityscapes import find_labels, label_reader
 from transkd.data.datasets.layout import (
     Layout,
     Scenes,
@@ -38,28 +38,41 @@ def find_acdc(root: Path, split: str, *, conditions: str | Sequence[str] = "all"
         The scenes, condition by condition.
 
     Raises:
-        DataError: if folders, the split, images or labels are missing, the split is "test", or a condition is
-            unknown.
+        DataError: if folders or the split are missing, it holds no files or is "test", or a condition is unknown.
     """
     chosen = _chosen(conditions)
     require_folders(ACDC_LAYOUT, root, ("rgb_anon", "gt"))
     reject_unlabelled_split(ACDC_LAYOUT, split, _UNLABELLED)
     _require_conditions(root, chosen)
     for condition in chosen:
-        splits = {name for name in subfolders(root / "rgb_anon" / condition) if not name.endswith("_ref")}
-        require_split(ACDC_LAYOUT, root / "rgb_anon" / condition, split, splits - _UNLABELLED.keys())
+        require_split(ACDC_LAYOUT, root / "rgb_anon" / condition, split, _splits(root, condition))
     image_folders = [root / "rgb_anon" / condition / split for condition in chosen]
     label_folders = [root / "gt" / condition / split for condition in chosen]
     images = [files_by_key(folder, "*/*", ("_rgb_anon.png",)) for folder in image_folders]
     labels, raw = find_labels(label_folders, "_gt", set().union(*images))
-    samples = [
-        sample
+    pairs = [
+        pair(ACDC_LAYOUT, f"{image_folders[i]} and {label_folders[i]}", images[i], labels[i], group=condition)
         for i, condition in enumerate(chosen)
-        for sample in pair(
-            ACDC_LAYOUT, f"{image_folders[i]} and {label_folders[i]}", images[i], labels[i], group=condition
-        )
     ]
-    return Scenes(samples, CITYSCAPES, label_lookup(raw=raw))
+    return Scenes(
+        [sample for found in pairs for sample in found.samples],
+        CITYSCAPES,
+        label_reader(raw=raw),
+        tuple(place for found in pairs for place in found.unmatched),
+    )
+
+
+def acdc_splits(root: Path, *, conditions: str | Sequence[str] = "all") -> set[str]:
+    """Name the labelled splits that all chosen conditions have."""
+    require_folders(ACDC_LAYOUT, root, ("rgb_anon", "gt"))
+    chosen = _chosen(conditions)
+    _require_conditions(root, chosen)
+    return set.intersection(*(_splits(root, condition) for condition in chosen))
+
+
+def _splits(root: Path, condition: str) -> set[str]:
+    names = subfolders(root / "rgb_anon" / condition)
+    return {name for name in names if not name.endswith("_ref")} - _UNLABELLED.keys()
 
 
 def _chosen(conditions: str | Sequence[str]) -> list[str]:
@@ -100,4 +113,5 @@ ACDC_LAYOUT = Layout(
         "(free registration) and unpack both into ROOT."
     ),
     find=find_acdc,
+    find_splits=acdc_splits,
 )

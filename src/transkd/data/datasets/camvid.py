@@ -14,7 +14,7 @@ from transkd.data.datasets.layout import (
     require_split,
     subfolders,
 )
-from transkd.data.labels import class_lookup
+from transkd.data.label_readers import class_id_reader
 
 UNLABELLED_ID = 11
 
@@ -30,17 +30,22 @@ def find_camvid(root: Path, split: str) -> Scenes:
         The scenes; id 11 of the files is ignored.
 
     Raises:
-        DataError: if folders, the split, images or labels are missing.
+        DataError: if folders or the split are missing, or it holds no files.
     """
     present = subfolders(root)
     if not any(f"{name}annot" in present for name in present):
         require_folders(CAMVID_LAYOUT, root, ("train", "trainannot"))
-    splits = {name for name in present if f"{name}annot" in present}
-    require_split(CAMVID_LAYOUT, root, split, splits)
+    require_split(CAMVID_LAYOUT, root, split, camvid_splits(root))
     images = files_by_key(root / split, "*", (".png", ".jpg", ".jpeg"))
     labels = files_by_key(root / f"{split}annot", "*", (".png",))
-    samples = pair(CAMVID_LAYOUT, f"{root / split} and {root / f'{split}annot'}", images, labels)
-    return Scenes(samples, CAMVID, class_lookup(CAMVID, ignored=(UNLABELLED_ID,)))
+    pairs = pair(CAMVID_LAYOUT, f"{root / split} and {root / f'{split}annot'}", images, labels)
+    return Scenes(pairs.samples, CAMVID, class_id_reader(CAMVID, ignored=(UNLABELLED_ID,)), pairs.unmatched)
+
+
+def camvid_splits(root: Path) -> set[str]:
+    """Name the splits that a root holds."""
+    present = subfolders(root)
+    return {name for name in present if f"{name}annot" in present}
 
 
 CAMVID_LAYOUT = Layout(
@@ -58,4 +63,5 @@ CAMVID_LAYOUT = Layout(
         "clone it and give its CamVid/ as ROOT."
     ),
     find=find_camvid,
+    find_splits=camvid_splits,
 )

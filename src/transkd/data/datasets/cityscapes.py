@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from transkd.data.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
 from transkd.data.datasets.layout import (
     Layout,
@@ -19,7 +16,8 @@ from transkd.data.datasets.layout import (
     require_split,
     subfolders,
 )
-from transkd.data.labels import class_lookup, lookup_table
+from transkd.data.label_readers import IdReader, class_id_reader
+from transkd.data.labels import lookup_table
 
 _UNLABELLED = {"test": "the files in gtFine/test ignore every pixel, and the benchmark's server keeps the real ones."}
 
@@ -35,16 +33,22 @@ def find_cityscapes(root: Path, split: str) -> Scenes:
         The scenes.
 
     Raises:
-        DataError: if folders, the split, images or labels are missing, or the split is "test".
+        DataError: if folders or the split are missing, it holds no files, or it is "test".
     """
     require_folders(CITYSCAPES_LAYOUT, root, ("leftImg8bit", "gtFine"))
     reject_unlabelled_split(CITYSCAPES_LAYOUT, split, _UNLABELLED)
-    require_split(CITYSCAPES_LAYOUT, root, split, subfolders(root / "leftImg8bit") - _UNLABELLED.keys())
+    require_split(CITYSCAPES_LAYOUT, root, split, cityscapes_splits(root))
     image_folder, label_folder = root / "leftImg8bit" / split, root / "gtFine" / split
     images = files_by_key(image_folder, "*/*", ("_leftImg8bit.png",))
     labels, raw = find_labels([label_folder], "_gtFine", images)
-    samples = pair(CITYSCAPES_LAYOUT, f"{image_folder} and {label_folder}", images, labels[0])
-    return Scenes(samples, CITYSCAPES, label_lookup(raw=raw))
+    pairs = pair(CITYSCAPES_LAYOUT, f"{image_folder} and {label_folder}", images, labels[0])
+    return Scenes(pairs.samples, CITYSCAPES, label_reader(raw=raw), pairs.unmatched)
+
+
+def cityscapes_splits(root: Path) -> set[str]:
+    """Name the labelled splits that a root holds."""
+    require_folders(CITYSCAPES_LAYOUT, root, ("leftImg8bit", "gtFine"))
+    return subfolders(root / "leftImg8bit") - _UNLABELLED.keys()
 
 
 def find_labels(folders: list[Path], infix: str, keys: Collection[str]) -> tuple[list[dict[str, Path]], bool]:
@@ -65,9 +69,9 @@ def find_labels(folders: list[Path], infix: str, keys: Collection[str]) -> tuple
     return (raw_ids, True) if any(raw_ids) else (train_ids, False)
 
 
-def label_lookup(*, raw: bool) -> npt.NDArray[np.uint8]:
-    """Make the (256,) table from the ids in label files, raw or train ids, to class ids."""
-    return lookup_table(CITYSCAPES_LABEL_IDS) if raw else class_lookup(CITYSCAPES)
+def label_reader(*, raw: bool) -> IdReader:
+    """Make the reader of label files that hold raw ids or train ids."""
+    return IdReader(lookup_table(CITYSCAPES_LABEL_IDS)) if raw else class_id_reader(CITYSCAPES)
 
 
 CITYSCAPES_LAYOUT = Layout(
@@ -86,4 +90,5 @@ CITYSCAPES_LAYOUT = Layout(
         "scenes in this layout: transkd-data action=synth root=ROOT"
     ),
     find=find_cityscapes,
+    find_splits=cityscapes_splits,
 )

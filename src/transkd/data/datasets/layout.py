@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from transkd.data.classes import ClassSet
+from transkd.data.label_readers import LabelReader
 from transkd.data.samples import Sample
 from transkd.errors import DataError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """Files that lack their counterpart.
+
+    Attributes:
+        where: the folder or folders looked in.
+        images: names of the images without labels, sorted.
+        labels: names of the labels without images, sorted.
+        pairs: how many complete pairs there are beside them.
+        hint: what may be wrong with all of them, or empty.
+    """
+
+    where: str
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    pairs: int
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Return one message: how many, and the first names."""
+        problems = [
+            f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+            for names, what in ((self.images, "images without labels"), (self.labels, "labels without images"))
+            if names
+        ]
+        advice = self.hint or "Unpack the missing files or remove the others."
+        return f"{self.where}: {' and '.join(problems)}, beside {self.pairs} complete pairs. {advice}"
 
 
 @dataclass(frozen=True)
@@ -21,12 +50,20 @@ class Scenes:
     Attributes:
         samples: one entry a scene, in an order that does not depend on the file system.
         classes: what the class ids mean.
-        lookup: (256,) uint8, from the ids in the label files to class ids (see ``data/labels.py``).
+        read_label: reads a label file as class ids.
+        unmatched: the files that lack their counterpart, by place.
+        split_by: what says which scenes are in the split, as people would say it.
     """
 
     samples: list[Sample]
     classes: ClassSet
-    lookup: npt.NDArray[np.uint8]
+    read_label: LabelReader
+    unmatched: tuple[Unmatched, ...] = ()
+    split_by: str = "folders"
+
+
+def _no_check(**options: object) -> None:
+    """Accept all options."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +73,31 @@ class Layout:
     Attributes:
         name: what configs call it.
         title: what people call it.
-        classes: its classes.
+        classes: its classes; None where each root or config has its own.
         splits: the splits that have labels.
         tree: the folders and files that a root holds, drawn as text.
         origin: where the data is had.
         find: ``find(root, split, **options) -> Scenes``, with an existing root.
+        find_splits: ``find_splits(root, **options)`` names the labelled splits that an existing root holds.
+        find_classes: ``find_classes(root, **options) -> ClassSet``, where ``classes`` is None.
+        check_options: ``check_options(**options)`` raises a ConfigError for values that make no sense.
     """
 
     name: str
     title: str
-    classes: ClassSet
+    classes: ClassSet | None
     splits: tuple[str, ...]
     tree: str
     origin: str
     find: Callable[..., Scenes]
+    find_splits: Callable[..., Collection[str]]
+    find_classes: Callable[..., ClassSet] | None = None
+    check_options: Callable[..., None] = _no_check
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What else the dataset takes, by name."""
+        return tuple(key for key in inspect.signature(self.find).parameters if key not in ("root", "split"))
 
     def explain(self) -> str:
         """Say which layout is expected and where the data is had."""
@@ -113,6 +161,19 @@ def reject_unlabelled_split(layout: Layout, split: str, unlabelled: Mapping[str,
         )
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Images with their labels.
+
+    Attributes:
+        samples: the complete pairs, sorted by key.
+        unmatched: what lacks its counterpart; empty, or one entry.
+    """
+
+    samples: list[Sample]
+    unmatched: tuple[Unmatched, ...]
+
+
 def pair(
     layout: Layout,
     where: str,
@@ -120,7 +181,7 @@ def pair(
     labels: Mapping[str, Path],
     *,
     group: str = "",
-) -> list[Sample]:
+) -> Pairs:
     """Pair images with labels of the same key.
 
     Args:
@@ -131,25 +192,20 @@ def pair(
         group: the group of all these samples.
 
     Returns:
-        One sample a key, sorted by key; its name is the key's last part.
+        The pairs; a sample's name is its key's last part.
 
     Raises:
-        DataError: if there are none, or some lack their counterpart: how many, and the first names.
+        DataError: if there are neither images nor labels.
     """
     if not images and not labels:
         raise DataError(f"{where} holds no images. {layout.explain()}")
-    bare, orphans = sorted(images.keys() - labels.keys()), sorted(labels.keys() - images.keys())
-    problems = [
-        f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-        for keys, what in ((bare, "images without labels"), (orphans, "labels without images"))
-        if keys
+    samples = [
+        Sample(images[key], labels[key], name=key.rpartition("/")[2], group=group)
+        for key in sorted(images.keys() & labels.keys())
     ]
-    if problems:
-        raise DataError(
-            f"{where}: {' and '.join(problems)}, beside {len(images.keys() & labels.keys())} complete pairs. "
-            f"Unpack the missing files or remove the others. {layout.explain()}"
-        )
-    return [Sample(images[key], labels[key], name=key.rpartition("/")[2], group=group) for key in sorted(images)]
+    bare, orphans = sorted(images.keys() - labels.keys()), sorted(labels.keys() - images.keys())
+    unmatched = (Unmatched(where, tuple(bare), tuple(orphans), len(samples)),) if bare or orphans else ()
+    return Pairs(samples, unmatched)
 
 
 def files_by_key(folder: Path, pattern: str, suffixes: Sequence[str]) -> dict[str, Path]:
@@ -175,8 +231,9 @@ def files_by_key(folder: Path, pattern: str, suffixes: Sequence[str]) -> dict[st
 
 def subfolders(folder: Path) -> set[str]:
     """Name the folders in a folder, hidden ones left out."""
-    return {path.name for path in _folders(folder)}
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()}
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [folder / name for name in sorted(subfolders(folder))]

@@ -1,0 +1,99 @@
+"""The scenes that a list file of a folder of one's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from transkd.data.datasets.folder.index import PlaceIndex
+from transkd.data.datasets.folder.matching import match
+from transkd.data.datasets.folder.options import FolderOptions
+from transkd.data.datasets.folder.structure import Structure
+from transkd.data.datasets.layout import Unmatched
+from transkd.data.datasets.lists import LIST_SUFFIXES, Row, read_rows, refuse_repeated
+from transkd.data.samples import Sample
+from transkd.errors import ConfigError, DataError, did_you_mean
+
+FOLDERS = (".", "splits", "lists", "ImageSets", "ImageSets/Segmentation")
+_GROUP = "group"
+
+
+def find_lists(root: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Find the list files of splits.
+
+    Args:
+        root: the dataset's folder.
+        names: splits that a list may be of, in lower case.
+
+    Raises:
+        DataError: if a split has several.
+    """
+    known = set(names)
+    found: dict[str, Path] = {}
+    for folder in (root / name for name in FOLDERS):
+        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+        for path in paths:
+            if path.suffix.lower() in LIST_SUFFIXES and path.stem.lower() in known and path.is_file():
+                if path.stem in found:
+                    raise DataError(f"{found[path.stem]} and {path} are both lists of '{path.stem}'; remove one.")
+                found[path.stem] = path
+    return found
+
+
+def listed_samples(
+    root: Path, path: Path, structure: Structure | None, options: FolderOptions
+) -> tuple[list[Sample], tuple[Unmatched, ...]]:
+    """Find the files that a list names.
+
+    Args:
+        root: the dataset's folder.
+        path: the list. Its entries are names, with or without suffix, below the folder of the images, or paths
+            below the root.
+        structure: where images and masks lie; None where the list must give paths of both.
+        options: the dataset's.
+
+    Returns:
+        The samples in the list's order, and the names of what is missing.
+
+    Raises:
+        DataError: if the list is wrong, or an entry may be several files.
+        ConfigError: if the column to group by is not in the list.
+    """
+    matches = [(place, match(place, options)) for place in (structure.places if structure else ())]
+    index = PlaceIndex(root, matches)
+    rows = read_rows(path, is_name=index.is_image)
+    images = [index.image(row.image) for row in rows]
+    refuse_repeated(path, rows, [image or row.image for image, row in zip(images, rows, strict=True)])
+    group = _group_column(path, rows, options)
+    samples: list[Sample] = []
+    missing: list[str] = []
+    unlabelled: list[str] = []
+    for row, image in zip(rows, images, strict=True):
+        mask = None if image is None else index.mask(row.mask, image)
+        if image is None:
+            missing.append(row.image)
+        elif mask is None:
+            unlabelled.append(row.mask or row.image)
+        else:
+            name = index.names.get(image, row.image.rpartition(".")[0] or row.image)
+            samples.append(Sample(Path(image), Path(mask), sample_name(name), row.columns.get(group, "")))
+    hint = next((found.hint for _, matched in matches for found in matched.unmatched if found.hint), "")
+    unmatched = [
+        Unmatched(f"{path}, {what}", tuple(names), (), len(samples), hint)
+        for what, names in (("names of no file", missing), ("without a mask", unlabelled))
+        if names
+    ]
+    return samples, tuple(unmatched)
+
+
+def sample_name(key: str) -> str:
+    """Turn a path into a name for files."""
+    return key.replace("\\", "/").strip("./").replace("/", "__")
+
+
+def _group_column(path: Path, rows: Sequence[Row], options: FolderOptions) -> str:
+    columns = rows[0].columns
+    if options.group is not None and options.group.lower() not in columns:
+        hint = did_you_mean(options.group, columns) if columns else "its first line names no further columns"
+        raise ConfigError(f"data.options.group: {path} has no column '{options.group}'; {hint}")
+    return (options.group or _GROUP).lower()

@@ -1,0 +1,129 @@
+"""``transkd-data action=check``."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_runs import Command, tiny_run
+from PIL import Image
+
+
+@pytest.fixture
+def check(run: Command) -> Command:
+    """Call ``transkd-data action=check`` in this process, without further ones."""
+    return partial(run, "action=check", "workers=0", name="transkd-data")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder of ten scenes of two classes, the left half of each road, the right half car."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "own"
+    for kind in ("images", "masks"):
+        (root / kind).mkdir(parents=True)
+    for i in range(10):
+        label = np.zeros((48, 64), np.uint8)
+        label[:, 32:] = 1
+        Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(root / f"images/{i}.png")
+        Image.fromarray(label).save(root / f"masks/{i}.png")
+    (root / "classes.yaml").write_text("road: [128, 64, 128]\ncar: [0, 0, 142]\n")
+    return root
+
+
+def test_a_sound_dataset(check: Command, own: Path, tmp_path: Path) -> None:
+    outcome = check("data=folder", f"data.root={own}")
+    assert outcome.code == 0, outcome.err
+    assert "no problems found" in outcome.out
+    weight = 1 / math.log(1.52)
+    assert f"erfnet weights of train: objective.class_weights=[{weight:.4g},{weight:.4g}]" in outcome.out
+    report = json.loads((tmp_path / "checks/folder.json").read_text())
+    assert {name: split["scenes"] for name, split in report["splits"].items()} == {"train": 8, "val": 2}
+    assert report["splits"]["train"]["pixels"] == {"road": 8 * 48 * 32, "car": 8 * 48 * 32}
+    assert report["class_weights"]["median_frequency"] == [1, 1]
+    assert report["problems"] == []
+
+
+def test_the_contact_sheet_shows_labels_in_their_colours(check: Command, own: Path, tmp_path: Path) -> None:
+    check("data=folder", f"data.root={own}", "pictures=4")
+    sheet = np.asarray(Image.open(tmp_path / "checks/folder.png"))
+    for colour in ((128, 64, 128), (0, 0, 142)):
+        assert (sheet == colour).all(2).sum() > 4 * 100 * 100
+    check("data=folder", f"data.root={own}", "pictures=0", "output=bare")
+    assert (tmp_path / "bare.json").is_file()
+    assert not (tmp_path / "bare.png").exists()
+
+
+def test_the_weights_can_be_trained_with(run: Command, check: Command, scenes: Path, tmp_path: Path) -> None:
+    check("data=synthetic", f"data.root={scenes}", "output=found.json")
+    weights = json.loads((tmp_path / "found.json").read_text())["class_weights"]["erfnet"]
+    outcome = run(*tiny_run(scenes), f"objective.class_weights={json.dumps(weights, separators=(',', ':'))}")
+    assert outcome.code == 0, outcome.err
+
+
+def test_problems_end_with_code_1_and_are_all_written(check: Command, own: Path, tmp_path: Path) -> None:
+    for i in range(8):
+        (own / f"masks/{i}.png").write_bytes(b"broken")
+    outcome = check("data=folder", f"data.root={own}")
+    message = outcome.refused("transkd-data", code=1)
+    assert "8 problems in folder" in message
+    assert "checks/folder.json" in message
+    assert "unreadable labels: 8" in outcome.out
+    assert outcome.out.count("cannot read this label") == 5
+    assert "and 3 more" in outcome.out
+    report = json.loads((tmp_path / "checks/folder.json").read_text())
+    assert sorted(Path(p["file"]).name for p in report["problems"]) == [f"{i}.png" for i in range(8)]
+
+
+def test_nothing_is_overwritten_unless_told(check: Command, own: Path, tmp_path: Path) -> None:
+    arguments = ["data=folder", f"data.root={own}"]
+    for _ in range(3):
+        check(*arguments)
+    assert sorted(path.name for path in (tmp_path / "checks").glob("*.json")) == [
+        "folder-2.json",
+        "folder-3.json",
+        "folder.json",
+    ]
+    (tmp_path / "mine.json").write_text("mine")
+    assert "mine.json exists already" in check(*arguments, "output=mine.json").refused("transkd-data")
+    assert (tmp_path / "mine.json").read_text() == "mine"
+    assert check(*arguments, "output=mine.json", "overwrite=true").code == 0
+    assert json.loads((tmp_path / "mine.json").read_text())["dataset"] == "folder"
+    assert "cannot write" in check(*arguments, "output=/proc/x/y.json").refused("transkd-data", code=1)
+
+
+def test_one_split(check: Command, scenes: Path) -> None:
+    outcome = check("data=synthetic", f"data.root={scenes}", "split=val")
+    assert outcome.code == 0, outcome.err
+    assert "erfnet weights of val" in outcome.out
+    assert "no split 'vall'" in check("data=synthetic", f"data.root={scenes}", "split=vall").out
+
+
+def test_a_missing_root(check: Command) -> None:
+    assert "nowhere does not exist" in check("data=camvid", "data.root=nowhere").refused("transkd-data", code=1)
+
+
+def test_a_root_of_another_dataset(check: Command, own: Path) -> None:
+    assert "holds no split" in check("data=camvid", f"data.root={own}").refused("transkd-data", code=1)
+
+
+def test_splits_of_other_names_than_training_looks_for(check: Command, own: Path) -> None:
+    for kind in ("images", "masks"):
+        for split in ("training", "validation"):
+            (own / kind / split).mkdir()
+        for path in sorted((own / kind).glob("*.png")):
+            path.rename(own / kind / ("training" if path.stem != "9" else "validation") / path.name)
+    arguments = ["data=folder", f"data.root={own}"]
+    outcome = check(*arguments)
+    assert outcome.code == 0
+    assert "there is no split 'val'; to train, set data.val_split; known: training, validation" in " ".join(
+        outcome.out.split()
+    )
+    Image.open(own / "images/training/0.png").save(own / "images/validation/9.png")
+    assert "hold the same picture" in check(*arguments).out
+    named = ["data.train_split=training", "data.val_split=validation"]
+    assert "note: there is no split" not in check(*arguments, *named).out

@@ -1,0 +1,128 @@
+"""Masks of ids, palettes and colours, decoded as a plain loop over pixels does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from transkd.data.colour_masks import MaskReader, decode_colours
+from transkd.data.labels import UNKNOWN_ID, UnknownIdsError, lookup_table
+from transkd.errors import DataError
+
+NAMES = ("road", "car", "sky")
+COLOURS = (((128, 64, 128), 0), ((0, 0, 142), 1), ((70, 130, 180), 2), ((0, 0, 0), 255))
+IDS = np.array([[0, 1, 2, 2], [255, 1, 0, 2], [2, 2, 1, 255]], np.uint8)
+SHADES = {class_id: colour for colour, class_id in COLOURS}
+RGB = np.array([[SHADES[v] for v in row] for row in IDS.tolist()], np.uint8)
+
+
+def reader(kind="auto", colours=COLOURS, custom_ignore=False, names=NAMES, ids=None) -> MaskReader:
+    ids = {0: 0, 1: 1, 2: 2, 255: 255} if ids is None else ids
+    return MaskReader(lookup_table(ids), colours, names, kind, custom_ignore)
+
+
+def saved(path: Path, array: np.ndarray, palette: list[int] | None = None) -> Path:
+    image = Image.fromarray(array)
+    if palette is not None:
+        image = Image.fromarray(array, "L").convert("P")
+        image.putdata(array.ravel().tolist())
+        image.putpalette(palette)
+    image.save(path)
+    return path
+
+
+def test_every_colour_is_decoded_as_a_loop_does() -> None:
+    rng = np.random.default_rng(0)
+    table = {tuple(colour): i for i, colour in enumerate(rng.integers(0, 256, (40, 3)).tolist())}
+    known = np.array(list(table), np.uint8)
+    pixels = np.where(rng.random((50, 60, 1)) < 0.9, known[rng.integers(0, 40, (50, 60))], np.uint8(7))
+    expected = [[table.get(tuple(pixel), UNKNOWN_ID) for pixel in row] for row in pixels.tolist()]
+    assert decode_colours(pixels, list(table.items())).tolist() == expected
+    assert any(UNKNOWN_ID in row for row in expected)
+
+
+@pytest.mark.parametrize("kind", ["auto", "colours"])
+def test_rgb_masks_go_by_their_colours(tmp_path: Path, kind: str) -> None:
+    np.testing.assert_array_equal(reader(kind)(saved(tmp_path / "a.png", RGB)), IDS)
+    opaque = np.concatenate([RGB, np.full((*IDS.shape, 1), 255, np.uint8)], 2)
+    np.testing.assert_array_equal(reader(kind)(saved(tmp_path / "alpha.png", opaque)), IDS)
+
+
+def test_unknown_colours_are_named_counted_and_compared(tmp_path: Path) -> None:
+    strange = RGB.copy()
+    strange[0, :3] = (0, 0, 140)
+    strange[1, 1] = (1, 2, 3)
+    with pytest.raises(UnknownIdsError) as caught:
+        reader()(saved(tmp_path / "strange.png", strange))
+    message = str(caught.value)
+    assert f"{tmp_path / 'strange.png'}: colours of no class: " in message
+    assert "[0, 0, 140] (3 pixels, nearest is car [0, 0, 142])" in message
+    assert "[1, 2, 3] (1 pixels, nearest is ignore [0, 0, 0])" in message
+    smooth = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    with pytest.raises(DataError, match=r"395 more colours.*resized smoothly or saved lossily"):
+        reader()(saved(tmp_path / "smooth.png", smooth))
+
+
+def test_rgb_masks_without_a_colour_table(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.png: an RGB picture, but no class has a colour"):
+        reader(colours=())(saved(tmp_path / "a.png", RGB))
+    with pytest.raises(DataError, match=r"a\.png: an RGB picture, but data\.options\.masks_hold=ids"):
+        reader("ids")(saved(tmp_path / "a.png", RGB))
+
+
+def palette(colours: dict[int, tuple[int, int, int]]) -> list[int]:
+    return [channel for i in range(256) for channel in colours.get(i, (9, 9, 9))]
+
+
+def test_a_palette_whose_ids_and_colours_agree(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(reader()(saved(tmp_path / "a.png", IDS, palette(SHADES))), IDS)
+
+
+def test_a_palette_in_another_order_goes_by_its_colours(tmp_path: Path) -> None:
+    """As programs write it that count colours anew for each file."""
+    order = {13: SHADES[0], 11: SHADES[1], 12: SHADES[2], 10: SHADES[255]}
+    back = {0: 13, 1: 11, 2: 12, 255: 10}
+    shuffled = np.vectorize(back.get)(IDS).astype(np.uint8)
+    np.testing.assert_array_equal(reader()(saved(tmp_path / "a.png", shuffled, palette(order))), IDS)
+
+
+def test_a_palette_of_other_colours_goes_by_its_ids(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(reader()(saved(tmp_path / "a.png", IDS, palette({}))), IDS)
+
+
+def test_a_palette_that_means_two_things_is_refused(tmp_path: Path) -> None:
+    swapped = {**SHADES, 0: SHADES[1], 1: SHADES[0]}
+    path = saved(tmp_path / "two.png", IDS, palette(swapped))
+    with pytest.raises(DataError, match=r"two\.png: this mask means one thing by its ids .*masks_hold=ids or"):
+        reader()(path)
+    np.testing.assert_array_equal(reader("ids")(path), IDS)
+    exchanged = np.where(IDS == 0, 1, np.where(IDS == 1, 0, IDS))
+    np.testing.assert_array_equal(reader("colours")(path), exchanged)
+
+
+def test_black_and_white_masks_are_never_guessed(tmp_path: Path) -> None:
+    mask = np.array([[0, 255, 255], [0, 0, 255]], np.uint8)
+    path = saved(tmp_path / "bw.png", mask)
+    names, ids = ("background", "person"), {0: 0, 1: 1, 255: 255}
+    with pytest.raises(DataError, match=r"bw\.png: this mask holds only 0 and 255\. If 255 is the class person"):
+        reader(colours=(), custom_ignore=True, names=names, ids=ids)(path)
+    ignoring = reader(colours=(), names=names, ids=ids)
+    np.testing.assert_array_equal(ignoring(path), mask)
+    grey = (((0, 0, 0), 0), ((255, 255, 255), 1))
+    np.testing.assert_array_equal(reader(colours=grey, custom_ignore=True, names=names, ids=ids)(path), mask // 255)
+
+
+def test_colours_of_grey_masks_that_are_no_ids(tmp_path: Path) -> None:
+    """Ids 100 and 200 of a grey file are the colours (100, 100, 100) and (200, 200, 200)."""
+    colours = (((100, 100, 100), 0), ((200, 200, 200), 1))
+    mask = np.array([[100, 200], [200, 100]], np.uint8)
+    path = saved(tmp_path / "grey.png", mask)
+    assert reader(colours=colours, custom_ignore=True)(path).tolist() == [[0, 1], [1, 0]]
+
+
+def test_ids_outside_the_classes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownIdsError, match=r"ids\.png: label ids outside the classes: 7 \(2 pixels\)"):
+        reader(colours=())(saved(tmp_path / "ids.png", np.array([[7, 7], [0, 1]], np.uint8)))
