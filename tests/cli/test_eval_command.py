@@ -47,6 +47,8 @@ def test_scores_pages_and_pictures_are_left_in_a_folder(score, drawn: Path, teac
     assert report["protocol"]["resolution"] == "label"
     assert report["data"]["count"] == report["images"] == 2
     assert len(report["model"]["sha256"]) == 64
+    assert set(report["per_category"]) <= {"flat", "construction", "object", "nature", "sky", "human", "vehicle"}
+    assert report["category_miou"] > report["miou"]
     assert f"{100 * report['miou']:.2f}" in outcome.out
     assert f"| mIoU | {100 * report['miou']:.2f} |" in (tmp_path / "out/scores.md").read_text()
     assert Image.open(tmp_path / "out/confusion.png").size[0] > 300

@@ -28,6 +28,7 @@ print("IMPORTED", sorted(set({slow}) & sys.modules.keys()))
         ("train", ["--help"], "+experiment=NAME"),
         ("train", ["+experiment=acdc_mitb0", "--cfg", "job"], "name: acdc"),
         ("data", ["--help"], "transkd-data action=synth root="),
+        ("predict", ["--help"], "transkd-predict model=runs/NAME/student input="),
     ],
 )
 def test_help_and_config_import_nothing_slow(module: str, arguments: list[str], said: str) -> None:

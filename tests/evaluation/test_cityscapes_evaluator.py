@@ -56,7 +56,9 @@ def test_class_and_category_scores_are_those_of_the_benchmark(pairs, monkeypatch
     for name, score in ours.items():
         assert theirs["classScores"][name] == pytest.approx(score), name
     assert theirs["averageScoreClasses"] == pytest.approx(float(mean_iou(confusion)))
-    categories = {name: name2label[name].category for name in CITYSCAPES.names}
+    assert CITYSCAPES.categories is not None
+    categories = dict(zip(CITYSCAPES.names, CITYSCAPES.categories, strict=True))
+    assert categories == {name: name2label[name].category for name in CITYSCAPES.names}
     by_category = category_ious(confusion, CITYSCAPES.names, categories)
     assert {name: theirs["categoryScores"][name] for name in by_category} == pytest.approx(by_category)
     assert len(by_category) == 7

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from transkd.evaluation import colourise, scene_picture
-from transkd.evaluation.pictures import BACKGROUND, MARGIN, TITLE_HEIGHT
+from transkd.evaluation.legend import BACKGROUND, MARGIN
+from transkd.evaluation.pictures import TITLE_HEIGHT
 
 NAMES = ("road", "car", "sky")
 PALETTE = ((128, 64, 128), (0, 0, 142), (70, 130, 180))

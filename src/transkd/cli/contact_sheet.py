@@ -10,7 +10,7 @@ from transkd.data import ClassSet, Sample
 from transkd.data.label_readers import LabelReader
 from transkd.data.reading import read_image
 from transkd.evaluation import scene_picture
-from transkd.evaluation.pictures import BACKGROUND
+from transkd.evaluation.legend import BACKGROUND
 
 PANEL = 256
 COLUMNS = 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import Tensor
 
+from transkd.cli.compute import find_device, logits_function
 from transkd.cli.eval_config import EvalConfig
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError
@@ -43,10 +43,10 @@ def run_eval(config: EvalConfig) -> dict[str, Any]:
     folder = _free_folder(config)
     data = _data(config)
     data.setup("validate")
-    device = _device(config.device)
+    device = find_device(config.device)
     model = load_model(config.model)
     outputs = outputs_for_classes(data.classes.names, model.class_names, model.num_classes, f"model={config.model}")
-    logits_of = _logits_of(model, device, config.precision)
+    logits_of = logits_function(model, device, config.precision)
     evaluation = _score(config, data, logits_of, outputs, device)
     report = _report(config, data, model, evaluation)
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,34 +86,6 @@ def _data(config: EvalConfig) -> SceneDataModule:
         persistent_workers=False,
         dataset_options=data.options,
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=name)
-        return torch.device(name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device={name} is not there ({str(error).splitlines()[0]}); use device=cpu") from error
-
-
-def _logits_of(model: Segmenter | ExportedModel, device: torch.device, precision: str) -> Callable[[Tensor], Tensor]:
-    if isinstance(model, Segmenter):
-        segmenter = model.to(device).eval()
-
-        def logits(images: Tensor) -> Tensor:
-            casting: AbstractContextManager[Any] = nullcontext()
-            if precision == "bf16":
-                casting = torch.autocast(device.type, torch.bfloat16)
-            with casting:
-                result: Tensor = segmenter(images)
-            return result.float()
-
-        return logits
-    if precision != "fp32":
-        raise ConfigError(f"precision={precision}: an exported file has its own; leave precision out")
-    return model
 
 
 def _score(
@@ -158,7 +130,10 @@ def _report(
         options=config.data.options,
     )
     groups = [sample.group for sample in data.val_dataset.samples]
-    scores = evaluation.report(groups=groups if any(groups) else (), resamples=config.resamples)
+    categories = (
+        None if data.classes.categories is None else dict(zip(data.classes.names, data.classes.categories, strict=True))
+    )
+    scores = evaluation.report(groups=groups if any(groups) else (), categories=categories, resamples=config.resamples)
     return {
         **scores,
         "protocol": {"name": config.protocol.name, **protocol.as_dict()},

@@ -18,22 +18,25 @@ class ClassSet:
         palette: one (red, green, blue) colour a class, each 0 to 255.
         ignore_index: the id of pixels that are neither learned nor scored.
         weights: one published cross-entropy weight a class, None where there are none.
+        categories: the coarser category of each class, None where the dataset has none.
 
     Raises:
-        ValueError: if names, palette and weights differ in length, or there are too many classes for uint8.
+        ValueError: if these differ in length, or there are too many classes for uint8.
     """
 
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     ignore_index: int = IGNORE_INDEX
     weights: tuple[float, ...] | None = None
+    categories: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.names), len(self.palette)}
-        if self.weights is not None:
-            lengths.add(len(self.weights))
+        lengths |= {len(values) for values in (self.weights, self.categories) if values is not None}
         if len(lengths) > 1:
-            raise ValueError(f"names, palette and weights of a class set must be equally long, not {sorted(lengths)}")
+            raise ValueError(
+                f"names, palette, weights and categories of a class set must be equally long, not {sorted(lengths)}"
+            )
         if not 1 <= len(self.names) <= 254:
             raise ValueError(f"a class set holds 1 to 254 classes, not {len(self.names)}")
 
@@ -107,6 +110,16 @@ CITYSCAPES = ClassSet(
         10.28059,
         10.396977,
         10.05567,
+    ),
+    # Cordts et al., 2016, table 1 of the supplement: categories are scored too.
+    categories=(
+        *["flat"] * 2,
+        *["construction"] * 3,
+        *["object"] * 3,
+        *["nature"] * 2,
+        "sky",
+        *["human"] * 2,
+        *["vehicle"] * 6,
     ),
 )
 

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from transkd.evaluation.legend import BACKGROUND, INK, MARGIN, font, legend_strip
 
 Pixels = npt.NDArray[np.uint8]
 Palette = Sequence[tuple[int, int, int]]
 
-BACKGROUND = (255, 255, 255)
-INK = (20, 20, 20)
-MARGIN = 8
 TITLE_HEIGHT = 22
-SWATCH = 12
 
 
 def colourise(classes: npt.NDArray[np.integer], palette: Palette) -> Pixels:
@@ -54,34 +52,12 @@ def scene_picture(
 
     width = MARGIN + len(panels) * (panel_width + MARGIN)
     seen = sorted({int(i) for ids in classes.values() for i in np.unique(ids) if i < len(class_names)})
-    legend = _legend([class_names[i] for i in seen], [palette[i] for i in seen], width)
+    legend = legend_strip([class_names[i] for i in seen], [palette[i] for i in seen], width)
     canvas = Image.new("RGB", (width, TITLE_HEIGHT + height + MARGIN + legend.height), BACKGROUND)
     pen = ImageDraw.Draw(canvas)
     for column, (title, panel) in enumerate(panels.items()):
         left = MARGIN + column * (panel_width + MARGIN)
-        pen.text((left, 4), title, fill=INK, font=_font())
+        pen.text((left, 4), title, fill=INK, font=font())
         canvas.paste(panel, (left, TITLE_HEIGHT))
     canvas.paste(legend, (0, TITLE_HEIGHT + height + MARGIN))
     return canvas
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=13)
-
-
-def _legend(names: Sequence[str], colours: Sequence[tuple[int, int, int]], width: int) -> Image.Image:
-    font = _font()
-    spots: list[tuple[int, int]] = []
-    left, top = MARGIN, 2
-    for name in names:
-        entry = SWATCH + 5 + int(font.getlength(name)) + 14
-        if left + entry > width and left > MARGIN:
-            left, top = MARGIN, top + 20
-        spots.append((left, top))
-        left += entry
-    legend = Image.new("RGB", (width, top + 24), BACKGROUND)
-    pen = ImageDraw.Draw(legend)
-    for name, colour, (x, y) in zip(names, colours, spots, strict=True):
-        pen.rectangle((x, y + 2, x + SWATCH, y + 2 + SWATCH), fill=colour, outline=INK)
-        pen.text((x + SWATCH + 5, y), name, fill=INK, font=font)
-    return legend

@@ -1,0 +1,121 @@
+"""Names and colours for what a model predicts, and the size that its training run used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from transkd.data.classes import ClassSet
+from transkd.data.datasets import available_datasets, classes_of, get_layout
+from transkd.errors import ConfigError, TransKDError, did_you_mean
+from transkd.evaluation.predict.colours import Classes, Colour, class_names, colours_by_name, distinct_colours
+from transkd.models import Segmenter
+from transkd.models.exported import ExportedModel
+
+OWN = "folder"
+RUN_CONFIG = "config.yaml"
+
+
+def named_classes(name: str) -> ClassSet:
+    """Return the classes of a dataset, or of a class file of one's own.
+
+    Args:
+        name: a dataset's name, or the path of a YAML file as a dataset of one's own has it.
+
+    Raises:
+        ConfigError: there is no such dataset or file.
+        DataError: the file is wrong.
+    """
+    if Path(name).suffix.lower() in (".yaml", ".yml"):
+        return classes_of(OWN, Path.cwd(), classes=name)
+    classes = get_layout(name).classes if name in available_datasets() else None
+    if classes is None:
+        known = [dataset for dataset in available_datasets() if get_layout(dataset).classes is not None]
+        raise ConfigError(f"there is no dataset '{name}', and no YAML file; {did_you_mean(name, known)}")
+    return classes
+
+
+def classes_for(model: Segmenter | ExportedModel, source: str, named: str | None) -> Classes:
+    """Name and colour a model's classes.
+
+    Colours are, in this order, those of ``named``, of the model's file, of the dataset that it was trained on, of the
+    dataset that has its class names, or distinct ones.
+
+    Args:
+        model: what predicts.
+        source: where it was loaded from.
+        named: see :func:`named_classes`; None where the model knows better.
+
+    Raises:
+        ConfigError: ``named`` has another number of classes than the model.
+    """
+    count = model.num_classes
+    if named is not None:
+        return _padded(named_classes(named), count, f"classes={named}")
+    names = class_names(model.class_names, count)
+    own: tuple[Colour, ...] | None = getattr(model, "palette", None)
+    if own is not None and len(own) == count:
+        return Classes(names, own)
+    found = None if model.class_names is None else colours_by_name(names, _legends(source))
+    return Classes(names, found or distinct_colours(count))
+
+
+def size_of_run(source: str) -> tuple[int, Path] | None:
+    """Return the short side that a model's training run resized images to, and the config that says so."""
+    found = _run_config(source)
+    if found is None:
+        return None
+    values, path = found
+    size = values.get("data", {}).get("size")
+    sides = size if isinstance(size, list) else [size]
+    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+        return None
+    return min(sides), path
+
+
+def _padded(classes: ClassSet, count: int, what: str) -> Classes:
+    """Return a class set for a model with as many outputs, or one more, as TransKD's released ones have."""
+    if count == classes.num_classes:
+        return Classes(classes.names, classes.palette)
+    if count == classes.num_classes + 1:
+        return Classes((*classes.names, "ignore"), (*classes.palette, (0, 0, 0)))
+    raise ConfigError(f"{what} has {classes.num_classes} classes, but the model has {count} outputs")
+
+
+def _legends(source: str) -> list[Mapping[str, Colour]]:
+    sets = [get_layout(name).classes for name in available_datasets()]
+    found = [_classes_of_run(source), *sets]
+    return [dict(zip(each.names, each.palette, strict=True)) for each in found if each is not None]
+
+
+def _classes_of_run(source: str) -> ClassSet | None:
+    """Return the classes of the dataset that a run's config names, where it still lies there."""
+    found = _run_config(source)
+    if found is None:
+        return None
+    data = found[0].get("data", {})
+    try:
+        return classes_of(str(data["name"]), str(data["root"]), **dict(data.get("options") or {}))
+    except (TransKDError, KeyError, TypeError, OSError):
+        return None
+
+
+def _run_config(source: str) -> tuple[dict[str, Any], Path] | None:
+    """Return the config of the run that a model was trained in, if it lies in the run's folder."""
+    path = Path(source).expanduser()
+    for folder in (path, path.parent, path.parent.parent)[: 3 if path.is_file() else 2]:
+        file = folder / RUN_CONFIG
+        if not file.is_file():
+            continue
+        try:
+            values = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError):
+            return None
+        if isinstance(values, dict) and isinstance(values.get("data"), dict) and "student" in values:
+            return {str(key): value for key, value in values.items()}, file
+    return None

@@ -1,0 +1,110 @@
+"""The schema of ``transkd-predict``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from transkd.errors import ConfigError, TransKDError
+from transkd.evaluation.predict.plan import KINDS, Existing, Kind
+from transkd.models.checks import SMALLEST_SIDE
+from transkd.training.config import Positive, Section, Side, Size
+from transkd.training.problems import Problem, mistakes, schema_problems
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class PredictConfig(Section):
+    """Everything that predictions are made from."""
+
+    model: str
+    model2: str | None
+    input: str
+    output: str
+    kinds: Annotated[
+        list[Kind], BeforeValidator(_listed), Field(min_length=1, description=f"one or more of {', '.join(KINDS)}")
+    ]
+    size: Annotated[
+        Size | None,
+        Field(description=f"a short side in pixels (512), [height, width], {SMALLEST_SIDE} or more, native, or null"),
+    ]
+    inference: Literal["whole", "slide"]
+    crop: Annotated[
+        tuple[Side, Side] | None,
+        Field(description=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 512])"),
+    ]
+    stride: Annotated[tuple[Positive, Positive] | None, Field(description="[down, right] in pixels ([341, 341])")]
+    batch_size: Positive
+    classes: str | None
+    opacity: Annotated[float, Field(ge=0, le=1)]
+    legend: bool
+    existing: Existing
+    overwrite: bool
+    device: str
+    precision: Literal["fp32", "bf16"]
+    threads: Positive | None
+
+    @property
+    def when_existing(self) -> Existing:
+        """What to do where an output exists."""
+        return "overwrite" if self.overwrite else self.existing
+
+
+def predict_problems(values: Mapping[str, Any]) -> list[Problem]:
+    """List every key that is unknown or missing, and every value that does not fit."""
+    problems = schema_problems(PredictConfig, values)
+    for keys, check in (
+        (("inference", "crop", "stride"), _windows),
+        (("kinds", "model2"), _kinds),
+        (("classes",), _classes),
+    ):
+        if not any(problem.touches(key) for problem in problems for key in keys):
+            problems += check(values)
+    if values.get("overwrite") is True and values.get("existing") == "skip":
+        problems.append(Problem("overwrite", "overwrite=true replaces what existing=skip keeps; leave one of them out"))
+    return problems
+
+
+def parse_predict(values: Mapping[str, Any]) -> PredictConfig:
+    """Check a composed config.
+
+    Raises:
+        ConfigError: listing all that :func:`predict_problems` finds.
+    """
+    problems = predict_problems(values)
+    if problems:
+        raise ConfigError(mistakes(problems))
+    return PredictConfig.model_validate(values)
+
+
+def _windows(values: Mapping[str, Any]) -> Iterator[Problem]:
+    crop, stride = values["crop"], values["stride"]
+    if values["inference"] == "slide" and crop is None:
+        yield Problem("crop", "inference=slide needs the windows' size: crop=[512,512]")
+    if values["inference"] == "whole" and (crop is not None or stride is not None):
+        yield Problem("crop", "windows are for inference=slide; leave out crop and stride, or add it")
+    if crop and stride and any(step > side for side, step in zip(crop, stride, strict=True)):
+        yield Problem("stride", f"steps of {stride} leave gaps between windows of {crop}")
+
+
+def _kinds(values: Mapping[str, Any]) -> Iterator[Problem]:
+    kinds = values["kinds"] if isinstance(values["kinds"], list) else [values["kinds"]]
+    if repeated := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+        yield Problem("kinds", f"{', '.join(repeated)} stands there more than once")
+    if values["model2"] is not None and "compare" not in kinds:
+        yield Problem("model2", "a second model is drawn side by side only: kinds=[compare]")
+
+
+def _classes(values: Mapping[str, Any]) -> Iterator[Problem]:
+    if values["classes"] is None:
+        return
+    from transkd.cli.predict_classes import named_classes
+
+    try:
+        named_classes(str(values["classes"]))
+    except TransKDError as error:
+        yield Problem("classes", str(error))

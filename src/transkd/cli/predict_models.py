@@ -1,0 +1,108 @@
+"""The segmenters of ``transkd-predict``, loaded and fitted to what was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from transkd.cli.compute import find_device, logits_function
+from transkd.cli.predict_classes import classes_for, size_of_run
+from transkd.cli.predict_config import PredictConfig
+from transkd.errors import ConfigError
+from transkd.evaluation.predict.drawing import Drawer
+from transkd.evaluation.predict.network import Network
+from transkd.evaluation.predict.outputs import Model
+from transkd.evaluation.predict.resizing import Size
+from transkd.evaluation.predict.windows import Windows
+from transkd.models import Segmenter
+from transkd.models.checks import SMALLEST_SIDE
+from transkd.models.exported import ExportedModel, load_model
+
+GENERIC_FOLDERS = ("student", "model")
+MOST_IDS = 256
+
+
+def load_predictors(config: PredictConfig) -> tuple[Model, Model | None, list[str]]:
+    """Load the model and the second one.
+
+    Args:
+        config: what was asked for.
+
+    Returns:
+        The model, the second one where there is one, and notes on what was chosen for them.
+
+    Raises:
+        ConfigError: a model cannot give what was asked for.
+        WeightsError: a model cannot be loaded.
+    """
+    device = find_device(config.device)
+    notes: list[str] = []
+    first = _predictor(config, config.model, device, notes)
+    second = None if config.model2 is None else _predictor(config, config.model2, device, notes)
+    return first, second, notes
+
+
+def _predictor(config: PredictConfig, source: str, device: torch.device, notes: list[str]) -> Model:
+    model = load_model(source, threads=config.threads)
+    gives_logits = isinstance(model, Segmenter) or model.result == "logits"
+    if not gives_logits and ("confidence" in config.kinds or config.inference == "slide"):
+        what = "confidences" if "confidence" in config.kinds else "inference=slide"
+        raise ConfigError(
+            f"{source} gives classes without scores, which {what} need: export it again with result=logits, "
+            "or use the model that it was made from"
+        )
+    if "ids" in config.kinds and model.num_classes > MOST_IDS:
+        raise ConfigError(f"{source} has {model.num_classes} classes, but ids are written with 8 bits a pixel")
+    size, least = _sizes(config, source, model, notes)
+    network = Network(
+        logits_function(model, device, config.precision) if gives_logits else None,
+        model.predict,
+        device if isinstance(model, Segmenter) else torch.device("cpu"),
+        size=size,
+        least=least,
+        windows=None if config.crop is None else Windows.of(config.crop, config.stride),
+        batch_size=config.batch_size,
+        confidence="confidence" in config.kinds and source == config.model,
+    )
+    return Model(
+        network, Drawer(title(source), classes_for(model, source, config.classes), config.opacity, config.legend)
+    )
+
+
+def _sizes(
+    config: PredictConfig, source: str, model: Segmenter | ExportedModel, notes: list[str]
+) -> tuple[Size, tuple[int, int]]:
+    """Return what pictures are resized to, and the smallest size that the model takes."""
+    size = None if config.size == "native" else config.size
+    least = (SMALLEST_SIDE, SMALLEST_SIDE)
+    only = None if isinstance(model, Segmenter) else model.size
+    if only is not None:
+        return _only_size(config, source, only)
+    if config.size is None and (run := size_of_run(source)):
+        notes.append(
+            f"{source} sees images with a short side of {run[0]} pixels, as {run[1]} says (size=native: as they are)"
+        )
+        return run[0], least
+    return size, least
+
+
+def _only_size(config: PredictConfig, source: str, only: tuple[int, int]) -> tuple[Size, tuple[int, int]]:
+    """Return sizes for a file that takes a single one."""
+    shown = f"[{only[0]},{only[1]}]"
+    if config.inference == "slide":
+        if config.crop != only:
+            raise ConfigError(f"{source} takes images of {shown} only: use crop={shown}")
+        return (None if config.size == "native" else config.size), only
+    if config.size not in (None, only):
+        raise ConfigError(f"{source} takes images of {shown} only: leave size out, or use inference=slide crop={shown}")
+    return only, only
+
+
+def title(source: str) -> str:
+    """Return what pictures call a model: the run's name for a run's folder, else the last part of its path."""
+    path = Path(source)
+    if path.name in GENERIC_FOLDERS:
+        absolute = path.expanduser().absolute()
+        return f"{absolute.parent.name}/{path.name}"
+    return path.name

@@ -1,0 +1,70 @@
+"""Progress on the screen: what is done, how fast, and how long it takes."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class _Speed(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} {self.unit}/s")
+
+
+class Bars:
+    """A bar for each thing that is worked on; silent where standard error is no terminal.
+
+    Args:
+        unit: what speeds count.
+    """
+
+    def __init__(self, unit: str) -> None:
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Speed(unit),
+            TimeRemainingColumn(),
+        )
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._task: TaskID | None = None
+
+    def start(self, what: str, total: int | None) -> None:
+        """Begin a bar, in the place of the one before."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(what, total=total)
+
+    def update(self, done: int, total: int) -> None:
+        """Move the bar; a total of 0 is an unknown one."""
+        if self._task is not None:
+            self._progress.update(self._task, completed=done, total=total or None)
+
+    def __enter__(self) -> Bars:
+        """Show the bars."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take them off the screen."""
+        self._progress.stop()

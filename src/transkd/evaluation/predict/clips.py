@@ -1,0 +1,134 @@
+"""Predictions of a video, frame by frame in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+from transkd.errors import NonFiniteError
+from transkd.evaluation.legend import SteadyLegend
+from transkd.evaluation.pictures import Pixels
+from transkd.evaluation.predict.files import whole
+from transkd.evaluation.predict.outputs import Model, Seen, drawn, see, write_exact
+from transkd.evaluation.predict.plan import EXACT_KINDS, PICTURE, Job, Kind
+from transkd.evaluation.predict.videos import VideoReader, VideoWriter
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What became of a video.
+
+    Attributes:
+        frames: how many were predicted.
+        shortfall: says where the video ended before its end; None where it did not.
+        notes: what else a person should know.
+    """
+
+    frames: int
+    shortfall: str | None
+    notes: tuple[str, ...]
+
+
+def predict_clip(
+    job: Job,
+    model: Model,
+    second: Model | None = None,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _expected: None,
+) -> Clip:
+    """Predict a video and write its outputs.
+
+    Args:
+        job: the video and its outputs.
+        model: the segmenter.
+        second: another one, for comparisons.
+        progress: called with the frames done and, where it is known, expected (else 0).
+
+    Raises:
+        DataError: the video cannot be read, or an output cannot be written.
+        NonFiniteError: the class scores of a frame are NaN or infinite.
+    """
+    reader = VideoReader(job.source.path)
+    with ExitStack() as files:
+        sinks = [_sink(kind, path, model, second, reader.rate, files) for kind, path in job.outputs.items()]
+        done = 0
+        for frames in _ahead(reader.frames(), model.network.batch_size):
+            for seen in see(frames, model, second):
+                done += 1
+                if isinstance(seen, NonFiniteError):
+                    raise NonFiniteError(f"{job.source.path}, frame {done}: {seen}")
+                for sink in sinks:
+                    sink.take(seen)
+            progress(done, reader.expected)
+    notes = [note for sink in sinks for note in sink.notes]
+    if reader.rate_is_guessed:
+        notes.append(f"the file does not say how many frames a second it has; {reader.rate:g} are assumed")
+    return Clip(done, reader.shortfall(), tuple(f"{job.source.path}: {note}" for note in notes))
+
+
+def _ahead(frames: Iterator[Pixels], batch_size: int) -> Iterator[list[Pixels]]:
+    """Yield batches of frames, the next one decoded meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(_take, frames, batch_size)
+        while batch := coming.result():
+            coming = pool.submit(_take, frames, batch_size)
+            yield batch
+
+
+def _take(frames: Iterator[Pixels], count: int) -> list[Pixels]:
+    return list(islice(frames, count))
+
+
+class _Sink(Protocol):
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    def take(self, seen: Seen) -> None: ...
+
+
+def _sink(kind: Kind, path: Path, model: Model, second: Model | None, rate: float, files: ExitStack) -> _Sink:
+    partial = files.enter_context(whole(path))
+    if kind in EXACT_KINDS:
+        partial.mkdir()
+        return _Frames(kind, model, partial)
+    return _Film(kind, model, second, files.enter_context(VideoWriter(partial, rate)))
+
+
+class _Frames:
+    """Numbers a frame, as PNG files counted from 000001."""
+
+    notes: Sequence[str] = ()
+
+    def __init__(self, kind: Kind, model: Model, folder: Path) -> None:
+        self.kind, self.model, self.folder = kind, model, folder
+        self.count = 0
+
+    def take(self, seen: Seen) -> None:
+        self.count += 1
+        write_exact(self.kind, seen.prediction, self.model, self.folder / f"{self.count:06d}{PICTURE}")
+
+
+class _Film:
+    """Frames drawn in colours, as a video."""
+
+    def __init__(self, kind: Kind, model: Model, second: Model | None, writer: VideoWriter) -> None:
+        self.kind, self.model, self.second, self.writer = kind, model, second, writer
+        self.legend: SteadyLegend | None = None
+        self.started = False
+
+    @property
+    def notes(self) -> Sequence[str]:
+        missing = self.legend.left_out if self.legend else []
+        return [f"the legend has no room for {', '.join(missing)}"] if missing else []
+
+    def take(self, seen: Seen) -> None:
+        if not self.started:
+            others = [self.second.drawer] if self.second and self.kind == "compare" else []
+            self.legend = self.model.drawer.steady_legend(self.kind, seen.image, others)
+            self.started = True
+        self.writer.write(drawn(self.kind, seen, self.model, self.second, self.legend))
