@@ -26,7 +26,7 @@ def test_a_transformers_folder_is_compared_and_scored(export, drawn: Path, tmp_p
     assert "97x129" in outcome.out
     assert "0.000 %" in outcome.out
     assert "every difference is within the tolerance of 0.0001" in outcome.out
-    assert "exporting costs 0.00 points of mIoU" in outcome.out
+    assert "exporting changes the mIoU by +0.00 points" in outcome.out
     assert "out exists already" in export("format=huggingface", "output=out").refused("transkd-export")
 
 

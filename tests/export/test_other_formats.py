@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from clear_cut_segmenter import clear_cut
 from torch.nn import functional
 from transformers import AutoImageProcessor, SegformerForSemanticSegmentation
 
-from conftest import clear_cut
 from transkd.data.classes import CAMVID
 from transkd.errors import ConfigError, ExportError, WeightsError
+from transkd.evaluation.digest import module_digest
 from transkd.export import export_segmenter, huggingface
 from transkd.export.calibration import smooth_images
+from transkd.export.provenance import trace_provenance
 from transkd.models import load_segmenter
 from transkd.models.exported import ExportedModel, OnnxModel, TorchProgram, load_model
 
@@ -185,3 +188,20 @@ def test_damaged_and_foreign_files(exported_onnx: Path, exported_program: Path, 
     torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.rand(1, 2),)), tmp_path / "other.pt2")
     with pytest.raises(WeightsError, match="not of a segmenter that transkd exported"):
         load_model(tmp_path / "other.pt2")
+
+
+def test_other_weights_beside_a_run_are_not_credited_with_its_scores(folder: Path) -> None:
+    clear_cut("mit_b1").save_pretrained(folder / "mine")
+    assert trace_provenance(load_segmenter(folder / "mine"), folder / "mine").run == {}
+    assert trace_provenance(load_segmenter(folder), folder).run["miou"] == 0.46
+
+
+def test_scores_belong_to_the_weights_whose_hash_the_run_noted(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "student", tmp_path / "student")
+    shutil.copy(folder / "config.yaml", tmp_path)
+    student = load_segmenter(tmp_path / "student")
+    results = {"miou": 0.46, "weights_sha256": module_digest(student)}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert trace_provenance(student, tmp_path / "student").run == {"miou": 0.46}
+    (tmp_path / "results.json").write_text(json.dumps(results | {"weights_sha256": "0" * 64}))
+    assert trace_provenance(student, tmp_path / "student").run == {}

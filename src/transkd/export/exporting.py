@@ -19,10 +19,11 @@ from transkd.export.onnx_format import to_fp16, to_int8, write_onnx
 from transkd.export.provenance import Provenance, trace_provenance
 from transkd.export.torch_format import write_program
 from transkd.models import Segmenter, load_segmenter
-from transkd.models.exported import OnnxModel, TorchProgram
+from transkd.models.exported import OnnxModel, TorchProgram, is_onnx, is_program
 
 Format = Literal["huggingface", "onnx", "torch"]
 ANY_SIZES = ((64, 96), (97, 129), (128, 256))
+SMALL_SIZES = ((32, 32), (40, 200))  # where maps are a single row or column; 8 bits are not meant for them
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,15 @@ def free_target(target: Path, options: ExportOptions) -> Path:
     if not options.overwrite:
         raise ConfigError(f"output: {target} exists already; choose another, or overwrite=true")
     wants_folder = options.format == "huggingface"
-    if target.is_dir() != wants_folder or (wants_folder and not _is_export(target)):
+    if target.is_dir() != wants_folder or not _is_export(target):
         raise ConfigError(f"output: {target} is no {options.format} export, so overwrite=true does not replace it")
     return target
 
 
-def _is_export(folder: Path) -> bool:
-    return not any(folder.iterdir()) or (folder / "preprocessor_config.json").is_file()
+def _is_export(target: Path) -> bool:
+    if target.is_dir():
+        return not any(target.iterdir()) or (target / "preprocessor_config.json").is_file()
+    return target.stat().st_size == 0 or is_onnx(target) or is_program(target)
 
 
 def _write_and_check(
@@ -206,7 +209,8 @@ def _usual_size(provenance: Provenance, options: ExportOptions) -> tuple[int, in
 def _check_images(provenance: Provenance, options: ExportOptions) -> list[Tensor]:
     """Return uint8 batches of one and two images, of several sizes where the file takes any."""
     usual = _usual_size(provenance, options)
-    sizes = [options.size] if options.size else [*ANY_SIZES, *([usual] if usual else [])]
+    small = () if options.precision == "int8" else SMALL_SIZES
+    sizes = [options.size] if options.size else [*ANY_SIZES, *small, *([usual] if usual else [])]
     if options.calibration is None:
         return [smooth_images(1 + number % 2, size, seed=number) for number, size in enumerate(sizes)]
     files = find_images(options.calibration, 2 * len(sizes))

@@ -51,3 +51,41 @@ class ExportGraph(nn.Module):
         """Return images of the graph's type, for tracing."""
         images = torch.randint(0, 256, (batch, 3, height, width), generator=torch.Generator().manual_seed(0))
         return images.to(torch.uint8) if self.input_type == "uint8" else images.float() / 255
+
+
+class AveragesByMatrices(nn.Module):
+    """Adaptive average pooling to a fixed size, as two matrix products, which ONNX has for any input size.
+
+    Args:
+        size: height and width of the output.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, C, *size), the averages of (B, C, H, W)."""
+        rows, columns = (_averages(length, bins) for length, bins in zip(x.shape[2:], self.size, strict=True))
+        return rows @ x @ columns.T
+
+
+def without_adaptive_pooling(module: ExportGraph) -> ExportGraph:
+    """Replace adaptive average pooling, which ONNX lacks, in a copy."""
+    module = copy.deepcopy(module)
+    for name, child in list(module.named_modules()):
+        if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size not in (1, (1, 1)):
+            size = child.output_size
+            height, width = size if isinstance(size, tuple) else (size, size)
+            if height is not None and width is not None:
+                module.set_submodule(name, AveragesByMatrices((height, width)))
+    return module
+
+
+def _averages(length: int, bins: int) -> Tensor:
+    """Return the matrix (bins, length) that takes the averages which ``adaptive_avg_pool1d`` takes."""
+    cells = torch.arange(bins)[:, None]
+    start, end = cells * length // bins, ((cells + 1) * length + bins - 1) // bins
+    places = torch.arange(length)
+    inside = ((places >= start) & (places < end)).float()
+    return inside / inside.sum(1, keepdim=True)

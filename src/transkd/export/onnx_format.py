@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from transkd.errors import ExportError
-from transkd.export.graph import ExportGraph
+from transkd.export.capture import capture
+from transkd.export.graph import ExportGraph, without_adaptive_pooling
 from transkd.models.exported import METADATA, ONNX_EXTRA
 
 INPUT = "images"
 OPSET = 20
-TRACED = (2, 64, 96)
 AXES = ("batch", "height", "width")
 # What stays in 32 bits: sums over many values, resizing, and what would overflow in 16.
 KEPT_IN_FP32 = ("LayerNormalization", "Softmax", "Resize", "ArgMax", "Upsample", "Col2Im")
@@ -43,16 +43,11 @@ def write_onnx(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *, s
     """
     onnx = require("onnx")
     require("onnxscript")
-    batch, height, width = (TRACED[0], *(size or TRACED[1:]))
-    dynamic: Any = torch.export.Dim.DYNAMIC
-    axes = {0: dynamic} if size else {0: dynamic, 2: dynamic, 3: dynamic}
     try:
         with quietly():
             program = torch.onnx.export(
-                graph,
-                (graph.example(batch, height, width),),
+                capture(without_adaptive_pooling(graph), size),
                 dynamo=True,
-                dynamic_shapes=(axes,),
                 input_names=[INPUT],
                 output_names=[graph.result],
                 opset_version=OPSET,

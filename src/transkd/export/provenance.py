@@ -13,6 +13,7 @@ from transkd.data import available_datasets
 from transkd.data.datasets import get_layout
 from transkd.evaluation.digest import module_digest
 from transkd.models import Segmenter
+from transkd.models.sources.ours import RUN_SUBFOLDERS
 
 RESULTS = "results.json"
 KEPT = (
@@ -68,10 +69,11 @@ def trace_provenance(segmenter: Segmenter, source: str | Path | None) -> Provena
         segmenter: as it is exported.
         source: the folder, file or id it was loaded from, None for one from memory.
     """
-    run = {} if source is None else _run_results(Path(source).expanduser())
+    sha256 = module_digest(segmenter)
+    run = {} if source is None else _run_results(Path(source).expanduser(), sha256)
     return Provenance(
         source="memory" if source is None else Path(source).name if Path(source).exists() else str(source),
-        sha256=module_digest(segmenter),
+        sha256=sha256,
         config=segmenter.config,
         palette=find_palette(segmenter.class_names),
         run=run,
@@ -87,12 +89,16 @@ def find_palette(class_names: Sequence[str] | None) -> list[list[int]] | None:
     return None
 
 
-def _run_results(source: Path) -> dict[str, Any]:
+def _run_results(source: Path, sha256: str) -> dict[str, Any]:
+    """Return what a run's folder says of these very weights: another segmenter beside it has no such scores."""
     for folder in (source, source.parent, source.parent.parent):
         if (folder / RESULTS).is_file() and (folder / "config.yaml").is_file():
             try:
                 results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
             except (OSError, ValueError):
+                return {}
+            older = source in (folder, *(folder / name for name in RUN_SUBFOLDERS))
+            if results.get("weights_sha256", sha256 if older else None) != sha256:
                 return {}
             return {key: results[key] for key in KEPT if results.get(key) is not None}
     return {}

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from transkd.errors import ExportError
+from transkd.export.capture import capture
 from transkd.export.graph import ExportGraph
-from transkd.export.onnx_format import TRACED, quietly
+from transkd.export.onnx_format import quietly
 from transkd.models.exported import PROGRAM_METADATA
 
 
@@ -27,14 +28,9 @@ def write_program(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *
     Raises:
         ExportError: the network cannot be traced.
     """
-    batch, height, width = (TRACED[0], *(size or TRACED[1:]))
-    dynamic: Any = torch.export.Dim.DYNAMIC
-    axes = {0: dynamic} if size else {0: dynamic, 2: dynamic, 3: dynamic}
     try:
         with quietly():
-            program = torch.export.export(
-                graph, (graph.example(batch, height, width),), dynamic_shapes=(axes,), strict=False
-            )
+            program = capture(graph, size)
             with path.open("wb") as file:
                 torch.export.save(program, file, extra_files={PROGRAM_METADATA: json.dumps(dict(metadata))})
     except Exception as error:  # torch.export's classes are many

@@ -122,7 +122,13 @@ class OnnxModel(ExportedModel):
     def run(self, images: Tensor) -> Tensor:
         """Return the file's only output."""
         feed = {self.session.get_inputs()[0].name: images.cpu().numpy()}
-        return torch.from_numpy(self.session.run(None, feed)[0])
+        try:
+            return torch.from_numpy(self.session.run(None, feed)[0])
+        except Exception as error:  # ONNX Runtime raises classes of its own, without a common base
+            size = "x".join(map(str, images.shape[2:]))
+            raise WeightsError(
+                f"{self.file} cannot run {len(images)} image(s) of {size}: {str(error).splitlines()[0]}"
+            ) from error
 
 
 class TorchProgram(ExportedModel):

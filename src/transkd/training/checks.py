@@ -133,8 +133,9 @@ def _refused_name(path: str, find: Callable[[str], object], name: str) -> Iterat
 
 
 def _is_known(backbone: str | None, values: Mapping[str, Any]) -> bool:
-    """Whether nothing is to be said of a backbone: it is known, its being missing is told elsewhere, or it is learned
-    from the weights or from a module of the user's.
+    """Whether nothing is to be said of a backbone.
+
+    It is known; or that it is missing is told elsewhere; or the weights, or a module of the user's, tell what it is.
     """
     if backbone in (None, "???"):
         return True

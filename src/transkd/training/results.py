@@ -18,6 +18,7 @@ from torch import Tensor
 
 from transkd.data import SceneDataModule
 from transkd.evaluation import Protocol, Scores, count_parameters, latency_ms, segmenter_gmacs
+from transkd.evaluation.digest import module_digest
 from transkd.models import load_segmenter
 from transkd.training.callbacks.ema import averaged_weights
 from transkd.training.checkpoint_io import read_checkpoint
@@ -112,6 +113,7 @@ def _results(
         "losses": {name: float(weight) for name, weight in module.loss_weights.items()},
         "teacher": weights_choice(config.teacher) if isinstance(module, DistillModule) else None,
         "weights_from": module.weights_from,
+        "weights_sha256": module_digest(module.segmenter),
         "command": command_line(),
         "seed": config.seed,
         "data": data.fingerprint("val"),
@@ -152,5 +154,7 @@ def _print_results(results: dict[str, Any], folder: RunFolder, name: str, consol
         lines.append(f"next         distil it: transkd-train +experiment=… teacher.weights={folder.path / name}")
     else:
         lines.append(f'next         use it: transkd.load_segmenter("{folder.path / name}").predict(images)')
-        lines.append(f"             export it: transkd-export model={folder.path / name} format=onnx output=student.onnx")
+        lines.append(
+            f"             export it: transkd-export model={folder.path / name} format=onnx output=student.onnx"
+        )
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -70,6 +71,11 @@ class TimmBackbone(Backbone):
 
     def _padded(self, images: Tensor) -> Tensor:
         step, (height, width) = self.hierarchy.size_step, images.shape[2:]
+        if step == 1:
+            return images
+        if torch.compiler.is_exporting() and step in PADDED_STEPS:  # whether to pad may not depend on the size there
+            down, right = ((side + step - 1) // step * step - side for side in (height, width))
+            return F.pad(images, (0, right, 0, down))
         if height % step == 0 and width % step == 0:
             return images
         if step not in PADDED_STEPS:

@@ -115,7 +115,8 @@ def check_exportable(config: Mapping[str, Any]) -> None:
     if not config["backbone"].startswith("mit_") or config["head"] != "segformer":
         raise ConfigError(
             f"a segmenter of backbone {config['backbone']} and head {config['head']} cannot become a Hugging Face "
-            "SegFormer, which is mit_b0 to mit_b5 under the segformer head: export it in another format"
+            "SegFormer, which is mit_b0 to mit_b5 under the segformer head: use format=onnx or format=torch, or "
+            "save_pretrained"
         )
 
 

@@ -30,8 +30,8 @@ from transkd.models.sources.text import read_json
 from transkd.models.weights import CONFIG_FILE, FOLDER_HOLDS, first_few, saved_config
 
 HOW_TO_GET_WEIGHTS = (
-    "train a teacher with `transkd-train +experiment=..._teacher`, then set teacher.weights=RUN/model, "
-    "where RUN is the folder of that run"
+    "give the folder, file or hub id of a segmenter; `transkd-train +experiment=..._teacher` trains one and leaves it "
+    "in RUN/model, a distillation in RUN/student"
 )
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
