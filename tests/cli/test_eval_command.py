@@ -117,5 +117,14 @@ def test_every_mistake_is_named(score) -> None:
     assert "windows are for inference=slide" in score("crop=[64,64]").refused("transkd-eval")
 
 
+def test_what_to_score_on_has_to_be_said(run: Command, teachers: Path) -> None:
+    message = run(f"model={teachers / 'b0'}", name="transkd-eval").refused("transkd-eval")
+    assert "data: is missing: say what to score on, such as data=camvid (acdc, camvid" in message
+    assert "split" not in message
+    message = run(f"model={teachers / 'b0'}", "data=camvdi", name="transkd-eval").refused("transkd-eval")
+    assert "data=camvdi: there is no such choice; did you mean 'camvid'?" in message
+    assert "is missing" not in message
+
+
 def test_a_device_that_is_not_there(score) -> None:
     assert "device=cuda:9 is not there" in score("device=cuda:9").refused("transkd-eval", code=2)

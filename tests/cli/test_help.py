@@ -28,6 +28,9 @@ print("IMPORTED", sorted(set({slow}) & sys.modules.keys()))
         ("train", ["--help"], "+experiment=NAME"),
         ("train", ["+experiment=acdc_mitb0", "--cfg", "job"], "name: acdc"),
         ("data", ["--help"], "transkd-data action=synth root="),
+        ("eval", ["--help"], "transkd-eval model=runs/NAME/student data="),
+        ("export", ["--help"], "transkd-export model=runs/NAME/student format="),
+        ("profile", ["--help"], "transkd-profile models="),
         ("predict", ["--help"], "transkd-predict model=runs/NAME/student input="),
     ],
 )

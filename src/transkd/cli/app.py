@@ -87,9 +87,15 @@ def _refuse_mistakes(
     if checked.config is not None and not _has_flag(flags, "--cfg", "-c"):
         problems += _value_problems(checked.config, check)
     if problems:
-        lines = dict.fromkeys(f"  {problem}" for problem in problems)
+        lines = dict.fromkeys(f"  {text}" for text in _without_echoes([str(problem) for problem in problems]))
         count = "is a mistake" if len(lines) == 1 else f"are {len(lines)} mistakes"
         raise ConfigError("\n".join([f"there {count} in the arguments:", *lines]))
+
+
+def _without_echoes(problems: Sequence[str]) -> list[str]:
+    """Leave out that a group is missing where the choice that was made of it does not exist."""
+    wrong = {text.partition("=")[0].lstrip("+") for text in problems if ": there is no such choice" in text}
+    return [text for text in problems if not (": is missing" in text and text.partition(":")[0] in wrong)]
 
 
 def _value_problems(config: DictConfig, check: Check) -> Sequence[object]:

@@ -15,6 +15,7 @@ from transkd.training.config import DataConfig, Positive, Section, Side, Size
 from transkd.training.problems import Problem, mistakes, schema_problems
 
 Window = tuple[Side, Side]
+FROM_DATA = {"split": "val_split", "batch_size": "val_batch_size", "workers": "workers"}
 
 
 class ProtocolConfig(Section):
@@ -53,7 +54,12 @@ class EvalConfig(Section):
 
 def eval_problems(values: Mapping[str, Any]) -> list[Problem]:
     """List every key that is unknown or missing, and every value that does not fit."""
+    values = _filled(values)
     problems = schema_problems(EvalConfig, values)
+    if "data" not in values:
+        known = ", ".join(available_datasets())
+        others = [problem for problem in problems if problem.path not in ("data", *FROM_DATA)]
+        return [*others, Problem("data", f"is missing: say what to score on, such as data=camvid ({known})")]
     if any(problem.touches(key) for problem in problems for key in ("inference", "crop", "stride", "data")):
         return problems
     name = values["data"]["name"]
@@ -80,4 +86,11 @@ def parse_eval(values: Mapping[str, Any]) -> EvalConfig:
     problems = eval_problems(values)
     if problems:
         raise ConfigError(mistakes(problems))
-    return EvalConfig.model_validate(values)
+    return EvalConfig.model_validate(_filled(values))
+
+
+def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the dataset's own where the user named none."""
+    data = values.get("data")
+    own = data if isinstance(data, Mapping) else {}
+    return {**values, **{key: own.get(of) for key, of in FROM_DATA.items() if values.get(key) is None}}
