@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from command_runs import Command, Outcome
@@ -12,15 +13,16 @@ from PIL import Image
 
 from transkd.data import build_dataset
 from transkd.data.classes import CITYSCAPES
+from transkd.export import export_segmenter
 from transkd.models import create_segmenter, load_segmenter
 
 
 @pytest.fixture
 def score(run: Command, drawn: Path, teachers: Path):
-    def call(*arguments: str, model: str = "b0") -> Outcome:
+    def call(*arguments: str, model: str = "b0", root: Path = drawn) -> Outcome:
         fixed = [
             "data=synthetic",
-            f"data.root={drawn}",
+            f"data.root={root}",
             "workers=0",
             "batch_size=1",
             "data.size=[64,128]",
@@ -67,10 +69,32 @@ def test_the_papers_protocol_and_windows_say_so(score, tmp_path: Path) -> None:
     assert (protocol["scales"], protocol["flip"]) == ([0.75, 1.0], True)
 
 
+def test_windows_are_squares_of_the_short_side_and_folders_tell_evaluations_apart(score, tmp_path: Path) -> None:
+    fast = ("pictures=0", "boundary=false")
+    assert score(*fast).code == 0
+    assert score(*fast, "inference=slide", "flip=true", "scales=[0.75,1]").code == 0
+    plain, slide = sorted(path.name for path in (tmp_path / "evaluations").iterdir())
+    assert plain.endswith("-b0-cityscapes-val-full-64x128")
+    assert slide == f"{plain}-slide-flip-scales0.75_1"
+    protocol = json.loads((tmp_path / "evaluations" / slide / "scores.json").read_text())["protocol"]
+    assert (protocol["crop"], protocol["stride"]) == ([64, 64], [42, 42])
+
+
 def test_a_folder_with_scores_is_replaced_only_when_told(score, tmp_path: Path) -> None:
     assert score("output=out", "pictures=0").code == 0
     assert "out exists already" in score("output=out").refused("transkd-eval", code=2)
+    (tmp_path / "out/notes.txt").write_text("kept")
+    (tmp_path / "out/best").mkdir()
+    (tmp_path / "out/best/09-of-the-last-time.png").touch()
+    assert "no such path" in score("output=out", "overwrite=true", model="nothing").refused("transkd-eval", code=1)
+    assert (tmp_path / "out/scores.json").exists()
     assert score("output=out", "pictures=0", "overwrite=true").code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "confusion.png",
+        "notes.txt",
+        "scores.json",
+        "scores.md",
+    ]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("years of work")
     message = score("output=mine", "overwrite=true").refused("transkd-eval", code=2)
@@ -110,8 +134,8 @@ def test_every_mistake_is_named(score) -> None:
     assert "crop: give [height, width] in pixels, 32 or more each" in message
     assert "scales: give factors ([0.75, 1, 1.25])" in message
     assert "flip: give true or false" in message
-    message = score("inference=slide").refused("transkd-eval")
-    assert "inference=slide needs the windows' size: crop=[512,512]" in message
+    message = score("inference=slide", "protocol.size=native").refused("transkd-eval")
+    assert "inference=slide on images of their own sizes needs the windows': crop=[512,512]" in message
     message = score("inference=slide", "crop=[64,64]", "stride=[65,10]").refused("transkd-eval")
     assert "leave gaps between windows" in message
     assert "windows are for inference=slide" in score("crop=[64,64]").refused("transkd-eval")
@@ -124,6 +148,42 @@ def test_what_to_score_on_has_to_be_said(run: Command, teachers: Path) -> None:
     message = run(f"model={teachers / 'b0'}", "data=camvdi", name="transkd-eval").refused("transkd-eval")
     assert "data=camvdi: there is no such choice; did you mean 'camvid'?" in message
     assert "is missing" not in message
+
+
+def test_a_place_that_cannot_be_written_shows_before_anything_is_scored(score, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("transkd.cli.eval_run.evaluate", lambda *_, **__: pytest.fail("scored"))
+    (tmp_path / "file").touch()
+    message = score("output=file/out").refused("transkd-eval", code=2)
+    assert "file/out cannot be written (Not a directory): choose another output=…" in message
+
+
+def test_a_split_without_labels_has_no_scores(score, scenes: Path, tmp_path: Path) -> None:
+    for file in (scenes / "gtFine/val").rglob("*.png"):
+        Image.fromarray(np.full((64, 128), 255, np.uint8)).save(file)
+    message = score("output=out", root=scenes).refused("transkd-eval", code=1)
+    assert "no pixel of the val split of cityscapes is labelled" in message
+    assert not (tmp_path / "out/scores.json").exists()
+
+
+def test_an_exported_file_has_the_precision_that_it_was_exported_with(score, teachers: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    export_segmenter(teachers / "b0", tmp_path / "half.onnx", "onnx", precision="fp16", size=(64, 128))
+    outcome = score("output=out", "pictures=0", "boundary=false", model=str(tmp_path / "half.onnx"))
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count("precision fp16") == 1
+    report = json.loads((tmp_path / "out/scores.json").read_text())
+    assert (report["precision"], report["model"]["file"]) == ("fp16", "half.onnx")
+    message = score("output=paper", "protocol=paper", "protocol.size=[64,128]", model=str(tmp_path / "half.onnx"))
+    assert "score the segmenter that was exported" in message.refused("transkd-eval", code=2)
+
+
+def test_ctrl_c_ends_in_a_line(score, tmp_path: Path, monkeypatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("transkd.cli.eval_run.evaluate", stopped)
+    assert "stopped before it was done" in score("output=out").refused("transkd-eval", code=130)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_device_that_is_not_there(score) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import distributed, multiprocessing
 from torch.nn import functional
 from torchmetrics.classification import MulticlassJaccardIndex
 
@@ -100,8 +103,10 @@ def test_the_page_says_scores_and_protocol_and_the_matrix_has_a_cell_a_pair() ->
         "protocol": {"name": "full", **Protocol("camvid", "val", [32, 48], "label").as_dict()},
         "data": {"count": 6, "sha256": "1" * 64},
         "versions": {"transkd": "0"},
+        "precision": "fp32",
     }
     page = markdown(report)
+    assert "protocol full: input 32x48; scored on labels resized with the images; precision fp32\n" in page
     assert f"| mIoU | {100 * report['miou']:.2f} |" in page
     assert '"input_size": [32, 48]' in page
     assert "| a | " in page
@@ -111,6 +116,67 @@ def test_the_page_says_scores_and_protocol_and_the_matrix_has_a_cell_a_pair() ->
     assert np.asarray(picture).tobytes() != np.asarray(empty).tobytes()
 
 
+def test_what_has_no_labels_has_no_score_and_json_no_nan() -> None:
+    found = batches()
+    found[2]["label"][:] = 255
+    evaluation = evaluate(network, found, NAMES)
+    report = evaluation.report(groups=["day"] * 4 + ["night"] * 2, resamples=50)
+    json.dumps(report, allow_nan=False)
+    assert report["per_group"]["night"] == {
+        "miou": None,
+        "pixel_accuracy": None,
+        "per_class": dict.fromkeys(NAMES),
+        "images": 2,
+    }
+    assert report["per_group"]["day"]["miou"] == report["miou"]
+    assert len(evaluation.ranked()) == 4
+    nothing = evaluate(network, found[2:], NAMES).report()
+    json.dumps(nothing, allow_nan=False)
+    assert (nothing["miou"], nothing["miou_interval"], nothing["boundary_iou"]) == (None, None, None)
+
+
+def test_a_class_that_never_occurs_is_left_out_of_every_mean() -> None:
+    def four(images: torch.Tensor) -> torch.Tensor:
+        return functional.pad(network(images), (0, 0, 0, 0, 0, 1), value=-1.0)
+
+    report = evaluate(four, batches(), (*NAMES, "train")).report(resamples=0)
+    expected = evaluate(network, batches(), NAMES).report(resamples=0)
+    for measures in ("per_class", "per_class_accuracy", "per_class_boundary_iou"):
+        assert report[measures]["train"] is None
+    for measure in ("miou", "mean_accuracy", "frequency_weighted_iou", "boundary_iou"):
+        assert report[measure] == pytest.approx(expected[measure])
+
+
+def shared_out(rank: int, folder: str) -> None:
+    """Score as one process of two: shares are made equal with an image whose label is all ignored."""
+    distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+    found = single_images()[:5][rank::2]
+    if rank == 1:
+        padding = single_images()[4]
+        found.append({**padding, "label": torch.full_like(padding["label"], 255)})
+    evaluation = evaluate(network, found, NAMES)
+    torch.save([evaluation.confusion, evaluation.images, evaluation.boundary], f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_several_processes_count_what_one_counts(tmp_path) -> None:
+    multiprocessing.spawn(shared_out, (str(tmp_path),), nprocs=2)
+    alone = evaluate(network, single_images()[:5], NAMES)
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        for ours, expected in zip(found, (alone.confusion, alone.images, alone.boundary), strict=True):
+            assert torch.equal(ours, expected)
+
+
+def test_logits_that_round_down_to_a_quarter_are_scored_where_they_are() -> None:
+    def floored(images: torch.Tensor) -> torch.Tensor:
+        return functional.avg_pool2d(images.float(), 4)
+
+    odd = [{**batch, "image": batch["image"][..., :45]} for batch in batches((32, 45))]
+    evaluation = evaluate(floored, odd, NAMES, resolution="logit")
+    assert int(evaluation.confusion.sum()) == 6 * 7 * 11
+
+
 def test_protocols_that_differ_say_where() -> None:
     one = Protocol("camvid", "val", 512, "label").as_dict()
     other = Protocol("camvid", "val", 512, "logit", flip=True).as_dict()
@@ -118,6 +184,7 @@ def test_protocols_that_differ_say_where() -> None:
     assert protocol_differences(one, other) == ["resolution: label and logit", "flip: False and True"]
     older = {key: value for key, value in one.items() if key not in ("crop", "stride", "options")}
     assert protocol_differences(one, older) == []
+    assert protocol_differences(one, {"name": "full", **one}) == []
 
 
 def test_a_digest_follows_the_weights_only(tmp_path) -> None:

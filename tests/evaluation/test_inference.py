@@ -68,6 +68,12 @@ def test_flip_and_scales_average_softmax_over_views():
     assert torch.allclose(scores.sum(1), torch.ones(2, 64, 96), atol=1e-5)
 
 
+def test_windows_without_a_stride_are_two_thirds_apart_and_say_so():
+    assert Inference(crop=(96, 33)).steps == (64, 22)
+    assert Inference(crop=(96, 33), stride=(10, 20)).steps == (10, 20)
+    assert Inference().steps is None
+
+
 def test_plain_inference_is_the_network_s_own_answer():
     model = create_segmenter("mit_b0", 4).eval()
     images = torch.rand(1, 3, 64, 64)

@@ -87,6 +87,8 @@ def test_the_interval_holds_the_score_and_is_that_of_a_plain_bootstrap():
     assert low < float(mean_iou(matrices.sum(0))) < high
     assert bootstrap_interval(matrices, resamples=50) == bootstrap_interval(matrices, resamples=50)
     assert bootstrap_interval(matrices[:1]) is None
+    unlabelled = torch.zeros(9, 4, 4, dtype=matrices.dtype)
+    assert bootstrap_interval(torch.cat([unlabelled, matrices])) == bootstrap_interval(matrices)
 
 
 def test_groups_are_summed_apart():

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import lightning as L
 import pytest
 import torch
+from omegaconf import OmegaConf
 from runs import At, Runner, assert_same_run, rows, state, weights
 
 from transkd.errors import CheckpointError, ConfigError
@@ -296,6 +297,22 @@ def test_another_recipe_is_refused_with_every_key_that_differs(run, uninterrupte
     assert "  optimizer.lr: it was 0.0005, it is 0.1\n" in message
     assert "workers" not in message
     assert_same_run(uninterrupted, tmp_path / "run")
+
+
+def test_a_run_from_before_a_key_existed_goes_on(run, uninterrupted, tmp_path):
+    """Its config.yaml says nothing of pretrained weights, and names the head that null means."""
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    config = OmegaConf.load(tmp_path / "run/config.yaml")
+    for role in ("student", "teacher"):
+        del config[role]["pretrained"]
+        config[role]["head"] = "segformer"
+    OmegaConf.save(config, tmp_path / "run/config.yaml")
+    run(tmp_path / "run", *DISTILLED, "resume=auto")
+    assert_same_run(uninterrupted, tmp_path / "run")
+    with pytest.raises(CheckpointError) as refusal:
+        run(tmp_path / "run", *DISTILLED, "resume=auto", "student.head=semantic_fpn", "student.pretrained=true")
+    assert "  student.head: it was segformer, it is semantic_fpn\n" in str(refusal.value)
+    assert "  student.pretrained: it was False, it is True\n" in str(refusal.value)
 
 
 def test_another_recipe_is_refused_before_any_weights_are_loaded(run, uninterrupted, tmp_path):

@@ -159,6 +159,16 @@ def test_the_best_checkpoint_is_what_is_saved(distilled):
     assert all(torch.equal(saved[k], checkpoint["state_dict"][f"segmenter.{k}"]) for k in saved)
 
 
+def test_results_are_scored_without_the_low_precision_of_training(run, lean, scenes_root, tmp_path):
+    results = run(tmp_path / "run", "trainer.precision=bf16-mixed", "trainer.max_epochs=1", "distillation=none")
+    miou, accuracy, _ = independent_scores(transkd.load_segmenter(tmp_path / "run"), scenes_root, "label")
+    assert (results["miou"], results["pixel_accuracy"]) == pytest.approx((miou, accuracy), abs=1e-7)
+    in_training = [float(row["val/pixel_accuracy"]) for row in rows(tmp_path / "run") if row["val/pixel_accuracy"]]
+    assert len(in_training) == 2
+    assert in_training[0] != pytest.approx(accuracy, abs=1e-7)
+    assert results["training"]["precision"] == "bf16-mixed"
+
+
 def test_the_last_checkpoint_is_saved_where_asked_for(supervised):
     checkpoint = read_checkpoint(supervised / "checkpoints/last.ckpt")
     saved = transkd.load_segmenter(supervised).state_dict()

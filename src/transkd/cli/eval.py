@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -10,7 +12,11 @@ from transkd.cli.app import run_app
 
 def main() -> NoReturn:
     """Run the command."""
-    run_app("transkd-eval", "eval_command", _eval, _check)
+    try:
+        run_app("transkd-eval", "eval_command", _eval, _check)
+    except KeyboardInterrupt:
+        print("transkd-eval: stopped before it was done", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def _check(values: dict[str, Any]) -> Sequence[object]:

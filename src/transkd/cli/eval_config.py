@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from transkd.data import available_datasets
-from transkd.errors import ConfigError, did_you_mean
+from transkd.errors import ConfigError
 from transkd.evaluation import Resolution
+from transkd.evaluation.inference import Inference
 from transkd.models.checks import SMALLEST_SIDE
 from transkd.training.config import DataConfig, Positive, Section, Side, Size
-from transkd.training.problems import Problem, mistakes, schema_problems
+from transkd.training.problems import Problem, mistakes, schema_problems, shown
 
 Window = tuple[Side, Side]
 FROM_DATA = {"split": "val_split", "batch_size": "val_batch_size", "workers": "workers"}
@@ -39,7 +40,10 @@ class EvalConfig(Section):
         Window | None, Field(description=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 512])")
     ]
     stride: Annotated[tuple[Positive, Positive] | None, Field(description="[down, right] in pixels ([341, 341])")]
-    scales: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, description="factors ([0.75, 1, 1.25])")]
+    scales: Annotated[
+        list[Annotated[float, Field(gt=0, allow_inf_nan=False)]],
+        Field(min_length=1, description="factors ([0.75, 1, 1.25])"),
+    ]
     flip: bool
     batch_size: Positive
     workers: Annotated[int, Field(ge=0)]
@@ -51,6 +55,17 @@ class EvalConfig(Section):
     output: str | None
     overwrite: bool
 
+    @property
+    def input_size(self) -> Size:
+        """What images are resized to: the protocol's own size, or the data's."""
+        return self.protocol.size or self.data.size
+
+    @property
+    def views(self) -> Inference:
+        """Windows, scales and flip; windows are squares of the input's short side where nothing else is said."""
+        crop = _window(self.crop, self.input_size) if self.inference == "slide" else None
+        return Inference(crop, self.stride, tuple(self.scales), self.flip)
+
 
 def eval_problems(values: Mapping[str, Any]) -> list[Problem]:
     """List every key that is unknown or missing, and every value that does not fit."""
@@ -60,21 +75,41 @@ def eval_problems(values: Mapping[str, Any]) -> list[Problem]:
         known = ", ".join(available_datasets())
         others = [problem for problem in problems if problem.path not in ("data", *FROM_DATA)]
         return [*others, Problem("data", f"is missing: say what to score on, such as data=camvid ({known})")]
-    if any(problem.touches(key) for problem in problems for key in ("inference", "crop", "stride", "data")):
-        return problems
-    name = values["data"]["name"]
-    if name not in available_datasets():
-        problems.append(
-            Problem("data.name", f"there is no dataset '{name}'; {did_you_mean(name, available_datasets())}")
-        )
-    if values["inference"] == "slide" and values["crop"] is None:
-        problems.append(Problem("crop", "inference=slide needs the windows' size: crop=[512,512]"))
-    if values["inference"] == "whole" and (values["crop"] is not None or values["stride"] is not None):
-        problems.append(Problem("crop", "windows are for inference=slide; leave out crop and stride, or add it"))
-    crop, stride = values["crop"], values["stride"]
-    if crop and stride and any(step > side for side, step in zip(crop, stride, strict=True)):
-        problems.append(Problem("stride", f"steps of {stride} leave gaps between windows of {crop}"))
+    known_wrong = list(problems)
+    for keys, check in (
+        (("data",), _dataset),
+        (("inference", "crop", "stride", "protocol", "data"), _windows),
+    ):
+        if not any(problem.touches(key) for problem in known_wrong for key in keys):
+            problems += check(values)
     return problems
+
+
+def _dataset(values: Mapping[str, Any]) -> Iterator[Problem]:
+    from transkd.training.checks import dataset_problems  # albumentations and lightning, which --help does not need
+
+    return dataset_problems(values)
+
+
+def _windows(values: Mapping[str, Any]) -> Iterator[Problem]:
+    crop, stride = values["crop"], values["stride"]
+    if values["inference"] == "whole":
+        if crop is not None or stride is not None:
+            yield Problem("crop", "windows are for inference=slide; leave out crop and stride, or add it")
+        return
+    crop = _window(crop, values["protocol"]["size"] or values["data"]["size"])
+    if crop is None:
+        yield Problem("crop", "inference=slide on images of their own sizes needs the windows': crop=[512,512]")
+    elif stride and any(step > side for side, step in zip(crop, stride, strict=True)):
+        yield Problem("stride", f"steps of {shown(stride)} leave gaps between windows of {shown(crop)}")
+
+
+def _window(crop: Window | None, size: Size) -> Window | None:
+    """Return the windows' size: what was asked for, or a square of the input's short side; None where none is known."""
+    if crop is not None or isinstance(size, str):
+        return crop
+    side = size if isinstance(size, int) else min(size)
+    return (side, side)
 
 
 def parse_eval(values: Mapping[str, Any]) -> EvalConfig:

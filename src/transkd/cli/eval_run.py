@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,16 @@ from torch import Tensor
 
 from transkd.cli.compute import find_device, logits_function
 from transkd.cli.eval_config import EvalConfig
+from transkd.cli.eval_files import BEST, WORST, claim_folder, free_folder, picture_file, write_scores
 from transkd.data import SceneDataModule
-from transkd.errors import ConfigError
+from transkd.errors import DataError
 from transkd.evaluation import Protocol, classes_and_labels, outputs_for_classes, scene_picture, select_outputs
 from transkd.evaluation.digest import file_digest, module_digest
 from transkd.evaluation.evaluate import Evaluation, evaluate
-from transkd.evaluation.inference import Inference, infer
-from transkd.evaluation.summary import class_row, confusion_picture, markdown, overall_rows
+from transkd.evaluation.inference import infer
+from transkd.evaluation.summary import class_row, overall_rows, percent, protocol_line
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel, load_model
-
-SCORES, PAGE, CONFUSION = "scores.json", "scores.md", "confusion.png"
 
 
 def run_eval(config: EvalConfig) -> dict[str, Any]:
@@ -40,36 +37,22 @@ def run_eval(config: EvalConfig) -> dict[str, Any]:
         TransKDError: for everything that a user can mend.
     """
     console = Console()
-    folder = _free_folder(config)
+    folder = free_folder(config)
     data = _data(config)
     data.setup("validate")
     device = find_device(config.device)
     model = load_model(config.model)
+    if not isinstance(model, Segmenter):
+        device = torch.device("cpu")  # takes and gives tensors there, wherever it runs
     outputs = outputs_for_classes(data.classes.names, model.class_names, model.num_classes, f"model={config.model}")
     logits_of = logits_function(model, device, config.precision)
+    claim_folder(folder)
     evaluation = _score(config, data, logits_of, outputs, device)
     report = _report(config, data, model, evaluation)
-    folder.mkdir(parents=True, exist_ok=True)
+    write_scores(folder, report, evaluation)
     _draw_extremes(config, data, evaluation, logits_of, outputs, device, folder)
-    confusion_picture(evaluation.confusion.sum(0), evaluation.class_names).save(folder / CONFUSION)
-    (folder / PAGE).write_text(markdown(report), encoding="utf-8")
-    (folder / SCORES).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _print(report, folder, console)
     return report
-
-
-def _free_folder(config: EvalConfig) -> Path:
-    name = Path(config.model).expanduser()
-    title = f"{name.parent.name}-{name.name}" if name.parent.name else name.name
-    default = f"evaluations/{title}-{config.data.name}-{config.split}-{config.protocol.name}"
-    folder = Path(config.output or default).expanduser()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not config.overwrite:
-            raise ConfigError(f"{folder} exists already: choose another output=…, or overwrite=true to replace it")
-        if not (folder / SCORES).is_file():
-            raise ConfigError(f"{folder} holds no scores of transkd, so overwrite=true does not replace it")
-        shutil.rmtree(folder)
-    return folder
 
 
 def _data(config: EvalConfig) -> SceneDataModule:
@@ -77,7 +60,7 @@ def _data(config: EvalConfig) -> SceneDataModule:
     return SceneDataModule(
         data.name,
         data.root,
-        size=config.protocol.size or data.size,
+        size=config.input_size,
         augment="none",
         val_split=config.split,
         label_size=config.protocol.label_size,
@@ -89,33 +72,39 @@ def _data(config: EvalConfig) -> SceneDataModule:
 
 
 def _score(
-    config: EvalConfig, data: SceneDataModule, logits_of: Callable[[Tensor], Tensor], outputs: Any, device: torch.device
+    config: EvalConfig,
+    data: SceneDataModule,
+    logits_of: Callable[[Tensor], Tensor],
+    outputs: Sequence[int],
+    device: torch.device,
 ) -> Evaluation:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("scoring", total=len(data.val_dataset))
-        return evaluate(
+        evaluation = evaluate(
             logits_of,
             data.val_dataloader(),
             data.classes.names,
             resolution=config.protocol.resolution,
-            inference=_inference(config),
+            inference=config.views,
             outputs=outputs,
             boundary=config.boundary,
             device=device,
             progress=lambda done: progress.update(task, completed=done),
         )
-
-
-def _inference(config: EvalConfig) -> Inference:
-    return Inference(config.crop, config.stride, tuple(config.scales), config.flip)
+    if not evaluation.confusion.any():
+        raise DataError(
+            f"no pixel of the {config.split} split of {config.data.name} is labelled, so there is nothing to score: "
+            "choose another split=…, or use transkd-predict to see what the model makes of it"
+        )
+    return evaluation
 
 
 def _report(
     config: EvalConfig, data: SceneDataModule, model: Segmenter | ExportedModel, evaluation: Evaluation
 ) -> dict[str, Any]:
-    size = config.protocol.size or config.data.size
+    size, views = config.input_size, config.views
     protocol = Protocol(
         dataset=config.data.name,
         split=config.split,
@@ -123,10 +112,10 @@ def _report(
         resolution=config.protocol.resolution,
         label_size=config.protocol.label_size,
         inference=config.inference,
-        crop=config.crop,
-        stride=config.stride,
-        scales=tuple(config.scales),
-        flip=config.flip,
+        crop=views.crop,
+        stride=views.steps,
+        scales=views.scales,
+        flip=views.flip,
         options=config.data.options,
     )
     groups = [sample.group for sample in data.val_dataset.samples]
@@ -137,7 +126,7 @@ def _report(
     return {
         **scores,
         "protocol": {"name": config.protocol.name, **protocol.as_dict()},
-        "precision": config.precision,
+        "precision": config.precision if isinstance(model, Segmenter) else model.metadata.get("precision"),
         "model": _model_facts(config.model, model),
         "data": data.fingerprint("val"),
         "versions": {name: version(name) for name in ("transkd", "torch", "timm")},
@@ -155,20 +144,20 @@ def _draw_extremes(
     data: SceneDataModule,
     evaluation: Evaluation,
     logits_of: Callable[[Tensor], Tensor],
-    outputs: Any,
+    outputs: Sequence[int],
     device: torch.device,
     folder: Path,
 ) -> None:
     """Draw the images with the best and the worst mean IoU of their own, the rank first in the file's name."""
     ranked = evaluation.ranked()
     count = min(config.pictures, len(ranked))
-    chosen = {"best": ranked[:count], "worst": ranked[::-1][:count]}
+    chosen = {BEST: ranked[:count], WORST: ranked[::-1][:count]}
     mious = dict(zip(evaluation.images.tolist(), evaluation.image_mious().tolist(), strict=True))
     for kind, places in chosen.items():
         for rank, place in enumerate(places, start=1):
             item, sample = data.val_dataset[place], data.val_dataset.samples[place]
             images = item["image"][None].to(device)
-            logits = select_outputs(infer(logits_of, images, _inference(config)), outputs)
+            logits = select_outputs(infer(logits_of, images, config.views), outputs)
             predicted, _ = classes_and_labels(logits, item["label"][None].to(device), "label")
             title = f"prediction, mIoU {100 * mious[place]:.1f}"
             picture = scene_picture(
@@ -177,13 +166,13 @@ def _draw_extremes(
                 data.classes.names,
                 data.classes.palette,
             )
-            (folder / kind).mkdir(exist_ok=True)
-            picture.save(folder / kind / f"{rank:02d}-{sample.name}.png")
+            picture.save(picture_file(folder, kind, rank, sample.name))
 
 
 def _print(report: dict[str, Any], folder: Path, console: Console) -> None:
-    title = f"{report['model']['source']} on {report['protocol']['dataset']} {report['protocol']['split']}"
-    table = Table(title=f"{title}, protocol {report['protocol']['name']}", title_justify="left")
+    title = f"{report['model']['source']} on {report['protocol']['dataset']}, {report['protocol']['split']}"
+    console.print(title, highlight=False, markup=False, soft_wrap=True)
+    table = Table()
     heads = ["class", "IoU", "accuracy", *(["boundary IoU"] if "per_class_boundary_iou" in report else [])]
     for number, head in enumerate(heads):
         table.add_column(head, justify="right" if number else "left")
@@ -197,6 +186,7 @@ def _print(report: dict[str, Any], folder: Path, console: Console) -> None:
     if report.get("per_group"):
         groups = Table("group", "mIoU", "images")
         for name, group in report["per_group"].items():
-            groups.add_row(name, f"{100 * group['miou']:.2f}", str(group["images"]))
+            groups.add_row(name, percent(group["miou"]), str(group["images"]))
         console.print(groups)
+    console.print(protocol_line(report), highlight=False, soft_wrap=True)
     console.print(f"scores and pictures in {folder}", highlight=False, soft_wrap=True)

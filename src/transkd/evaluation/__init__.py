@@ -14,7 +14,13 @@ if TYPE_CHECKING:
         without_computing,
     )
     from transkd.evaluation.pictures import colourise, scene_picture
-    from transkd.evaluation.protocol import Protocol, Resolution, classes_and_labels, match_resolution
+    from transkd.evaluation.protocol import (
+        Protocol,
+        Resolution,
+        classes_and_labels,
+        match_resolution,
+        protocol_differences,
+    )
     from transkd.evaluation.scores import IGNORE_INDEX, Scores, score_meter
     from transkd.evaluation.scoring import score_model
 
@@ -32,6 +38,7 @@ __all__ = [
     "match_classes",
     "match_resolution",
     "outputs_for_classes",
+    "protocol_differences",
     "scene_picture",
     "score_meter",
     "score_model",
@@ -56,6 +63,7 @@ __getattr__, __dir__ = lazy_names(
         "match_classes": "transkd.evaluation.class_match",
         "match_resolution": "transkd.evaluation.protocol",
         "outputs_for_classes": "transkd.evaluation.class_match",
+        "protocol_differences": "transkd.evaluation.protocol",
         "scene_picture": "transkd.evaluation.pictures",
         "score_meter": "transkd.evaluation.scores",
         "score_model": "transkd.evaluation.scoring",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from transkd.evaluation.scores import IGNORE_INDEX
 
@@ -39,6 +42,31 @@ def near_boundary(ids: Ids, distance: int) -> npt.NDArray[np.bool_]:
     near[:distance] = near[-distance:] = True
     near[:, :distance] = near[:, -distance:] = True
     return near
+
+
+class BoundaryCounts(Metric):
+    """The counts of :func:`boundary_counts` over all batches and processes.
+
+    Args:
+        num_classes: K.
+        **options: as torchmetrics' ``Metric`` takes them.
+    """
+
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self, num_classes: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.num_classes = num_classes
+        self.add_state("counts", default=torch.zeros(2, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, predictions: Tensor, labels: Tensor) -> None:
+        """Count predictions and labels (B, H, W)."""
+        self.counts += boundary_counts(predictions, labels, self.num_classes).to(self.counts.device)
+
+    def compute(self) -> Tensor:
+        """Return (2, K) counts on the CPU."""
+        return self.counts.cpu()
 
 
 def boundary_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from transkd.errors import ConfigError
-from transkd.evaluation.boundary import boundary_counts
+from transkd.evaluation.boundary import BoundaryCounts
 from transkd.evaluation.class_match import select_outputs
 from transkd.evaluation.counts import ImageConfusion, group_counts
 from transkd.evaluation.inference import Inference, infer
@@ -19,12 +19,11 @@ from transkd.evaluation.measures import (
     bootstrap_interval,
     category_ious,
     class_accuracies,
-    class_ious,
     frequency_weighted_iou,
     mean_iou,
 )
 from transkd.evaluation.protocol import Resolution, classes_and_labels
-from transkd.evaluation.scores import Scores
+from transkd.evaluation.scores import Scores, by_class, finite
 
 CONFIDENCE = 0.95
 LOGIT_STRIDE = 4
@@ -69,7 +68,7 @@ class Evaluation:
         resamples: int = 1000,
         seed: int = 0,
     ) -> dict[str, Any]:
-        """Return all scores as plain values, shares in [0, 1], None where a class does not occur.
+        """Return all scores as plain values, shares in [0, 1], None where a class or a group has no labelled pixel.
 
         Args:
             groups: the group of each sample of the split; empty for none.
@@ -77,24 +76,26 @@ class Evaluation:
             resamples: bootstrap resamples of the images.
             seed: of the resamples.
         """
-        total, scores = self.confusion.sum(0), self.scores
+        total = self.confusion.sum(0)
+        overall = self.scores.as_dict()
         accuracies = class_accuracies(total)
         interval = bootstrap_interval(self.confusion, resamples=resamples, confidence=CONFIDENCE, seed=seed)
         report: dict[str, Any] = {
-            "miou": scores.miou,
+            "miou": overall["miou"],
             "miou_interval": None
             if interval is None
             else {"low": interval[0], "high": interval[1], "confidence": CONFIDENCE, "resamples": resamples},
-            "pixel_accuracy": scores.pixel_accuracy,
-            "mean_accuracy": float(accuracies.nanmean()),
-            "frequency_weighted_iou": frequency_weighted_iou(total),
+            "pixel_accuracy": overall["pixel_accuracy"],
+            "mean_accuracy": finite(accuracies.nanmean()),
+            "frequency_weighted_iou": finite(frequency_weighted_iou(total)),
             "boundary_iou": None,
-            "per_class": scores.per_class,
-            "per_class_accuracy": self._by_class(accuracies),
+            "per_class": overall["per_class"],
+            "per_class_accuracy": by_class(accuracies, self.class_names),
         }
         if self.boundary is not None:
             ious = self.boundary[0].double() / self.boundary[1]
-            report |= {"boundary_iou": float(ious.nanmean()), "per_class_boundary_iou": self._by_class(ious)}
+            report["boundary_iou"] = finite(ious.nanmean())
+            report["per_class_boundary_iou"] = by_class(ious, self.class_names)
         if categories is not None:
             by_category = category_ious(total, self.class_names, categories)
             report["per_category"] = by_category
@@ -104,23 +105,11 @@ class Evaluation:
         report["images"] = len(self.images)
         return report
 
-    def _by_class(self, values: Tensor) -> dict[str, float | None]:
-        return {
-            name: None if math.isnan(value) else value
-            for name, value in zip(self.class_names, values.tolist(), strict=True)
-        }
-
     def _by_group(self, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        found = {}
-        for name, confusion in group_counts(self.confusion, groups).items():
-            scores = Scores.from_confusion(confusion, self.class_names)
-            found[name] = {
-                "miou": scores.miou,
-                "pixel_accuracy": scores.pixel_accuracy,
-                "per_class": self._by_class(class_ious(confusion)),
-                "images": groups.count(name),
-            }
-        return found
+        return {
+            name: {**Scores.from_confusion(confusion, self.class_names).as_dict(), "images": groups.count(name)}
+            for name, confusion in group_counts(self.confusion, groups).items()
+        }
 
 
 @torch.no_grad()
@@ -137,6 +126,8 @@ def evaluate(
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Score a segmenter, or the file it was exported to, in one pass.
+
+    With several processes, each with batches of its own, all get the counts of all.
 
     Args:
         logits_of: from images (B, 3, H, W) to logits (B, K', h, w), such as a segmenter in eval mode.
@@ -159,7 +150,7 @@ def evaluate(
     how, names = inference or Inference(), tuple(class_names)
     meter = ImageConfusion(len(names))
     chosen = range(len(names)) if outputs is None else outputs
-    near = torch.zeros(2, len(names), dtype=torch.int64)
+    near = BoundaryCounts(len(names)).to(device) if boundary else None
     done = 0
     for batch in batches:
         images, labels = batch["image"].to(device), batch["label"].to(device)
@@ -168,20 +159,21 @@ def evaluate(
             logits = _at_logit_stride(logits, images, how)
         predicted, labels = classes_and_labels(logits, labels, resolution)
         meter.update(predicted, labels, batch["index"])
-        if boundary:
-            near += boundary_counts(predicted, labels, len(names))
+        if near is not None:
+            near.update(predicted, labels)
         done += len(images)
         if progress is not None:
             progress(done)
     confusion, places = meter.compute()
-    return Evaluation(confusion, places, near if boundary else None, names)
+    return Evaluation(confusion, places, near.compute() if near is not None else None, names)
 
 
 def _at_logit_stride(logits: Tensor, images: Tensor, how: Inference) -> Tensor:
     """Return logits at a quarter of the image's size, where the published scores are taken."""
-    size = [math.ceil(side / LOGIT_STRIDE) for side in images.shape[-2:]]
-    if list(logits.shape[-2:]) == size:
-        return logits
+    sides = images.shape[-2:]
+    size = [math.ceil(side / LOGIT_STRIDE) for side in sides]
+    if all(found in (side // LOGIT_STRIDE, up) for found, side, up in zip(logits.shape[-2:], sides, size, strict=True)):
+        return logits  # backbones that do not pad their input round down
     if how.is_plain:
         raise ConfigError(
             "this protocol scores logits at a quarter of the image's size, but the model gives "

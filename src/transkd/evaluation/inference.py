@@ -21,7 +21,8 @@ class Inference:
 
     Attributes:
         crop: height and width of a window; None looks at the whole image at once.
-        stride: from one window to the next, in pixels; the last window of a row or column ends at the border.
+        stride: from one window to the next, in pixels, None for two thirds of the window; the last window of a row or
+            column ends at the border.
         scales: factors that the image is resized by, whose predictions are averaged.
         flip: whether the mirrored image's prediction is averaged in.
     """
@@ -30,6 +31,13 @@ class Inference:
     stride: tuple[int, int] | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+
+    @property
+    def steps(self) -> tuple[int, int] | None:
+        """From one window to the next, down and to the right; None where there are no windows."""
+        if self.crop is None or self.stride is not None:
+            return self.stride
+        return max(1, 2 * self.crop[0] // 3), max(1, 2 * self.crop[1] // 3)
 
     @property
     def is_plain(self) -> bool:
@@ -85,10 +93,10 @@ def _scaled(images: Tensor, scale: float) -> Tensor:
 def _dense(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
     """Return logits at the images' own size, of the whole or from windows."""
     height, width = images.shape[-2:]
-    if inference.crop is None:
+    steps = inference.steps
+    if inference.crop is None or steps is None:
         return logits_at(logits_of(images).float(), (height, width))
     crop_height, crop_width = min(inference.crop[0], height), min(inference.crop[1], width)
-    steps = inference.stride or (max(1, 2 * inference.crop[0] // 3), max(1, 2 * inference.crop[1] // 3))
     total: Tensor | None = None
     counts = torch.zeros(height, width, device=images.device)
     for top in _starts(height, crop_height, steps[0]):

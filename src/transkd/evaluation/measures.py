@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+RESAMPLES_AT_ONCE = 256  # bounds the memory where classes are many
+
 
 def class_ious(confusion: Tensor) -> Tensor:
     """Return the IoU of each class (..., K) from counts (..., K, K); NaN for one that occurs in neither."""
@@ -66,15 +68,17 @@ def bootstrap_interval(
         seed: the same seed draws the same images.
 
     Returns:
-        Its two ends; None for fewer than two images, or without resamples.
+        Its two ends; None for fewer than two images with labels, or without resamples.
     """
-    count = matrices.shape[0]
+    labelled = matrices[matrices.flatten(1).any(1)]
+    count = len(labelled)
     if count < 2 or resamples < 1:
         return None
     rng = np.random.default_rng(seed)
     draws = torch.from_numpy(rng.multinomial(count, np.full(count, 1 / count), size=resamples)).double()
-    flat = matrices.flatten(1).double()
-    scores = mean_iou((draws @ flat).reshape(resamples, *matrices.shape[1:]))
+    flat = labelled.flatten(1).double()
+    parts = [draws[start : start + RESAMPLES_AT_ONCE] for start in range(0, resamples, RESAMPLES_AT_ONCE)]
+    scores = torch.cat([mean_iou((part @ flat).reshape(-1, *matrices.shape[1:])) for part in parts]).numpy()
     tail = (1 - confidence) / 2
-    low, high = torch.nanquantile(scores, torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
-    return float(low), float(high)
+    low, high = np.quantile(scores, [tail, 1 - tail]).tolist()
+    return low, high

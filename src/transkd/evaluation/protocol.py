@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Resolution = Literal["label", "logit"]
+TITLE = "name"
 
 
 def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -95,12 +96,14 @@ class Protocol:
 def protocol_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """List the keys in which two results' protocols differ, with both values; empty where their scores compare.
 
+    What a protocol is called (``name``) is no part of it.
+
     Args:
-        one: what ``results.json`` has under ``protocol``.
+        one: what ``results.json`` or ``scores.json`` has under ``protocol``.
         other: the same of another result.
     """
     defaults = Protocol("", "", "native", "label").as_dict()
-    keys = dict.fromkeys((*one, *other))
+    keys = [key for key in dict.fromkeys((*one, *other)) if key != TITLE]
     return [
         f"{key}: {one.get(key, defaults.get(key))} and {other.get(key, defaults.get(key))}"
         for key in keys

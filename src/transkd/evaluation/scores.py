@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from transkd.evaluation.counts import count_images
+from transkd.evaluation.measures import class_ious, mean_iou
 
 IGNORE_INDEX = 255
 
@@ -40,14 +43,26 @@ class Scores:
             The scores; ``miou`` and ``pixel_accuracy`` are NaN where no pixel was labelled.
         """
         counts = confusion.to("cpu", torch.float64)
-        right = counts.diagonal()
-        union = counts.sum(0) + counts.sum(1) - right
-        iou = right / union
-        present = union > 0
-        per_class = {
-            name: float(value) if seen else None for name, value, seen in zip(class_names, iou, present, strict=True)
+        right = float(counts.diagonal().sum() / counts.sum())
+        return cls(float(mean_iou(counts)), right, by_class(class_ious(counts), class_names))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the scores as plain values, ready for JSON: None where there is no number."""
+        return {
+            "miou": finite(self.miou),
+            "pixel_accuracy": finite(self.pixel_accuracy),
+            "per_class": dict(self.per_class),
         }
-        return cls(float(iou[present].mean()), float(right.sum() / counts.sum()), per_class)
+
+
+def finite(value: float | Tensor) -> float | None:
+    """Return a number, None for NaN, which JSON does not have."""
+    return None if math.isnan(value) else float(value)
+
+
+def by_class(values: Tensor, class_names: Sequence[str]) -> dict[str, float | None]:
+    """Return the K values of a measure by class name, None where a class has none (NaN)."""
+    return {name: finite(value) for name, value in zip(class_names, values.tolist(), strict=True)}
 
 
 class ConfusionCounts(MulticlassConfusionMatrix):

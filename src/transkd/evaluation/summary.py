@@ -52,7 +52,9 @@ def markdown(report: Mapping[str, Any]) -> str:
         rows = [(n, percent(g["miou"]), percent(g["pixel_accuracy"]), str(g["images"])) for n, g in groups]
         lines += _table(("group", "mIoU", "pixel accuracy", "images"), rows)
     lines += [
-        f"Protocol `{report['protocol']['name']}`: `{json.dumps(report['protocol'])}`",
+        protocol_line(report),
+        "",
+        f"As JSON: `{json.dumps(report['protocol'])}`",
         "",
         f"{report['images']} images, file list {report['data']['sha256'][:12]}; "
         + f"weights {report['model']['sha256'][:12]}; "
@@ -60,6 +62,30 @@ def markdown(report: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def protocol_line(report: Mapping[str, Any]) -> str:
+    """Return how the scores of a report were made, as a sentence."""
+    protocol = report["protocol"]
+    labels = "on labels resized with the images" if protocol["label_size"] == "image" else "on labels of their own size"
+    where = "at a quarter of the input" if protocol["resolution"] == "logit" else labels
+    parts = [f"protocol {protocol['name']}: input {_size(protocol['input_size'])}", f"scored {where}"]
+    if protocol["inference"] == "slide":
+        crop, stride = ("x".join(map(str, protocol[key])) for key in ("crop", "stride"))
+        parts.append(f"windows of {crop} every {stride}")
+    if protocol["scales"] != [1.0]:
+        parts.append(f"scales {', '.join(f'{scale:g}' for scale in protocol['scales'])}")
+    if protocol["flip"]:
+        parts.append("mirrored too")
+    if report["precision"] is not None:
+        parts.append(f"precision {report['precision']}")
+    return "; ".join(parts)
+
+
+def _size(size: int | str | Sequence[int]) -> str:
+    if isinstance(size, int):
+        return f"short side {size}"
+    return size if isinstance(size, str) else "x".join(map(str, size))
 
 
 def class_row(report: Mapping[str, Any], name: str) -> tuple[str, ...]:

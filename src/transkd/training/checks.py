@@ -40,7 +40,8 @@ def setting_problems(values: Mapping[str, Any], known: Iterable[Problem]) -> lis
     return found
 
 
-def _dataset(values: Mapping[str, Any]) -> Iterator[Problem]:
+def dataset_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with the dataset's name and options, for any command whose config has ``data``."""
     data = values["data"]
     name = data["name"]
     if name not in available_datasets():
@@ -212,7 +213,7 @@ def _trainer(values: Mapping[str, Any]) -> list[Problem]:
 
 
 _CHECKS = {
-    _dataset: ("data.name", "data.options", "data.root"),
+    dataset_problems: ("data.name", "data.options", "data.root"),
     _class_weights: ("data.name", "data.options", "data.root", "objective.class_weights"),
     _augmentation: ("augment.recipe", "augment.options"),
     _augmentation_of_size: ("augment.recipe", "augment.options", "data.size"),

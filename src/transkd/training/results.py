@@ -55,11 +55,17 @@ def finish(
         module.segmenter.load_state_dict(load_segmenter(saved).state_dict())
     trainer.strategy.barrier("saved")
     module.last_scores = None
+    module.scores_in_fp32 = True  # as transkd-eval scores the saved file
     if trainer.num_val_batches != [0] and config.trainer.get("limit_val_batches") != 0:
         trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
     results = _results(config, data, module, trainer)
     results["checkpoint"] = {"chosen": chosen.stem, "epoch": epoch}
-    results["training"] = {"steps": steps, "epochs": trainer.current_epoch, "seconds": round(seconds, 1)}
+    results["training"] = {
+        "steps": steps,
+        "epochs": trainer.current_epoch,
+        "seconds": round(seconds, 1),
+        "precision": trainer.precision,
+    }
     if trainer.is_global_zero:
         folder.write_results(results)
         _print_results(results, folder, name, console)
@@ -100,9 +106,7 @@ def _results(
         images=_scored_images(config, trainer) if limited else None,
     )
     return {
-        "miou": scores.miou if scores else None,
-        "pixel_accuracy": scores.pixel_accuracy if scores else None,
-        "per_class": scores.per_class if scores else {},
+        **(scores.as_dict() if scores else {"miou": None, "pixel_accuracy": None, "per_class": {}}),
         "protocol": protocol.as_dict(),
         "params": count_parameters(module.segmenter),
         "gmacs": segmenter_gmacs(module.segmenter, size),

@@ -9,7 +9,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
-from transkd.errors import CheckpointError
+from transkd.errors import CheckpointError, ConfigError
+from transkd.models.backbones import find_backbone
 from transkd.training.checkpoint_io import read_checkpoint
 from transkd.training.metrics_csv import MetricsCSV
 from transkd.training.run_folder import RunFolder
@@ -28,7 +29,9 @@ MAY_DIFFER = (
     "data.workers",
     "data.val_batch_size",
     "teacher.weights",
+    "teacher.pretrained",
 )
+ADDED = {"student.pretrained": False, "teacher.pretrained": False}  # keys that older runs lack, and what they did
 
 
 def find_checkpoint(resume: str, folder: RunFolder, is_first_process: bool) -> Path | None:
@@ -64,7 +67,7 @@ def check_same_recipe(values: Mapping[str, Any], source: RunFolder) -> None:
     Raises:
         CheckpointError: listing the keys that differ and matter.
     """
-    saved, now = _flat(source.saved_config()), _flat(values)
+    saved, now = _recipe(source.saved_config()), _recipe(values)
     keys = sorted(saved.keys() | now.keys()) if saved else []
     changed = [key for key in keys if saved.get(key) != now.get(key) and not _may_differ(key)]
     if changed:
@@ -96,6 +99,25 @@ def rewind_metrics(loggers: Iterable[Logger], checkpoint: Path | None) -> None:
 
 def _may_differ(key: str) -> bool:
     return any(key == name or key.startswith(f"{name}.") for name in MAY_DIFFER)
+
+
+def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config flat, with what it means where it says nothing; empty if it is."""
+    if not values:
+        return {}
+    recipe = ADDED | _flat(values)
+    for role in ("student", "teacher"):
+        backbone = recipe.get(f"{role}.backbone")
+        if backbone is not None and recipe.get(f"{role}.head") is None:
+            recipe[f"{role}.head"] = _usual_head(backbone)
+    return recipe
+
+
+def _usual_head(backbone: str) -> str | None:
+    try:
+        return find_backbone(backbone).head
+    except ConfigError:
+        return None
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

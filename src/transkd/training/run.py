@@ -50,14 +50,14 @@ def train(values: Mapping[str, Any], *, console: Console | None = None) -> dict[
 
     folder = RunFolder(config.output)
     checkpoint = find_checkpoint(config.resume, folder, first)
+    if first and checkpoint is not None:
+        check_same_recipe(values, RunFolder(checkpoint.parent.parent))
     L.seed_everything(config.seed, workers=False, verbose=False)
     data = build_data(config)
     data.setup("fit")
     module = build_module(config, data)
     if not first:
         return _fit(config, values, folder, checkpoint, data, module, console)
-    if checkpoint is not None:
-        check_same_recipe(values, RunFolder(checkpoint.parent.parent))
     with folder.claimed(values):
         return _fit(config, values, folder, checkpoint, data, module, console)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -47,6 +48,7 @@ class SegmentationModule(L.LightningModule):
         segmenter: the network that trains.
         weights_from: where each segmenter's weights come from, a line for people; empty if it was not said.
         last_scores: :class:`Scores` of the last validation, None before the first.
+        scores_in_fp32: validate without autocast, whatever the run's precision.
         last_terms: the unweighted loss terms of the last training step, by name.
     """
 
@@ -86,6 +88,7 @@ class SegmentationModule(L.LightningModule):
         self.confusion = score_meter(segmenter.num_classes)
         self.weights_from: dict[str, str] = {}
         self.last_scores: Scores | None = None
+        self.scores_in_fp32 = False
         self.last_terms: Terms = {}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -131,7 +134,8 @@ class SegmentationModule(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch into the confusion matrix."""
-        logits = self.segmenter(self.images(batch))
+        with torch.autocast(self.device.type, enabled=False) if self.scores_in_fp32 else nullcontext():
+            logits = self.segmenter(self.images(batch))
         self.confusion.update(*classes_and_labels(logits, batch["label"], self.score_resolution))
 
     def on_validation_epoch_end(self) -> None:

@@ -1,0 +1,86 @@
+"""The folder that ``transkd-eval`` leaves: its name, what it may replace, scores, page and pictures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transkd.cli.eval_config import EvalConfig
+from transkd.errors import ConfigError
+from transkd.evaluation.evaluate import Evaluation
+from transkd.evaluation.summary import confusion_picture, markdown
+
+SCORES, PAGE, CONFUSION = "scores.json", "scores.md", "confusion.png"
+PICTURES = BEST, WORST = "best", "worst"
+
+
+def free_folder(config: EvalConfig) -> Path:
+    """Return the folder to write, which holds nothing, or an evaluation that may be replaced.
+
+    Raises:
+        ConfigError: it holds something else.
+    """
+    folder = Path(config.output or Path("evaluations", default_name(config))).expanduser()
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return folder
+    if not config.overwrite:
+        raise ConfigError(f"{folder} exists already: choose another output=…, or overwrite=true to replace its scores")
+    if not (folder / SCORES).is_file():
+        raise ConfigError(f"{folder} holds no scores of transkd, so overwrite=true does not replace it")
+    return folder
+
+
+def default_name(config: EvalConfig) -> str:
+    """Return a folder's name that tells evaluations apart: model, data, protocol, and what else was chosen."""
+    path = Path(config.model).expanduser()
+    path = path.resolve() if path.exists() else path
+    size, views = config.input_size, config.views
+    parts = [
+        *path.parts[-2:],
+        config.data.name,
+        config.split,
+        config.protocol.name,
+        "x".join(map(str, size)) if isinstance(size, tuple) else str(size),
+        *(["slide"] if views.crop else []),
+        *(["flip"] if views.flip else []),
+        *([f"scales{'_'.join(f'{scale:g}' for scale in views.scales)}"] if views.scales != (1.0,) else []),
+    ]
+    return "-".join(part for part in parts if part != path.anchor)
+
+
+def claim_folder(folder: Path) -> None:
+    """Make the folder, so that a place that cannot be written shows before anything is scored.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}): choose another output=…") from error
+
+
+def write_scores(folder: Path, report: dict[str, Any], evaluation: Evaluation) -> None:
+    """Write scores, page and confusion matrix, and remove the pictures of an evaluation before.
+
+    Args:
+        folder: where to.
+        report: what ``scores.json`` holds.
+        evaluation: the counts behind it.
+    """
+    for kind in PICTURES:
+        shutil.rmtree(folder / kind, ignore_errors=True)
+    (folder / SCORES).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text(markdown(report), encoding="utf-8")
+    confusion_picture(evaluation.confusion.sum(0), evaluation.class_names).save(folder / CONFUSION)
+
+
+def picture_file(folder: Path, kind: str, rank: int, name: str) -> Path:
+    """Return where an image's picture goes; files sort by rank."""
+    (folder / kind).mkdir(exist_ok=True)
+    return folder / kind / f"{rank:02d}-{name}.png"
