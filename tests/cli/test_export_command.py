@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from command_runs import Command, Outcome
 
+from transkd.cli.export import _export
 from transkd.models.exported import load_model
 
 
@@ -65,3 +66,22 @@ def test_a_dataset_of_other_classes_is_refused_before_exporting(export, drawn: P
     message = export("format=onnx", "output=x.onnx", *data, model="b1_11").refused("transkd-export")
     assert "has 11 outputs without names, but the dataset has 19 classes" in message
     assert not (tmp_path / "x.onnx").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_message(export, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    message = export("format=huggingface", "output=file/out").refused("transkd-export", code=1)
+    assert "output: file/out cannot be written: " in message
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys) -> None:
+    def interrupted(config: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("transkd.cli.export_config.parse_export", lambda values: values)
+    monkeypatch.setattr("transkd.cli.export_run.run_export", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        _export({})
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "transkd-export: stopped; of what was being written nothing is left\n"

@@ -98,7 +98,7 @@ def test_config_of_another_network(saved, config, what):
     ("key", "value", "reason"),
     [
         ("backbone", "mit_b9", "there is no backbone 'mit_b9'; did you mean"),
-        ("backbone", ["mit_b0"], "unhashable"),
+        ("backbone", ["mit_b0"], "a backbone is a name, not"),
         ("num_classes", "3", "num_classes must be a whole number"),
         ("mean", None, "'NoneType' object is not iterable"),
         ("head", "fpm", "there is no head 'fpm'"),

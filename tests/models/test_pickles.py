@@ -118,6 +118,7 @@ def test_a_flipped_bit_is_found(tmp_path):
         (b"\xff\xd8\xff\xe0" + bytes(20), "is a JPEG image"),
         (b"\x89HDF\r\n\x1a\n" + bytes(20), "is an HDF5 file, as Keras and TensorFlow write"),
         (b"\x1f\x8b" + bytes(20), "is a gzip archive"),
+        (b"\x80", "(1 bytes) is no file of weights"),
         (b"hello, I am the weights of a network", "is no file of weights, or a damaged one"),
     ],
 )
@@ -141,3 +142,12 @@ def test_archives_are_named(tmp_path):
 
 def test_a_missing_file(tmp_path):
     assert "there is no file" in message(tmp_path / "w.pth")
+
+
+def test_a_damaged_file_of_the_older_format_is_not_called_unsafe_to_open(tmp_path):
+    path = tmp_path / "w.pth"
+    torch.save({"a": torch.ones(2)}, path, _use_new_zipfile_serialization=False)
+    content = bytearray(path.read_bytes())
+    content[2] ^= 4
+    path.write_bytes(content)
+    assert message(path) == f"{path} is damaged or no file of torch.save; download it again"

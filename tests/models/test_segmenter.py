@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from transkd.errors import ConfigError
 from transkd.models import Segmenter, create_segmenter
+from transkd.models.backbones import register_backbone
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,11 @@ def test_unfit_images_are_refused(segmenter, images, message):
         ({"drop_path_rate": -0.1}, "drop_path_rate must be at least 0 and less than 1, not -0.1"),
         ({"mean": (0.5,)}, "mean must have a value for each of red, green and blue"),
         ({"std": (1, 0, 1)}, "std must be positive"),
+        ({"std": (1, float("nan"), 1)}, "std must be numbers, not"),
+        ({"norm_eps": -1.0}, "norm_eps must be a small positive number, such as 1e-6, or left out, not -1.0"),
+        ({"norm_eps": "x"}, "norm_eps must be a small positive number"),
+        ({"num_classes": True}, "num_classes must be a whole number of at least 1, not True"),
+        ({"num_classes": 2, "class_names": [1, 2]}, r"class_names must be text, not \[1, 2\]"),
         ({"class_names": ["road", "sky"]}, "there are 2 class_names for num_classes=19"),
     ],
 )
@@ -222,3 +228,10 @@ def test_half_precision_segmenter_takes_any_image():
     with torch.no_grad():
         assert segmenter(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).dtype == torch.bfloat16
         assert segmenter(torch.zeros(1, 3, 32, 32)).dtype == torch.bfloat16
+
+
+def test_what_is_no_backbone_is_refused():
+    with pytest.raises(ConfigError, match="a backbone is a name, not None; known: lvt, "):
+        create_segmenter(None)
+    with pytest.raises(ConfigError, match="registered as a name and a BackboneEntry, not 'mine' and None"):
+        register_backbone("mine", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -23,7 +25,11 @@ def _export(values: dict[str, Any]) -> None:
     from transkd.cli.export_config import parse_export
     from transkd.cli.export_run import run_export
 
-    run_export(parse_export(values))
+    try:
+        run_export(parse_export(values))
+    except KeyboardInterrupt:
+        print("transkd-export: stopped; of what was being written nothing is left", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

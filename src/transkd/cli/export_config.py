@@ -9,8 +9,8 @@ from pydantic import Field
 
 from transkd.errors import ConfigError
 from transkd.export.compare import Precision
-from transkd.export.exporting import ExportOptions, Format
 from transkd.export.graph import InputType, ResultType
+from transkd.export.options import ExportOptions, Format
 from transkd.models.checks import SMALLEST_SIDE
 from transkd.training.config import DataConfig, Positive, Section, Side
 from transkd.training.problems import Problem, mistakes, schema_problems

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from transkd.data.reading import read_image
 from transkd.errors import DataError
+from transkd.models.checks import SMALLEST_SIDE
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -32,9 +33,18 @@ def find_images(folder: str | Path, count: int) -> list[Path]:
 
 
 def read_batches(files: Sequence[Path], size: tuple[int, int] | None) -> Iterator[Tensor]:
-    """Yield each image as (1, 3, H, W) uint8, resized to ``size`` where one is given."""
+    """Yield each image as (1, 3, H, W) uint8, resized to ``size`` where one is given.
+
+    Raises:
+        DataError: one cannot be read, or is too small for a segmenter and is not resized.
+    """
     for path in files:
         image = torch.from_numpy(read_image(path)).permute(2, 0, 1)[None]
+        if size is None and min(image.shape[2:]) < SMALLEST_SIDE:
+            raise DataError(
+                f"calibration images: {path} has {image.shape[2]}x{image.shape[3]} pixels, and a side needs "
+                f"{SMALLEST_SIDE} or more; take it out, or give calibration.size=[H,W]"
+            )
         yield image if size is None else resized(image, size)
 
 

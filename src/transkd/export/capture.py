@@ -31,6 +31,8 @@ def capture(graph: ExportGraph, size: tuple[int, int] | None) -> ExportedProgram
         program = torch.export.export(
             graph, (example,), dynamic_shapes=(axes,), strict=False, prefer_deferred_runtime_asserts_over_guards=True
         )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names paths of the machine
     if size is None:
         _without_notes(program)
     return program

@@ -27,7 +27,7 @@ class Difference:
     Attributes:
         batch: images.
         size: height and width.
-        logit: largest absolute difference of a logit; NaN where the file gives classes.
+        logit: largest absolute difference of a logit, infinite where the file gives NaN; NaN where it gives classes.
         scale: the source's largest absolute logit.
         pixels: share of the pixels whose class differs, ties left out: two logits of the source that differ by less
             than a ten-thousandth of the scale are one.
@@ -41,7 +41,11 @@ class Difference:
 
 
 def compare(graph: ExportGraph, exported: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> list[Difference]:
-    """Run source and exported file on each batch of images (B, 3, H, W) of the graph's input type."""
+    """Run source and exported file on each batch of images (B, 3, H, W) of the graph's input type.
+
+    Raises:
+        ExportError: the source's own logits are not finite.
+    """
     return [_difference(graph, exported, batch) for batch in images]
 
 
@@ -52,9 +56,11 @@ def _difference(graph: ExportGraph, exported: Callable[[Tensor], Tensor], images
         expected = graph(images)
     finally:
         graph.result = result
+    if not torch.isfinite(expected).all():
+        raise ExportError("the source itself gives NaN or infinite logits, so no export of it would be of use")
     found = exported(images)
     scale = max(float(expected.abs().max()), 1e-12)
-    logit = math.nan if result == "classes" else float((found - expected).abs().max())
+    logit = math.nan if result == "classes" else float((found - expected).abs().nan_to_num(nan=math.inf).max())
     classes = found if result == "classes" else found.argmax(dim=1)
     top = expected.topk(min(2, expected.shape[1]), dim=1).values
     clear = torch.ones_like(top[:, 0], dtype=torch.bool) if top.shape[1] < 2 else top[:, 0] - top[:, 1] > TIE * scale
@@ -63,8 +69,16 @@ def _difference(graph: ExportGraph, exported: Callable[[Tensor], Tensor], images
     return Difference(images.shape[0], size, logit, scale, float(other.float().mean()))
 
 
-def check_differences(differences: Sequence[Difference], precision: Precision, tolerance: float | None) -> float:
+def check_differences(
+    differences: Sequence[Difference], precision: Precision, tolerance: float | None, remedy: str
+) -> float:
     """Return the tolerance, having found all differences within it.
+
+    Args:
+        differences: what was found.
+        precision: of the file.
+        tolerance: None takes the precision's.
+        remedy: what may make the file come out closer, for the message.
 
     Raises:
         ExportError: one is past it; says which and by how much.
@@ -79,6 +93,6 @@ def check_differences(differences: Sequence[Difference], precision: Precision, t
             what = "its logits differ by {:.2e} of the largest logit" if by_logits else "{:.2%} of its pixels differ"
             raise ExportError(
                 f"the exported file does not do what its source does: {what.format(found)} {where}, and the tolerance "
-                f"is {allowed:g}; it is not kept. Allow more by tolerance=…, or use a higher precision"
+                f"is {allowed:g}; it is not kept. {remedy}, or allow more by tolerance=…"
             )
     return allowed

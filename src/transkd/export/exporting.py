@@ -4,72 +4,30 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from transkd.errors import ConfigError
-from transkd.export.calibration import find_images, read_batches, resized, smooth_images
-from transkd.export.compare import Difference, Precision, check_differences, compare
-from transkd.export.graph import ExportGraph, InputType, ResultType
-from transkd.export.huggingface import open_folder, push_folder, write_folder
+from transkd.errors import ConfigError, ExportError
+from transkd.export.calibration import find_images, read_batches, smooth_images
+from transkd.export.compare import Difference, check_differences, compare
+from transkd.export.graph import ExportGraph, InputType
+from transkd.export.huggingface import FOLDER_FILES, open_folder, push_folder, write_folder
 from transkd.export.onnx_format import to_fp16, to_int8, write_onnx
+from transkd.export.options import ExportOptions, Format, export_options
 from transkd.export.provenance import Provenance, trace_provenance
 from transkd.export.torch_format import write_program
 from transkd.models import Segmenter, load_segmenter
-from transkd.models.exported import OnnxModel, TorchProgram, is_onnx, is_program
+from transkd.models.exported import OnnxModel, TorchProgram, is_onnx
+from transkd.models.program_files import is_program
 
-Format = Literal["huggingface", "onnx", "torch"]
 ANY_SIZES = ((64, 96), (97, 129), (128, 256))
 SMALL_SIZES = ((32, 32), (40, 200))  # where maps are a single row or column; 8 bits are not meant for them
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """How a segmenter is exported.
-
-    Attributes:
-        format: ``"huggingface"`` (a folder), ``"onnx"`` or ``"torch"`` (a file).
-        input: images the file takes, ``"uint8"`` or ``"float"`` in [0, 1].
-        result: ``"logits"`` or ``"classes"``, at the images' size.
-        precision: ``"fp32"``, or of an ONNX file ``"fp16"`` or ``"int8"``.
-        size: the only height and width that the file takes; None for any.
-        calibration: a folder of images that int8 is calibrated on.
-        calibration_size: height and width they are resized to; None takes the run's, or their own.
-        calibration_count: how many of them.
-        tolerance: how much the file may differ; None takes the precision's, see ``export/compare.py``.
-        push: id of a hub repository to upload a folder to.
-        overwrite: replace what is there.
-    """
-
-    format: Format
-    input: InputType = "uint8"
-    result: ResultType = "logits"
-    precision: Precision = "fp32"
-    size: tuple[int, int] | None = None
-    calibration: str | None = None
-    calibration_size: tuple[int, int] | None = None
-    calibration_count: int = 64
-    tolerance: float | None = None
-    push: str | None = None
-    overwrite: bool = False
-
-    def problems(self) -> dict[str, str]:
-        """Return what does not fit together, key -> what to do."""
-        found = {}
-        if self.format != "onnx" and self.precision != "fp32":
-            found["precision"] = f"{self.precision} is for format=onnx; {self.format} keeps 32 bits: leave it out"
-        if self.precision == "int8" and self.calibration is None:
-            found["calibration.images"] = "int8 is calibrated on images of your own: give a folder of them"
-        if self.format == "huggingface":
-            for key, default in (("input", "uint8"), ("result", "logits"), ("size", None)):
-                if getattr(self, key) != default:
-                    found[key] = "transformers' folders have no such choice; leave it out, or use format=onnx"
-        elif self.push is not None:
-            found["push"] = "goes with format=huggingface, whose folder has what the hub shows"
-        return found
 
 
 @dataclass(frozen=True)
@@ -106,29 +64,35 @@ def export_segmenter(source: Segmenter | str | Path, path: str | Path, format: F
         Where it lies, and how it compares.
 
     Raises:
-        ConfigError: options that do not fit together, or a path that is taken.
-        ExportError: it cannot be exported so, or differs from its source by more than the tolerance.
+        ConfigError: options that do not exist or do not fit together, or a path that is taken.
+        DataError: images to calibrate on that are missing or cannot be read.
+        ExportError: it cannot be exported so, cannot be written there, or differs from its source by more than the
+            tolerance.
         WeightsError: a source that cannot be loaded.
 
     Example:
         >>> export_segmenter("runs/camvid/student", "student.onnx", "onnx", result="classes").path
     """
-    chosen = ExportOptions(format, **options)
-    if problems := chosen.problems():
-        raise ConfigError("; ".join(f"{key}: {text}" for key, text in problems.items()))
+    chosen = export_options(format, options)
+    source = getattr(source, "_orig_mod", source)  # where torch.compile wrapped it
     target = free_target(Path(path).expanduser(), chosen)
+    if isinstance(source, str | Path) and Path(source).expanduser().resolve() == target.resolve():
+        raise ConfigError(f"output: {target} is the model itself; choose another")
     segmenter = source if isinstance(source, Segmenter) else load_segmenter(source)
     provenance = trace_provenance(segmenter, None if isinstance(source, Segmenter) else source)
     partial = target.with_name(f".{target.name}.partial")
-    _remove(partial)
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
+        _remove(partial)
+        target.parent.mkdir(parents=True, exist_ok=True)
         report = _write_and_check(segmenter, provenance, partial, target, chosen)
         if target.exists():
             _remove(target)
         partial.rename(target)
+    except OSError as error:
+        raise ExportError(f"output: {target} cannot be written: {error.strerror or error}") from error
     finally:
-        _remove(partial)
+        with suppress(OSError):
+            _remove(partial)
     if chosen.push is not None:
         return replace(report, pushed_to=push_folder(target, chosen.push))
     return report
@@ -151,8 +115,10 @@ def free_target(target: Path, options: ExportOptions) -> Path:
 
 
 def _is_export(target: Path) -> bool:
+    """Return whether something is an export, or empty: a folder with anything else in it is not to be replaced."""
     if target.is_dir():
-        return not any(target.iterdir()) or (target / "preprocessor_config.json").is_file()
+        inside = {path.name for path in target.iterdir()}
+        return not inside or ("preprocessor_config.json" in inside and inside <= FOLDER_FILES)
     return target.stat().st_size == 0 or is_onnx(target) or is_program(target)
 
 
@@ -177,8 +143,17 @@ def _write_and_check(
         run, ran_in = OnnxModel(partial).run, "ONNX Runtime"
     images = [_as_input(batch, options.input) for batch in _check_images(provenance, options)]
     differences = compare(graph, run, images)
-    tolerance = check_differences(differences, options.precision, options.tolerance)
+    tolerance = check_differences(differences, options.precision, options.tolerance, _remedy(options))
     return ExportReport(target, differences, tolerance, ran_in, _bytes(partial))
+
+
+def _remedy(options: ExportOptions) -> str:
+    """Return what may make a file come out closer to its source."""
+    if options.precision == "int8":
+        return "Calibrate on more images like those it will see, or use precision=fp16"
+    if options.precision == "fp16":
+        return "Use precision=fp32"
+    return "Use another format=" if options.size else "Fix the size of the images (dynamic=false size=[H,W])"
 
 
 def _metadata(graph: ExportGraph, provenance: Provenance, options: ExportOptions) -> dict[str, Any]:
@@ -207,15 +182,14 @@ def _usual_size(provenance: Provenance, options: ExportOptions) -> tuple[int, in
 
 
 def _check_images(provenance: Provenance, options: ExportOptions) -> list[Tensor]:
-    """Return uint8 batches of one and two images, of several sizes where the file takes any."""
+    """Return uint8 batches of one and two images in turn, of several sizes where the file takes any."""
     usual = _usual_size(provenance, options)
     small = () if options.precision == "int8" else SMALL_SIZES
-    sizes = [options.size] if options.size else [*ANY_SIZES, *small, *([usual] if usual else [])]
+    sizes = [options.size] * 2 if options.size else [*ANY_SIZES, *small, *([usual] if usual else [])]
     if options.calibration is None:
         return [smooth_images(1 + number % 2, size, seed=number) for number, size in enumerate(sizes)]
-    files = find_images(options.calibration, 2 * len(sizes))
-    images = list(read_batches(files, None))
-    return [resized(images[number % len(images)], size) for number, size in enumerate(sizes)]
+    files = cycle(find_images(options.calibration, 2 * len(sizes)))
+    return [torch.cat(list(read_batches(list(islice(files, 1 + n % 2)), size))) for n, size in enumerate(sizes)]
 
 
 def _as_input(images: Tensor, kind: InputType) -> Tensor:

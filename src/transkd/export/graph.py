@@ -24,7 +24,7 @@ class ExportGraph(nn.Module):
     Args:
         segmenter: copied, so that it stays as it is.
         input_type: ``"uint8"`` images, or ``"float"`` ones in [0, 1].
-        result: ``"logits"`` (B, K, H, W) float32, or ``"classes"`` (B, H, W) uint8.
+        result: ``"logits"`` (B, K, H, W) float32, or ``"classes"`` (B, H, W) uint8, int32 past 256 classes.
     """
 
     def __init__(self, segmenter: Segmenter, input_type: InputType, result: ResultType) -> None:
@@ -45,7 +45,9 @@ class ExportGraph(nn.Module):
         normalised = (images.float() - self.get_buffer("mean")) / self.get_buffer("std")
         logits = self.head(self.backbone(normalised)[1])
         logits = functional.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)
-        return logits.argmax(dim=1).to(torch.uint8) if self.result == "classes" else logits
+        if self.result == "logits":
+            return logits
+        return logits.argmax(dim=1).to(torch.uint8 if self.num_classes <= 256 else torch.int32)
 
     def example(self, batch: int, height: int, width: int) -> Tensor:
         """Return images of the graph's type, for tracing."""

@@ -21,6 +21,8 @@ from transkd.export.provenance import Provenance
 from transkd.models import Segmenter, load_segmenter
 from transkd.models.layouts.transformers import to_transformers
 
+FOLDER_FILES = {"config.json", "preprocessor_config.json", "model.safetensors", "README.md"}
+
 
 def write_folder(segmenter: Segmenter, folder: Path, provenance: Provenance, title: str) -> None:
     """Write ``config.json``, ``preprocessor_config.json``, ``model.safetensors`` and a model card.

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transkd.errors import ExportError
+from transkd.errors import ExportError, TransKDError
 from transkd.export.capture import capture
 from transkd.export.graph import ExportGraph, without_adaptive_pooling
 from transkd.models.exported import METADATA, ONNX_EXTRA
@@ -119,6 +119,7 @@ def to_int8(path: Path, batches: Iterator[Tensor], *, as_float: bool) -> None:
 
     Raises:
         ExportError: the onnx packages are missing, or the graph cannot be quantised.
+        DataError: an image that cannot be read or used.
     """
     onnx, quantization = require("onnx"), require("onnxruntime.quantization")
     prepared = path.with_name(f"{path.name}.prepared")
@@ -143,7 +144,7 @@ def to_int8(path: Path, batches: Iterator[Tensor], *, as_float: bool) -> None:
                 weight_type=quantization.QuantType.QInt8,
                 extra_options={"MatMulConstBOnly": True},
             )
-    except ExportError:
+    except TransKDError:
         raise
     except Exception as error:  # ONNX Runtime raises classes of its own, without a common base
         raise ExportError(f"the graph cannot be quantised to 8 bits: {str(error).splitlines()[0]}") from error

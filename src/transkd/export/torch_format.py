@@ -13,7 +13,7 @@ from transkd.errors import ExportError
 from transkd.export.capture import capture
 from transkd.export.graph import ExportGraph
 from transkd.export.onnx_format import quietly
-from transkd.models.exported import PROGRAM_METADATA
+from transkd.models.program_files import PROGRAM_METADATA
 
 
 def write_program(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *, size: tuple[int, int] | None) -> None:

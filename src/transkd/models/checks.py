@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ def check_images(images: Tensor) -> None:
 def check_config(config: Mapping[str, Any]) -> None:
     """Raise a ``ConfigError`` unless the values of a segmenter's config fit together."""
     for key in ("num_classes", "head_width"):
-        if not isinstance(config[key], int) or config[key] < 1:
+        if not isinstance(config[key], int) or isinstance(config[key], bool) or config[key] < 1:
             raise ConfigError(f"{key} must be a whole number of at least 1, not {config[key]!r}")
     for key in ("drop_path_rate", "dropout"):
         if not 0 <= config[key] < 1:
@@ -38,8 +39,15 @@ def check_config(config: Mapping[str, Any]) -> None:
     for key in ("mean", "std"):
         if len(config[key]) != 3:
             raise ConfigError(f"{key} must have a value for each of red, green and blue, not {config[key]}")
+        if not all(math.isfinite(value) for value in config[key]):
+            raise ConfigError(f"{key} must be numbers, not {config[key]}")
     if min(config["std"]) <= 0:
         raise ConfigError(f"std must be positive, not {config['std']}")
+    eps = config["norm_eps"]
+    if eps is not None and not (isinstance(eps, float) and 0 < eps < 1):
+        raise ConfigError(f"norm_eps must be a small positive number, such as 1e-6, or left out, not {eps!r}")
     names = config["class_names"]
+    if names is not None and not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"class_names must be text, not {names}")
     if names is not None and len(names) != config["num_classes"]:
         raise ConfigError(f"there are {len(names)} class_names for num_classes={config['num_classes']}")

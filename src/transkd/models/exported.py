@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import zipfile
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from torch import Tensor
 from transkd.errors import WeightsError
 from transkd.models.checks import SMALLEST_SIDE, check_images
 from transkd.models.loading import load_segmenter
+from transkd.models.program_files import check_program, is_program
 from transkd.models.segmenter import Segmenter
 
 METADATA = "transkd"
-PROGRAM_METADATA = "transkd.json"
 ONNX_EXTRA = "pip install 'transkd[onnx]'"
 
 
@@ -125,10 +125,7 @@ class OnnxModel(ExportedModel):
         try:
             return torch.from_numpy(self.session.run(None, feed)[0])
         except Exception as error:  # ONNX Runtime raises classes of its own, without a common base
-            size = "x".join(map(str, images.shape[2:]))
-            raise WeightsError(
-                f"{self.file} cannot run {len(images)} image(s) of {size}: {str(error).splitlines()[0]}"
-            ) from error
+            raise _cannot_run(self.file, images, error) from error
 
 
 class TorchProgram(ExportedModel):
@@ -142,22 +139,35 @@ class TorchProgram(ExportedModel):
     """
 
     def __init__(self, file: Path) -> None:
-        found = {PROGRAM_METADATA: ""}
+        super().__init__(file, check_program(file))
+        log = logging.getLogger("torch.export")
+        level = log.level
+        log.setLevel(logging.CRITICAL)  # it prints tracebacks of what is told below
         try:
             with file.open("rb") as opened:
-                program = torch.export.load(opened, extra_files=found)
-        except Exception as error:  # zip, JSON or schema errors, as it happens
-            raise WeightsError(f"{file} is damaged, or no torch.export program of this torch: {error}") from error
-        if not found[PROGRAM_METADATA]:
-            raise WeightsError(f"{file} is a torch.export program, but not of a segmenter that transkd exported")
-        super().__init__(file, json.loads(found[PROGRAM_METADATA]))
-        self.module = program.module()
+                self.module = torch.export.load(opened).module()
+        except Exception as error:  # schema errors, as it happens
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise WeightsError(
+                f"{file} cannot be read by torch {torch.__version__}: export it again with that ({reason})"
+            ) from error
+        finally:
+            log.setLevel(level)
 
     @torch.no_grad()
     def run(self, images: Tensor) -> Tensor:
         """Return the program's only output."""
-        answer: Tensor = self.module(images)
+        try:
+            answer: Tensor = self.module(images)
+        except Exception as error:  # its guards and its operators raise what they like
+            raise _cannot_run(self.file, images, error) from error
         return answer
+
+
+def _cannot_run(file: Path, images: Tensor, error: Exception) -> WeightsError:
+    size = "x".join(map(str, images.shape[2:]))
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return WeightsError(f"{file} cannot run {len(images)} image(s) of {size}: {reason}")
 
 
 def load_model(source: str | Path, *, threads: int | None = None) -> Segmenter | ExportedModel:
@@ -170,24 +180,14 @@ def load_model(source: str | Path, *, threads: int | None = None) -> Segmenter |
     Raises:
         WeightsError: it cannot be read, or is something else.
     """
-    path = Path(source).expanduser()
-    if path.is_file():
-        if is_program(path):
-            return TorchProgram(path)
-        if is_onnx(path):
-            return OnnxModel(path, threads)
-    return load_segmenter(source)
-
-
-def is_program(path: Path) -> bool:
-    """Return whether a file is a torch.export program: a zip archive with a serialised graph in it."""
-    if not zipfile.is_zipfile(path):
-        return False
     try:
-        with zipfile.ZipFile(path) as archive:
-            return any("serialized_exported_program" in name or "/models/" in name for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):
-        return False
+        path = Path(source).expanduser()
+        program, onnx = path.is_file() and is_program(path), path.is_file() and is_onnx(path)
+    except (OSError, TypeError):  # which load_segmenter tells
+        program = onnx = False
+    if program:
+        return TorchProgram(path)
+    return OnnxModel(path, threads) if onnx else load_segmenter(source)
 
 
 def is_onnx(path: Path) -> bool:

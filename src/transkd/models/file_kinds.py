@@ -74,7 +74,7 @@ def _kind_of_head(head: bytes, path: Path, size: int) -> FileKind:
         return FileKind.JSON
     if len(head) > 2 and head[0] == 0x08 and 1 <= head[1] <= 32 and head[2] in _ONNX_SECOND_FIELDS:
         return FileKind.ONNX
-    if head[0] == 0x80 and 2 <= head[1] <= 5:
+    if len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5:
         return FileKind.PICKLE
     if tarfile.is_tarfile(path):
         raise WeightsError(f"{path} is a tar archive, not weights; unpack it and give what is inside")

@@ -77,7 +77,7 @@ def _verify_older_format(path: Path) -> None:
 def _refusal(path: Path, error: Exception) -> WeightsError:
     match = _REFUSED.search(str(error))
     if match is None:
-        return WeightsError(f"{path} is damaged or no file of torch.save ({_first_line(error)}); download it again")
+        return WeightsError(f"{path} is damaged or no file of torch.save; download it again")
     return WeightsError(
         f"{path} is refused, and nothing of it was executed: besides tensors it holds '{match[1] or match[2]}', which "
         "would run code on loading. Where you trust its origin, open it with torch.load(…, weights_only=False) "

@@ -60,8 +60,10 @@ def register_backbone(name: str, entry: BackboneEntry) -> None:
     """Let ``create_segmenter`` and configs take a backbone of one's own.
 
     Raises:
-        ConfigError: there is one of that name already.
+        ConfigError: there is one of that name already, or the entry is none.
     """
+    if not isinstance(name, str) or not isinstance(entry, BackboneEntry):
+        raise ConfigError(f"a backbone is registered as a name and a BackboneEntry, not {name!r} and {entry!r}")
     if name in _BACKBONES:
         raise ConfigError(f"there is a backbone '{name}' already; register yours under another name")
     _BACKBONES[name] = entry
@@ -82,6 +84,8 @@ def find_backbone(name: str) -> BackboneEntry:
     Raises:
         ConfigError: there is no backbone of that name, or timm's is not hierarchical.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"a backbone is a name, not {name!r}; known: {', '.join(available_backbones())}")
     if name in _BACKBONES:
         return _BACKBONES[name]
     if not timm.is_model(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,21 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
-def find_segmenter(source: str | Path) -> Found:
+def find_segmenter(source: str | PathLike[str]) -> Found:
     """Return the segmenter at ``source``, told by what is there; see ``transkd.load_segmenter``.
 
     Raises:
         WeightsError: there is none, or it cannot be read.
     """
+    if not isinstance(source, str | PathLike):
+        raise WeightsError(f"a segmenter is loaded from a path or a hub id, not from a {type(source).__name__}")
+    try:
+        return _find(source)
+    except OSError as error:  # folders that may not be looked into, names that no disk takes
+        raise WeightsError(f"{str(source)[:200]} cannot be read: {error.strerror or error}") from error
+
+
+def _find(source: str | PathLike[str]) -> Found:
     path = Path(source).expanduser()
     if path.is_dir():
         return _in_folder(path, str(source))
