@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -17,9 +17,15 @@ from transkd.cli.arguments import config_dirs, split_arguments, users_form
 from transkd.cli.overrides import check_overrides
 from transkd.errors import ConfigError, TransKDError
 
-Command = Callable[[dict[str, Any]], None]
+if TYPE_CHECKING:
+    from transkd.cli.sweeps import Outcome, Sweep
+
+Command = Callable[[dict[str, Any]], "Outcome | None"]
 Check = Callable[[dict[str, Any]], Sequence[object]]
 ONLY_SHOWS = ("--help", "-h", "--hydra-help", "--version", "--info", "-i", "--shell-completion", "-sc")
+SHOWS_CONFIG = ("--cfg", "-c")
+OTHER_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
+SWEEPS = ("--multirun", "-m")
 
 
 def config_folder() -> Path:
@@ -41,26 +47,44 @@ def run_app(name: str, config_name: str, command: Command, check: Check) -> NoRe
     Args:
         name: what errors are prefixed with, such as ``"transkd-train"``.
         config_name: the primary config.
-        command: what to do with the composed config, in plain containers.
+        command: what to do with the composed config, in plain containers; may say what a sweep's table shows of it.
         check: lists what is wrong with it, so that it can be told together with what is wrong with the arguments.
 
-    Exit codes: 0 done, 1 an error of files or of the run, 2 a mistake in the config, 128 + n stopped by signal n.
+    Exit codes: 0 done, 1 an error of files or of the run, 2 a mistake in the config, 128 + n stopped by signal n;
+    of a sweep, the largest of its jobs'.
     """
     sys.argv[1:] = users_form(sys.argv[1:])
     codes: list[int] = []
+    sweep: Sweep | None = None
     try:
         folder = config_folder()
         flags, overrides = split_arguments(sys.argv[1:])
         if not _has_flag(flags, *ONLY_SHOWS):
             _refuse_mistakes(folder, config_name, flags, overrides, check)
+            if _has_flag(flags, *SWEEPS) and not _has_flag(flags, *OTHER_CONFIG, *SHOWS_CONFIG):
+                sweep = _planned(name, folder, config_name, flags, overrides)
     except TransKDError as error:
         sys.exit(_say(name, error))
 
     def job(config: DictConfig) -> None:
-        codes.append(_guarded(name, command, config))
+        if sweep is None:
+            codes.append(_guarded(name, command, config))
+        else:
+            sweep.run(lambda: command(_resolved(config)))
 
-    hydra.main(version_base="1.3", config_path=str(folder), config_name=config_name)(job)()
-    sys.exit(max(codes, default=0))
+    app = hydra.main(version_base="1.3", config_path=str(folder), config_name=config_name)(job)
+    if sweep is None:
+        app()
+        sys.exit(max(codes, default=0))
+    sys.argv.append(f"hydra.sweep.dir='{sweep.plan.folder}'")
+    sys.exit(sweep.launch(app))
+
+
+def _planned(name: str, folder: Path, config_name: str, flags: Sequence[str], overrides: Sequence[str]) -> Sweep:
+    from transkd.cli.sweep_plan import plan_sweep
+    from transkd.cli.sweeps import Sweep
+
+    return Sweep(name, plan_sweep(folder, config_name, overrides, further_folders=config_dirs(flags)))
 
 
 def _has_flag(flags: Sequence[str], *names: str) -> bool:
@@ -74,17 +98,17 @@ def _refuse_mistakes(
     for further in config_dirs(flags):
         if not further.is_dir():
             raise ConfigError(f"--config-dir: there is no folder {further}")
-    if _has_flag(flags, "--config-name", "-cn", "--config-path", "-cp"):
+    if _has_flag(flags, *OTHER_CONFIG):
         return  # another primary config than ours: Hydra says what is wrong with it
     checked = check_overrides(
         folder,
         config_name,
         overrides,
         further_folders=config_dirs(flags),
-        sweeps=_has_flag(flags, "--multirun", "-m"),
+        sweeps=_has_flag(flags, *SWEEPS),
     )
     problems: list[object] = list(checked.problems)
-    if checked.config is not None and not _has_flag(flags, "--cfg", "-c"):
+    if checked.config is not None and not _has_flag(flags, *SHOWS_CONFIG):
         problems += _value_problems(checked.config, check)
     if problems:
         lines = dict.fromkeys(f"  {text}" for text in _without_echoes([str(problem) for problem in problems]))
@@ -123,12 +147,17 @@ def _interpolation_problem(error: OmegaConfBaseException) -> str:
 
 def _guarded(name: str, command: Command, config: DictConfig) -> int:
     try:
-        command(_plain(config))
+        command(_resolved(config))
     except TransKDError as error:
         return _say(name, error)
-    except OmegaConfBaseException as error:
-        return _say(name, ConfigError(f"the config has a mistake:\n  {_interpolation_problem(error)}"))
     return 0
+
+
+def _resolved(config: DictConfig) -> dict[str, Any]:
+    try:
+        return _plain(config)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"the config has a mistake:\n  {_interpolation_problem(error)}") from error
 
 
 def _say(name: str, error: TransKDError) -> int:

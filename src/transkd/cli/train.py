@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from transkd.cli.app import run_app
+
+if TYPE_CHECKING:
+    from transkd.cli.sweeps import Outcome
 
 
 def main() -> NoReturn:
@@ -20,12 +23,23 @@ def _check(values: dict[str, Any]) -> Sequence[object]:
     return config_problems(values)
 
 
-def _train(values: dict[str, Any]) -> None:
+def _train(values: dict[str, Any]) -> Outcome | None:
+    from transkd.cli.sweeps import in_sweep
+
+    if in_sweep():
+        from transkd.cli.train_sweep import train_job
+
+        return train_job(values, _run)
+    _run(values)
+    return None
+
+
+def _run(values: dict[str, Any]) -> dict[str, Any]:
     from transkd.training.callbacks import StopRequestedError
     from transkd.training.run import train
 
     try:
-        train(values)
+        return train(values)
     except StopRequestedError as stop:
         print(f"{stop}: the run is saved; the same command with resume=auto goes on with it", file=sys.stderr)
         sys.exit(128 + stop.signal)

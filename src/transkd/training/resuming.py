@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +67,31 @@ def check_same_recipe(values: Mapping[str, Any], source: RunFolder) -> None:
     Raises:
         CheckpointError: listing the keys that differ and matter.
     """
-    saved, now = _recipe(source.saved_config()), _recipe(values)
-    keys = sorted(saved.keys() | now.keys()) if saved else []
-    changed = [key for key in keys if saved.get(key) != now.get(key) and not _may_differ(key)]
+    changed = differing_keys(source.saved_config(), values)
     if changed:
-        lines = "\n".join(f"  {key}: it was {saved.get(key)}, it is {now.get(key)}" for key in changed)
+        lines = "\n".join(f"  {line}" for line in changed)
         raise CheckpointError(
             f"the run in {source.path} cannot be gone on with under another recipe; these keys differ:\n{lines}\n"
             "Use the same settings, or start a new run from its weights: resume=none name=… "
             f"student.weights={source.path}"
         )
+
+
+def differing_keys(saved: Mapping[str, Any], values: Mapping[str, Any], *, matter: Collection[str] = ()) -> list[str]:
+    """List the keys in which two configs are other recipes, each with both values; empty where one of them is.
+
+    Args:
+        saved: the config of a run.
+        values: the config now.
+        matter: sections that matter too, of those in which a run that is gone on with may differ.
+    """
+    before, now = _recipe(saved), _recipe(values)
+    keys = sorted(before.keys() | now.keys()) if before else []
+    return [
+        f"{key}: it was {before.get(key)}, it is {now.get(key)}"
+        for key in keys
+        if before.get(key) != now.get(key) and (_within(key, matter) or not _within(key, MAY_DIFFER))
+    ]
 
 
 def adopt_best(checkpoint: Path, folder: RunFolder) -> None:
@@ -97,8 +112,8 @@ def rewind_metrics(loggers: Iterable[Logger], checkpoint: Path | None) -> None:
             logger.rewind(step)
 
 
-def _may_differ(key: str) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in MAY_DIFFER)
+def _within(key: str, sections: Iterable[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in sections)
 
 
 def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
