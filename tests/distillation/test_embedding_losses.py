@@ -119,6 +119,26 @@ def test_ea_is_the_formula(image: tuple[int, int]) -> None:
     _check(loss, taps, aligned)
 
 
+@pytest.mark.parametrize(("part", "shares"), [("embedding", (1, 0)), ("assistant", (0, 1))])
+def test_one_part_of_ea_is_the_formula_and_holds_nothing_idle(part: str, shares: tuple[int, int]) -> None:
+    taps = _pair()
+    loss = create_loss("ea", student=Widths(STUDENT), teacher=Widths(TEACHER), parts=part)
+    weights = _weights(loss)
+    images = [taps[0].images.double().numpy(), *_arrays(taps[0].features)]
+    aligned = [
+        0.1 * (i + 1) * _linear(embedding, weights, i) if shares[0] else 0.1 * (i + 5) * _assistant(before, weights, i)
+        for i, (embedding, before) in enumerate(zip(_arrays(taps[0].embeddings), images[:-1], strict=True))
+    ]
+    _check(loss, taps, aligned)
+    loss(*taps).backward()
+    assert all(p.grad is not None for p in loss.parameters())
+
+
+def test_a_part_that_ea_does_not_have_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"ea: there is no part 'embeding'; did you mean 'embedding'\?"):
+        create_loss("ea", student=Widths(STUDENT), teacher=Widths(TEACHER), parts="embeding")
+
+
 def test_ea_takes_its_assistant_to_the_size_of_embeddings_of_other_strides() -> None:
     loss = create_loss("ea", student=Widths((8, 16)), teacher=Widths((12, 24)))
     student = random_taps((8, 16), image=(70, 90), strides=(8, 8))

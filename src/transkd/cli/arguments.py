@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-APPENDED_GROUPS = ("experiment", "debug")
+APPENDED_GROUPS = ("experiment", "sweep", "debug")
+LAST_WORD = ("sweep", "debug")
 OPEN_SECTIONS = ("augment.options", "callbacks", "data.options", "distillation.losses")
 OPEN_GROUPS = ("optimizer", "trainer")
 _BELOW_OPEN = tuple(f"{section}." for section in (*OPEN_SECTIONS, *OPEN_GROUPS))
@@ -27,11 +28,12 @@ FLAGS_WITH_VALUE = (
 def users_form(arguments: Sequence[str]) -> list[str]:
     """Return arguments as people write them in the form that Hydra takes.
 
-    ``+experiment=x`` and ``experiment=x`` mean the same, and a debug choice has the last word wherever it stands.
+    ``+experiment=x`` and ``experiment=x`` mean the same, and sweep and debug choices have the last word wherever they
+    stand.
     A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``.
     """
     plain: list[str] = []
-    debug: list[str] = []
+    last: dict[str, list[str]] = {group: [] for group in LAST_WORD}
     for argument in arguments:
         name = argument.lstrip("+")
         key, equals, _ = name.partition("=")
@@ -39,8 +41,8 @@ def users_form(arguments: Sequence[str]) -> list[str]:
             argument = f"+{name}"
         elif equals and (key in OPEN_SECTIONS or key.startswith(_BELOW_OPEN)):
             argument = f"++{name}"
-        (debug if equals and key == "debug" else plain).append(argument)
-    return plain + debug
+        (last[key] if equals and key in LAST_WORD else plain).append(argument)
+    return [*plain, *(argument for group in LAST_WORD for argument in last[group])]
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transkd.cli.data_check import CheckRequest, print_classes, run_check
+from transkd.cli.data_download import run_download
 from transkd.data.convert import convert_nyuv2
 from transkd.data.datasets import available_datasets, classes_of
 from transkd.data.synth import write_scenes
@@ -119,12 +120,36 @@ class ClassesAction(Section):
         print_classes(classes_of(self.data.name, self.data.root, **self.data.options), console)
 
 
-Action = SynthAction | NyuAction | CheckAction | ClassesAction
+class DownloadAction(Section):
+    """The config of ``action=download``."""
+
+    action: Literal["download"]
+    data: DataConfig
+    url: Annotated[
+        str | None, Field(pattern="^https?://[^/]", description="an address with http:// or https://, or null")
+    ]
+    checksum: bool
+    keep_archives: bool
+
+    def run(self, console: Console) -> None:
+        """Download a dataset."""
+        run_download(
+            self.data.name,
+            self.data.root,
+            url=self.url,
+            checksum=self.checksum,
+            keep_archives=self.keep_archives,
+            console=console,
+        )
+
+
+Action = SynthAction | NyuAction | CheckAction | ClassesAction | DownloadAction
 _ACTIONS: dict[str, type[Action]] = {
     "synth": SynthAction,
     "nyuv2": NyuAction,
     "check": CheckAction,
     "classes": ClassesAction,
+    "download": DownloadAction,
 }
 
 

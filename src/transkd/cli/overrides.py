@@ -21,6 +21,7 @@ from transkd.cli.arguments import APPENDED_GROUPS
 from transkd.errors import did_you_mean
 
 SEARCH_PATH = "hydra.searchpath"
+SWEEP = "sweep"
 NO_CHOICE = {"base"}
 """Files of a group that hold what its choices share."""
 
@@ -114,6 +115,8 @@ class _Checker:
         group = override.key_or_group
         if override.is_delete():
             return []
+        if group == SWEEP and not self.sweeps:
+            return [f"{_plain(str(override.input_line))}: a sweep is many runs: add -m"]
         if override.is_add() and group not in APPENDED_GROUPS:
             return [f"{override.input_line}: there is a choice of {group} already; write it without the +"]
         twice = [o for o in choices if o.key_or_group == group and not o.is_delete()]

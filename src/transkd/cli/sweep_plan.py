@@ -66,7 +66,8 @@ def plan_sweep(
         _refuse_shared_folders(config_name, path, jobs)
     keys = {key for key in map(_key, jobs[0]) if len({_value(job, key) for job in jobs}) > 1} if jobs else set()
     return SweepPlan(
-        Path(hydra.sweep.dir).absolute(), tuple(tuple(text for text in job if _key(text) in keys) for job in jobs)
+        Path(hydra.sweep.dir).absolute(),
+        tuple(tuple(text.lstrip("+") for text in job if _key(text) in keys) for job in jobs),
     )
 
 

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from transkd.distillation.embedding import EmbeddingLoss, linear_over_channels
 from transkd.distillation.registry import register_loss
 from transkd.distillation.stages import resample_to
+from transkd.errors import ConfigError, did_you_mean
 from transkd.models.taps import Taps
 
+PARTS = ("both", "embedding", "assistant")
 IMAGE_CHANNELS = 3
 
 
@@ -49,7 +51,15 @@ class EmbeddingAssistant(EmbeddingLoss):
     student's own patch embedding has another stride, A_i is resampled to its size. The learned scalars start
     at p_i = 0.1 i and q_i = 0.1 (i + 4), i counted from 1. TransKD-EA is this and ``csf``.
 
-    Arguments and errors are those of :class:`EmbeddingLoss`.
+    Args:
+        student_channels: channels of the student's patch embeddings, a stage each, shallowest first.
+        teacher_channels: the same of the teacher.
+        stage_weights: as in :class:`EmbeddingLoss`.
+        parts: ``"both"``; for an ablation ``"embedding"``, p_i * linear(E_i) alone, or ``"assistant"``, q_i * A_i
+            alone, from which the student learns through the feature maps that A_i is made of.
+
+    Raises:
+        ConfigError: if there is not one weight a pair, or no such part.
     """
 
     requires = frozenset({"embeddings", "features"})
@@ -60,24 +70,37 @@ class EmbeddingAssistant(EmbeddingLoss):
         teacher_channels: Sequence[int],
         *,
         stage_weights: Sequence[float] | None = None,
+        parts: str = "both",
     ) -> None:
         super().__init__(student_channels, teacher_channels, stage_weights=stage_weights)
+        if parts not in PARTS:
+            raise ConfigError(f"{self.name}: there is no part '{parts}'; {did_you_mean(parts, PARTS)}")
+        self.parts = parts
         numbers = [own + 1 for own, _ in self.pairing()]
-        self.assistants = nn.ModuleList(
-            AssistantEmbedding(IMAGE_CHANNELS, teachers, kernel=7, stride=4)
-            if number == 1
-            else AssistantEmbedding(self.student_channels[number - 2], teachers, kernel=3, stride=2)
-            for number, (_, teachers) in zip(numbers, self.paired_channels(), strict=True)
-        )
-        self.linear_weights = nn.ParameterList(torch.full((1,), 0.1 * i) for i in numbers)
-        self.assistant_weights = nn.ParameterList(torch.full((1,), 0.1 * (i + 4)) for i in numbers)
+        if parts == "assistant":
+            del self.linears  # DistributedDataParallel fails on parameters outside the graph
+        if parts != "embedding":
+            self.assistants = nn.ModuleList(
+                AssistantEmbedding(IMAGE_CHANNELS, teachers, kernel=7, stride=4)
+                if number == 1
+                else AssistantEmbedding(self.student_channels[number - 2], teachers, kernel=3, stride=2)
+                for number, (_, teachers) in zip(numbers, self.paired_channels(), strict=True)
+            )
+        if parts != "assistant":
+            self.linear_weights = nn.ParameterList(torch.full((1,), 0.1 * i) for i in numbers)
+        if parts != "embedding":
+            self.assistant_weights = nn.ParameterList(torch.full((1,), 0.1 * (i + 4)) for i in numbers)
 
     def align(self, student: Taps, pair: int) -> Tensor:
         """Return the assisted patch embedding of a pair at the teacher's width: (B, D_i, h, w)."""
+        if self.parts == "assistant":
+            return self._assistant(student, pair)
         # The scalars multiply the layers' weights, not whole maps: the same sum at less time and memory.
         linear, share = cast(nn.Linear, self.linears[pair]), self.linear_weights[pair]
         aligned = linear_over_channels(self.embedding(student, pair), share * linear.weight, share * linear.bias)
+        return aligned if self.parts == "embedding" else aligned + resample_to(self._assistant(student, pair), aligned)
+
+    def _assistant(self, student: Taps, pair: int) -> Tensor:
         stage, _ = self.pairing()[pair]
         before = student.images if stage == 0 else self.student_maps(student, "features")[stage - 1]
-        assistant = self.assistants[pair](before, self.assistant_weights[pair])
-        return aligned + resample_to(assistant, aligned)
+        return cast(Tensor, self.assistants[pair](before, self.assistant_weights[pair]))

@@ -1,0 +1,66 @@
+"""The ready sweeps: each composes, names its runs apart, and asks for losses and options that exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_runs import Command
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from transkd.cli.app import config_folder
+from transkd.cli.sweep_plan import plan_sweep
+from transkd.training.config import config_problems
+
+# Jobs a seed.
+JOBS = {
+    "methods": 7,
+    "embedding_stages": 6,
+    "fusion": 3,
+    "feature_criteria": 3,
+    "embedding_weights": 5,
+    "gl_mixer_stages": 4,
+    "ea_parts": 3,
+    "students": 12,
+    "teachers": 5,
+    "teacher_runs": 5,
+}
+
+
+def test_every_sweep_is_here() -> None:
+    assert {path.stem for path in (config_folder() / "sweep").glob("*.yaml")} == set(JOBS)
+
+
+@pytest.mark.parametrize("sweep", JOBS)
+def test_a_ready_sweep_composes_jobs_that_train(sweep: str) -> None:
+    experiment = "camvid_teacher" if sweep == "teacher_runs" else "camvid_mitb0"
+    arguments = [
+        f"+experiment={experiment}",
+        "data.root=.",
+        "trainer.accelerator=cpu",
+        "teacher.weights=random",
+        "seed=0",
+    ]
+    plan = plan_sweep(config_folder(), "train", [*arguments, f"+sweep={sweep}"])
+    assert len(set(plan.jobs)) == len(plan.jobs) == JOBS[sweep]
+    names = set()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        for job in plan.jobs:
+            config = compose("train", [*arguments, f"+sweep={sweep}", *job])
+            values = OmegaConf.to_container(config, resolve=True)
+            assert isinstance(values, dict)
+            names.add(values["name"])
+            assert [str(problem) for problem in config_problems(values)] == []
+    assert len(names) == JOBS[sweep]
+
+
+def test_the_command_line_has_the_last_word_over_a_sweep(run: Command, tiny: list[str], tmp_path: Path) -> None:
+    outcome = run("-m", *tiny, "sweep=fusion", "distillation=none", "seed=3", "name=${distillation.name}-${seed}")
+    assert outcome.code == 0, outcome.err
+    assert [path.parent.name for path in tmp_path.glob("runs/*/results.json")] == ["none-3"]
+
+
+def test_a_sweep_without_m_is_told(run: Command) -> None:
+    outcome = run("sweep=fusion")
+    assert "sweep=fusion: a sweep is many runs: add -m" in outcome.refused()
