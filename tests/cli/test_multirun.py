@@ -154,3 +154,10 @@ def test_ranges_and_globs_sweep(run: Command, tmp_path: Path) -> None:
     outcome = run("-m", "seed=range(0,2)", "distillation=glob(none*)", "data.root=nowhere")
     assert outcome.code == 1
     assert outcome.err.count("nowhere does not exist") == 2
+
+
+def test_a_job_of_several_processes_is_refused(run: Command, tiny: list[str]) -> None:
+    outcome = run("-m", *tiny, "trainer.devices=2", "seed=0,1")
+    assert outcome.code == 2
+    assert fates(outcome) == ["failed", "failed"]
+    assert "trainer.devices=2, trainer.num_nodes=1: a job of a sweep is one process on one device" in outcome.err

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
 from transkd.cli.sweeps import Outcome, sweep_name
-from transkd.errors import CheckpointError
+from transkd.errors import CheckpointError, ConfigError
 from transkd.training.resuming import differing_keys
 from transkd.training.run_folder import RunFolder
 
@@ -26,6 +27,7 @@ def train_job(values: dict[str, Any], train: Callable[[dict[str, Any]], Mapping[
     Raises:
         TransKDError: for everything that a user can mend.
     """
+    _refuse_several_processes(values["trainer"])
     folder = RunFolder(values["output"])
     if not any(text.startswith("resume=") for text in HydraConfig.get().overrides.task):
         finished = _finished(values, folder)
@@ -33,6 +35,18 @@ def train_job(values: dict[str, Any], train: Callable[[dict[str, Any]], Mapping[
             return _outcome("done before", folder, finished)
         values = {**values, "resume": "auto"}
     return _outcome("done", folder, train(_grouped(values)))
+
+
+def _refuse_several_processes(trainer: Mapping[str, Any]) -> None:
+    """Raise a ConfigError for a run that would start processes itself: each would start the whole sweep again."""
+    devices, nodes = trainer.get("devices", 1), trainer.get("num_nodes", 1)
+    one = isinstance(devices, list) and len(devices) == 1
+    if "SLURM_JOB_ID" in os.environ or (nodes == 1 and (one or devices in (1, "1", "auto", None))):
+        return  # SLURM starts the processes of a run itself
+    raise ConfigError(
+        f"trainer.devices={devices}, trainer.num_nodes={nodes}: a job of a sweep is one process on one device; let "
+        "several jobs share the machine by hydra/launcher=joblib, or run them one by one without -m"
+    )
 
 
 def _finished(values: Mapping[str, Any], folder: RunFolder) -> Mapping[str, Any] | None:
