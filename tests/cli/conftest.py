@@ -17,6 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from transkd.data.synth import write_scenes
 from transkd.models import create_segmenter
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))  # file_server, dataset_archives
+
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +12,8 @@ import h5py
 import numpy as np
 import pytest
 from command_runs import Command, Outcome
+from dataset_archives import SCENES, archives_of, tar_of, voc_files
+from file_server import Server
 from scipy.io import savemat
 
 from transkd.data import CITYSCAPES, build_dataset
@@ -55,7 +60,7 @@ def test_every_mistake_is_told_at_once(data: Command, tmp_path: Path) -> None:
     outcome = data("action=draw", "size=[10,20]", "train=-1", "val=some", "rot=x", "+colours=2", "overwrite=perhaps")
     outcome.refused("transkd-data")
     assert sorted(outcome.lines) == [
-        "action=draw: there is no such choice; known: check, classes, nyuv2, synth",
+        "action=draw: there is no such choice; known: check, classes, download, nyuv2, synth",
         "colours: there is no such key; known: action, overwrite, root, seed, size, train, val, workers",
         "overwrite: give true or false (it is 'perhaps')",
         "rot: there is no such key; did you mean 'root'?",
@@ -89,7 +94,16 @@ def test_a_folder_that_cannot_be_used_is_named(data: Command, tmp_path: Path, ro
                 "data.nam: there is no such key; did you mean 'data.name'?",
                 "pictures: give a whole number (it is 'x')",
                 "train: there is no such key; known: action, data, debug, experiment, output, overwrite, pictures, "
-                "split, workers",
+                "split, sweep, workers",
+            ],
+        ),
+        (
+            ["action=download", "data=voc2012", "checksum=maybe", "keep_archive=true", "pictures=1"],
+            [
+                "checksum: give true or false (it is 'maybe')",
+                "keep_archive: there is no such key; did you mean 'keep_archives'?",
+                "pictures: there is no such key; known: action, checksum, data, debug, experiment, keep_archives, "
+                "sweep, url",
             ],
         ),
         (["action=nyuv2"], ["mapping: is missing", "mat: is missing", "splits: is missing"]),
@@ -138,3 +152,64 @@ def test_nyuv2_is_written_and_read(data: Command, tmp_path: Path) -> None:
     assert "nothing to do" in data(*arguments).out
     assert len(build_dataset("nyuv2", tmp_path / "nyu", "train")) == 2
     assert "there is no file" in data(*arguments[:3], "splits=none.mat", "root=nyu").refused("transkd-data", code=1)
+
+
+@pytest.mark.parametrize("dataset", ["voc2012", "camvid", "nyuv2"])
+def test_a_dataset_is_downloaded_and_passes_the_check(data: Command, tmp_path: Path, dataset: str) -> None:
+    (tmp_path / "sources").mkdir()
+    archives = archives_of(dataset, tmp_path / "sources")
+    with Server() as served:
+        served.files = {f"/mirror/{name}": content for name, content in archives.items()}
+        arguments = ["action=download", f"data={dataset}", "data.root=set", f"url={served.url}/mirror/"]
+        assert "published" in (refused := data(*arguments).refused("transkd-data", code=1))
+        assert "checksum=false" in refused
+        outcome = data(*arguments, "checksum=false")
+        assert outcome.code == 0, outcome.err
+        counts = ", ".join(f"{count} {split}" for split, count in SCENES[dataset].items())
+        assert f"{counts} scenes" in outcome.out
+        follow = outcome.out.splitlines()[-1].removeprefix("next: transkd-data ").split()
+        assert "nothing to do" in data(*arguments, "checksum=false").out
+    checked = data(*follow, "workers=0", "pictures=0")
+    assert checked.code == 0, checked.err
+    assert "no problems found" in checked.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["data=cityscapes"], 2, "https://www.cityscapes-dataset.com (free registration)"),
+        (["data=acdc"], 2, "https://acdc.vision.ee.ethz.ch (free registration)"),
+        (["data=folder"], 2, "transkd-data action=synth root=PATH"),
+        (["data=synthetic"], 2, "transkd-data action=synth root=ROOT"),
+        (["data=nyuv2", "url=http://localhost/splits.mat"], 2, "with / at its end"),
+        (["data=voc2012", "url=localhost"], 2, "url: give an address with http:// or https:// (it is 'localhost')"),
+        (["data=voc2012", "data.root=photos"], 1, "holds other things (a.jpg)"),
+    ],
+)
+def test_what_is_not_downloaded(data: Command, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").touch()
+    assert said in data("action=download", *arguments).refused("transkd-data", code=code)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.jpg", "photos"]
+
+
+def test_a_download_that_is_stopped_goes_on(data: Command, tmp_path: Path) -> None:
+    content = tar_of(voc_files() | {"VOCdevkit/large.bin": bytes(20_000_000)})
+
+    def stop() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+
+    with Server() as served:
+        served.files["/voc.tar"] = content
+        served.midway = stop
+        arguments = ["action=download", "data=voc2012", "data.root=set", f"url={served.url}/voc.tar", "checksum=false"]
+        outcome = data(*arguments)
+        assert outcome.code == 128 + signal.SIGINT
+        assert outcome.err == "transkd-data: stopped; what was downloaded is kept, and the same command goes on\n"
+        assert [path.name for path in (tmp_path / "set").iterdir()] == [".download"]
+        kept = (tmp_path / "set/.download/VOCtrainval_11-May-2012.tar.part").stat().st_size
+        assert 0 < kept < len(content)
+        assert data(*arguments).code == 0
+        assert served.ranges_asked == [None, f"bytes={kept}-"]
+    assert (tmp_path / "set/VOCdevkit/large.bin").stat().st_size == 20_000_000

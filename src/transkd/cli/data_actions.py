@@ -125,9 +125,7 @@ class DownloadAction(Section):
 
     action: Literal["download"]
     data: DataConfig
-    url: Annotated[
-        str | None, Field(pattern="^https?://[^/]", description="an address with http:// or https://, or null")
-    ]
+    url: str | None
     checksum: bool
     keep_archives: bool
 

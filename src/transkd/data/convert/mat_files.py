@@ -43,9 +43,10 @@ def read_numbers(path: Path, name: str) -> npt.NDArray[np.int64]:
         with open_hdf5(path) as file:
             known, values = sorted(file), (np.asarray(file[name]) if name in file else None)
     else:
+        scipy_io = _required("scipy.io")
         try:
-            content = _required("scipy.io").loadmat(path)
-        except (OSError, ValueError, TypeError, NotImplementedError, EOFError) as error:
+            content = scipy_io.loadmat(path)
+        except Exception as error:  # of many kinds, some of them scipy's own
             raise _unreadable(path, error) from error
         known, values = sorted(key for key in content if not key.startswith("_")), content.get(name)
     if values is None:

