@@ -20,6 +20,8 @@ from transkd.cli.arguments import config_dirs, split_arguments, users_form
         (["++optimizer.eps=1"], ["++optimizer.eps=1"]),
         (["data.options={conditions: [fog]}"], ["++data.options={conditions: [fog]}"]),
         (["trainer=gpu", "optimizer=paper"], ["trainer=gpu", "optimizer=paper"]),
+        (["debug=batch", "--cfg", "job", "seed=1"], ["seed=1", "+debug=batch", "--cfg", "job"]),
+        (["sweep=fusion", "-m", "experiment=a"], ["+experiment=a", "+sweep=fusion", "-m"]),
         (["data.size=64", "+foo=1", "~trainer.max_epochs", "-m", "--cfg", "job"],) * 2,
     ],
 )

@@ -76,7 +76,7 @@ def run_app(name: str, config_name: str, command: Command, check: Check) -> NoRe
     if sweep is None:
         app()
         sys.exit(max(codes, default=0))
-    sys.argv.append(f"hydra.sweep.dir='{sweep.plan.folder}'")
+    sys.argv.insert(1, f"hydra.sweep.dir='{sweep.plan.folder}'")
     sys.exit(sweep.launch(app))
 
 

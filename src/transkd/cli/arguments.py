@@ -30,19 +30,21 @@ def users_form(arguments: Sequence[str]) -> list[str]:
 
     ``+experiment=x`` and ``experiment=x`` mean the same, and sweep and debug choices have the last word wherever they
     stand.
-    A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``.
+    A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``. Flags come last: Hydra
+    takes overrides only side by side.
     """
+    flags, overrides = split_arguments(arguments)
     plain: list[str] = []
     last: dict[str, list[str]] = {group: [] for group in LAST_WORD}
-    for argument in arguments:
-        name = argument.lstrip("+")
+    for override in overrides:
+        name = override.lstrip("+")
         key, equals, _ = name.partition("=")
         if equals and key in APPENDED_GROUPS:
-            argument = f"+{name}"
+            override = f"+{name}"
         elif equals and (key in OPEN_SECTIONS or key.startswith(_BELOW_OPEN)):
-            argument = f"++{name}"
-        (last[key] if equals and key in LAST_WORD else plain).append(argument)
-    return [*plain, *(argument for group in LAST_WORD for argument in last[group])]
+            override = f"++{name}"
+        (last[key] if equals and key in LAST_WORD else plain).append(override)
+    return [*plain, *(override for group in LAST_WORD for override in last[group]), *flags]
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,6 +1,21 @@
 """The distillation losses, by name, and what a user needs to add one."""
 
-from transkd.distillation import csf, ea, gl_mixer, pea
+from transkd.distillation import (
+    attention_transfer,
+    cirkd,
+    csf,
+    cwd,
+    dist,
+    ea,
+    fitnet,
+    gl_mixer,
+    ifvd,
+    kd,
+    knowledge_review,
+    mgd,
+    pea,
+    skd,
+)
 from transkd.distillation.base import DistillationLoss
 from transkd.distillation.registry import available_losses, create_loss, register_loss
 from transkd.distillation.release import Release, load_release
@@ -9,14 +24,24 @@ from transkd.distillation.stages import pair_stages, resample_to
 __all__ = [
     "DistillationLoss",
     "Release",
+    "attention_transfer",
     "available_losses",
+    "cirkd",
     "create_loss",
     "csf",
+    "cwd",
+    "dist",
     "ea",
+    "fitnet",
     "gl_mixer",
+    "ifvd",
+    "kd",
+    "knowledge_review",
     "load_release",
+    "mgd",
     "pair_stages",
     "pea",
     "register_loss",
     "resample_to",
+    "skd",
 ]

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Concatenate, ParamSpec
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
+Options = ParamSpec("Options")
 
 POOLED_SIZES = (4, 2, 1)
+# A vector that does not vary correlates with nothing: its correlation is 0 and not 0 / 0.
+NO_VARIATION = 1e-8
 
 
-def in_full_precision(criterion: Criterion) -> Criterion:
+def in_full_precision(
+    criterion: Callable[Concatenate[Tensor, Tensor, Options], Tensor],
+) -> Callable[Concatenate[Tensor, Tensor, Options], Tensor]:
     """Make a criterion compute in float32 with autocast off: half precision rounds away sums over a map."""
 
     @wraps(criterion)
-    def wrapped(student: Tensor, teacher: Tensor) -> Tensor:
+    def wrapped(student: Tensor, teacher: Tensor, /, *args: Options.args, **kwargs: Options.kwargs) -> Tensor:
         with torch.autocast(student.device.type, enabled=False):
-            return criterion(student.float(), teacher.float())
+            return criterion(student.float(), teacher.float(), *args, **kwargs)
 
     return wrapped
 
@@ -65,24 +71,43 @@ def hierarchical_context(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 @in_full_precision
-def channel_wise_over_positions(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return channel-wise distillation (CWD) of one stage: KL(teacher || student) over positions.
+def softened_divergence(student: Tensor, teacher: Tensor, *, dim: int, temperature: float = 1.0) -> Tensor:
+    """Return T² KL(teacher || student) between softmax distributions of temperature T along one dimension.
 
-    Each channel of each sample is one distribution, a softmax of temperature 1.
+    The factor T² keeps the gradient's size at any temperature (Hinton et al., 2015, section 2).
+
+    Args:
+        student: scores of any shape.
+        teacher: scores of that shape.
+        dim: the dimension that a distribution runs along.
+        temperature: T, what the scores are divided by before the softmax.
+
+    Returns:
+        A scalar, the divergences' mean over all other dimensions.
+    """
+    own, taught = ((scores / temperature).log_softmax(dim) for scores in (student, teacher))
+    divergence = F.kl_div(own, taught, reduction="sum", log_target=True)
+    return temperature**2 * divergence / (student.numel() // student.shape[dim])
+
+
+def channel_wise_over_positions(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
+    """Return channel-wise distillation (CWD) of one map: KL(teacher || student) over positions.
+
+    Each channel of each sample is one distribution, a softmax over its positions.
 
     Args:
         student: (B, D, H, W).
         teacher: (B, D, H, W).
+        temperature: T of the softmax; the divergence is multiplied by T².
 
     Returns:
         A scalar, the divergences' mean over samples and channels.
     """
-    return _mean_divergence(student.flatten(2), teacher.flatten(2), dim=2)
+    return softened_divergence(student.flatten(2), teacher.flatten(2), dim=2, temperature=temperature)
 
 
-@in_full_precision
 def channel_wise_over_channels(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return channel-wise distillation (CWD) of one stage: KL(teacher || student) over channels.
+    """Return channel-wise distillation (CWD) of one map: KL(teacher || student) over channels.
 
     Each position of each sample is one distribution, a softmax of temperature 1.
 
@@ -93,12 +118,26 @@ def channel_wise_over_channels(student: Tensor, teacher: Tensor) -> Tensor:
     Returns:
         A scalar, the divergences' mean over samples and positions.
     """
-    return _mean_divergence(student.flatten(2), teacher.flatten(2), dim=1)
+    return softened_divergence(student, teacher, dim=1)
 
 
-def _mean_divergence(student: Tensor, teacher: Tensor, dim: int) -> Tensor:
-    divergence = F.kl_div(student.log_softmax(dim), teacher.log_softmax(dim), reduction="sum", log_target=True)
-    return divergence / (student.numel() // student.shape[dim])
+@in_full_precision
+def correlation_distance(student: Tensor, teacher: Tensor, *, dim: int) -> Tensor:
+    """Return Pearson's distance, 1 minus the correlation of student and teacher along one dimension.
+
+    Args:
+        student: of any shape.
+        teacher: of that shape.
+        dim: the dimension that the correlated vectors run along.
+
+    Returns:
+        A scalar in 0 ... 2, the distances' mean over all other dimensions.
+    """
+    own, taught = (values - values.mean(dim, keepdim=True) for values in (student, teacher))
+    norms = torch.linalg.vector_norm(own, dim=dim) * torch.linalg.vector_norm(taught, dim=dim)
+    correlation = (own * taught).sum(dim) / (norms + NO_VARIATION)
+    distance: Tensor = 1 - correlation
+    return distance.mean()
 
 
 FEATURE_CRITERIA: dict[str, Criterion] = {

@@ -1,0 +1,64 @@
+"""AT: where a feature map is strong, all channels together, against where the teacher's is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from transkd.distillation.criteria import mean_squared_error
+from transkd.distillation.feature_loss import FeatureLoss
+from transkd.distillation.options import at_least
+from transkd.distillation.registry import register_loss
+from transkd.distillation.stages import resample_to
+
+
+@register_loss("at")
+class AttentionTransfer(FeatureLoss):
+    """Activation-based attention transfer: squared distance of normalised attention maps, summed over stages.
+
+    A stage's attention map is Q = sum over channels of |F|^p, and the loss the mean over samples and positions of
+    (Qs / ||Qs|| - Qt / ||Qt||)², norms over a map's positions. It has no adapters. Zagoruyko and Komodakis, "Paying
+    More Attention to Attention", ICLR 2017, equation 2, has half the distance itself; taken is its reference: the
+    squared distance, divided by the number of positions, which the paper puts into the weight. Maps of other sizes
+    are interpolated as attention maps (section 3.1).
+
+    Args:
+        student_channels: channels of the student's feature maps, a stage each, shallowest first.
+        teacher_channels: the same of the teacher.
+        stages: the student's compared stages, counted from 0; None for all.
+        power: p, 1 or more, the paper's 2.
+
+    Raises:
+        ConfigError: if the power is below 1, or a stage does not exist or pairs with none of the teacher's.
+    """
+
+    all_stages = True
+
+    def __init__(
+        self,
+        student_channels: Sequence[int],
+        teacher_channels: Sequence[int],
+        *,
+        stages: Sequence[int] | None = None,
+        power: float = 2.0,
+    ) -> None:
+        super().__init__(student_channels, teacher_channels, stages=stages)
+        self.power = at_least(self.name, "power", power, 1)
+
+    def stage_loss(self, student: Tensor, teacher: Tensor, pair: int) -> Tensor:
+        """Return the mean squared difference of a pair's normalised attention maps; see :class:`FeatureLoss`."""
+        with torch.autocast(student.device.type, enabled=False):
+            taught = self._attention(teacher)
+            own = resample_to(self._attention(student), taught)
+        return mean_squared_error(_normalised(own), _normalised(taught))
+
+    def _attention(self, maps: Tensor) -> Tensor:
+        """Return the attention maps (B, 1, h, w) of feature maps, in float32."""
+        return maps.float().abs().pow(self.power).sum(1, keepdim=True)
+
+
+def _normalised(attention: Tensor) -> Tensor:
+    return F.normalize(attention.flatten(1), dim=1)

@@ -1,0 +1,181 @@
+"""CIRKD: how alike pixels of different scenes are, in the batch and to remembered ones, against the teacher's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from transkd.distillation.balanced_memory import BalancedMemory, random_pixels, regions
+from transkd.distillation.batch_norm import check_batch_norm
+from transkd.distillation.criteria import softened_divergence
+from transkd.distillation.labelled_loss import IGNORED, LabelledFeatureLoss, as_vectors
+from transkd.distillation.options import not_all_zero, positive, whole_number
+from transkd.distillation.registry import register_loss
+from transkd.distillation.stages import resample_to
+from transkd.models.taps import Taps
+
+# The similarity, over the temperature, to a place of the memory that is still empty: its softmax is 0 and not NaN.
+NOT_THERE = -1e9
+
+
+@register_loss("cirkd")
+class CrossImageRelations(LabelledFeatureLoss):
+    """Cross-image relational distillation: batch_weight * L_batch + pixel_weight * L_pixel + region_weight * L_region.
+
+    All three are KL(teacher || student) of softmax(similarities / temperature), similarities being cosines between
+    features; summed over stages. L_batch: of each pixel to all pixels of one image, mean over pixels and over all
+    pairs of images of the batch, an image with itself among them, so that a batch of one works. L_pixel and
+    L_region: of each labelled pixel, for student and teacher alike, to the teacher's pixels and regions (the mean of
+    a class in an image) that a memory holds, drawn anew in each step, evenly over classes; the student's features go
+    through a projection to the teacher's width (1x1 convolution, batch norm, ReLU, 1x1 convolution). The teacher's
+    features of a batch enter the memory before it is drawn from.
+
+    Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation", CVPR 2022, section 3. Its
+    pixel-wise part is ``kd`` at weight 1, to be set beside this. Weights and temperature are the published ones; the
+    second temperature, 1 in all published runs, is left out. Where the reference departs from the paper:
+
+    - The paper remembers random pixels of a class, which is taken; the reference's indices pick them in all the image.
+    - The reference's memory starts as noise, and is compared with. Here it starts empty, and nothing is.
+    - The reference compares the fused map of the decode head, which the taps do not hold, here the feature maps do. It
+      average-pools them 2x2 for L_batch, which stride 32 does not need; see ``pooling`` where it is finer.
+    - The reference has queues of a fixed size for each class (20000 pixels, 2000 for a SegFormer-B0; 2000 regions). A
+      loss is not told the number of classes, so here the size is of all together, shared evenly between the classes
+      that have come (:class:`~transkd.distillation.balanced_memory.BalancedMemory`). Less is held, for the memory
+      is in every checkpoint: a run that is resumed goes on as if never stopped. By default 40 MiB at 512 channels;
+      ``pixel_memory=38000`` and ``region_memory=38000`` are the reference's for a SegFormer and 19 classes, 150 MiB.
+    - The reference gathers the batches of all processes. Here each compares its own; a step of distributed training
+      starts from the memory of the first process, as it does from its batch norm statistics.
+
+    In evaluation the value is the same, but the memory is left as it was.
+
+    Args:
+        student_channels: channels of the student's feature maps, a stage each, shallowest first.
+        teacher_channels: the same of the teacher.
+        stages: the student's compared stages, counted from 0; None for the deepest.
+        batch_weight: weight of L_batch.
+        pixel_weight: weight of L_pixel; at 0 there is no memory of pixels.
+        region_weight: weight of L_region; at 0 there is no memory of regions.
+        temperature: of the softmax over similarities.
+        pooling: side of the patches that L_batch averages maps over first; its cost grows with (B H W / pooling²)².
+        pixel_memory: number of pixels to remember, of each stage.
+        region_memory: number of regions to remember, of each stage.
+        pixel_contrast: number of remembered pixels to compare with in a step.
+        region_contrast: number of remembered regions to compare with in a step.
+        pixels_per_class: how many random pixels of a class an image puts into the memory at most.
+
+    Raises:
+        ConfigError: if a weight is below 0 or all are, the temperature is not above 0, a number is no whole one of 1 or
+            more, or a stage does not exist or pairs with none of the teacher's.
+    """
+
+    def __init__(
+        self,
+        student_channels: Sequence[int],
+        teacher_channels: Sequence[int],
+        *,
+        stages: Sequence[int] | None = None,
+        batch_weight: float = 1.0,
+        pixel_weight: float = 0.1,
+        region_weight: float = 0.1,
+        temperature: float = 0.1,
+        pooling: int = 1,
+        pixel_memory: int = 16384,
+        region_memory: int = 4096,
+        pixel_contrast: int = 4096,
+        region_contrast: int = 1024,
+        pixels_per_class: int = 16,
+    ) -> None:
+        super().__init__(student_channels, teacher_channels, stages=stages)
+        self.batch_weight, self.pixel_weight, self.region_weight = not_all_zero(
+            self.name, batch_weight=batch_weight, pixel_weight=pixel_weight, region_weight=region_weight
+        )
+        self.temperature = positive(self.name, "temperature", temperature)
+        self.pooling = whole_number(self.name, "pooling", pooling, 1)
+        self.pixel_contrast = whole_number(self.name, "pixel_contrast", pixel_contrast, 1)
+        self.region_contrast = whole_number(self.name, "region_contrast", region_contrast, 1)
+        self.pixels_per_class = whole_number(self.name, "pixels_per_class", pixels_per_class, 1)
+        pixels = whole_number(self.name, "pixel_memory", pixel_memory, 1)
+        regions = whole_number(self.name, "region_memory", region_memory, 1)
+        channels = self.paired_channels()
+        widths = [taught for _, taught in channels]
+        self.pixels = nn.ModuleList(BalancedMemory(pixels, width) for width in widths if self.pixel_weight)
+        self.regions = nn.ModuleList(BalancedMemory(regions, width) for width in widths if self.region_weight)
+        self.projections = nn.ModuleList(_projection(*pair) for pair in channels if self.pixels or self.regions)
+
+    def stage_losses(self, student: Taps, teacher: Taps, labels: Tensor | None = None) -> list[Tensor]:
+        """Return the loss of each pair of stages, shallowest first, scalars in float32.
+
+        Raises:
+            ConfigError: if there are no labels, or a compared map is one position of one image in training: no batch
+                norm.
+        """
+        if self.training and self.projections:
+            for stage, _ in self.pairing():
+                check_batch_norm(self.name, student, self.student_maps(student, "features")[stage])
+        return super().stage_losses(student, teacher, labels)
+
+    def labelled_loss(self, student: Tensor, teacher: Tensor, labels: Tensor, pair: int) -> Tensor:
+        """Return the weighted sum of the three parts of a pair; see :class:`LabelledFeatureLoss`."""
+        projected = self.projections[pair](student) if self.projections else None
+        loss = student.new_zeros((), dtype=torch.float32)
+        with torch.autocast(student.device.type, enabled=False):
+            if self.batch_weight:
+                own = resample_to(student.float(), teacher)
+                loss = loss + self.batch_weight * self.batch_relations(own, teacher)
+            if projected is None:
+                return loss
+            own = F.normalize(as_vectors(resample_to(projected.float(), teacher)), dim=2)
+            taught = F.normalize(as_vectors(teacher), dim=2)
+            classes = labels.flatten(1)
+            if self.pixel_weight:
+                new = random_pixels(taught, classes, self.pixels_per_class)
+                held = self.pixels[pair](*new, self.pixel_contrast)
+                loss = loss + self.pixel_weight * self.memory_relations(own, taught, classes, *held)
+            if self.region_weight:
+                held = self.regions[pair](*regions(taught, classes), self.region_contrast)
+                loss = loss + self.region_weight * self.memory_relations(own, taught, classes, *held)
+        return loss
+
+    def batch_relations(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return L_batch of feature maps (B, C, H, W) and (B, D, H, W), a scalar in float32."""
+        own, taught = (self._batch_similarities(maps) for maps in (student, teacher))
+        return softened_divergence(own, taught, dim=3)
+
+    def memory_relations(self, student: Tensor, teacher: Tensor, labels: Tensor, held: Tensor, there: Tensor) -> Tensor:
+        """Return the divergence of the similarities to a memory's vectors, mean over labelled pixels.
+
+        Args:
+            student: (B, N, D) at length 1.
+            teacher: (B, N, D) at length 1.
+            labels: (B, N) int64, 255 where ignored.
+            held: (K, D) what was drawn from the memory.
+            there: (K,) whether something was, or the place is still empty.
+
+        Returns:
+            A scalar in float32; 0 where no pixel is labelled.
+        """
+        own, taught = (
+            (vectors @ held.T / self.temperature).masked_fill(~there, NOT_THERE).log_softmax(2)
+            for vectors in (student, teacher)
+        )
+        divergence = F.kl_div(own, taught, reduction="none", log_target=True).sum(2)
+        labelled = labels != IGNORED
+        return (divergence * labelled).sum() / labelled.sum().clamp_min(1)
+
+    def _batch_similarities(self, maps: Tensor) -> Tensor:
+        """Return similarities over the temperature (B, N, B, N) of the N pooled positions of each image."""
+        side = [min(self.pooling, length) for length in maps.shape[2:]]
+        vectors = F.normalize(as_vectors(F.avg_pool2d(maps.float(), side, ceil_mode=True)), dim=2)
+        return torch.einsum("bnc,dmc->bndm", vectors, vectors) / self.temperature
+
+
+def _projection(student_channels: int, teacher_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(student_channels, teacher_channels, 1, bias=False),
+        nn.BatchNorm2d(teacher_channels),
+        nn.ReLU(),
+        nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False),
+    )
