@@ -108,7 +108,7 @@ def test_a_missing_root(check: Command) -> None:
 
 
 def test_a_root_of_another_dataset(check: Command, own: Path) -> None:
-    assert "holds no split" in check("data=camvid", f"data.root={own}").refused("transkd-data", code=1)
+    assert "holds no train/, trainannot/" in check("data=camvid", f"data.root={own}").refused("transkd-data", code=1)
 
 
 def test_splits_of_other_names_than_training_looks_for(check: Command, own: Path) -> None:

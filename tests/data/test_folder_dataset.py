@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from pathlib import Path
 
@@ -113,6 +114,10 @@ def test_one_folder_of_both_with_a_suffix(root: Path) -> None:
         scene(root / f"all/{name}_sat.jpg", root / f"all/{name}_mask.png")
     where = {"images": "all", "masks": "all"}
     assert len(names(root, "train", **where, mask_suffix="_mask", image_suffix="_sat")) == 1
+    with pytest.raises(DataError, match=r"image_suffix=_sat data\.options\.mask_suffix=_mask"):
+        names(root, "train", **where)
+    for name in ("a", "b"):
+        (root / f"all/{name}_sat.jpg").rename(root / f"all/{name}_sat.png")
     with pytest.raises(DataError, match=r"both images and masks: set data\.options\.mask_suffix"):
         names(root, "train", **where)
 
@@ -166,8 +171,8 @@ def test_lists_that_are_wrong(flat: Path) -> None:
     assert "line 1: 3 columns (scene_1 scene_2 x)" in refused("scene_1 scene_2 x\n")
     assert "line 3: 1 columns, but the heading names 2 (image, group)" in refused("image,group\nscene_1,a\nscene_2\n")
     missing = refused("scene_1\nscene_77\nscene_78\n")
-    assert "train.txt, names of no file: 2 images without labels (scene_77, scene_78), beside 1" in missing
-    assert "without a mask: 1 images" in refused("scene_1 masks/none.png\n")
+    assert "train.txt: 2 names of no file (scene_77, scene_78), beside 1" in missing
+    assert "1 images without labels (scene_1 with masks/none.png)" in refused("scene_1 masks/none.png\n")
     (flat / "train.txt").write_bytes(b"\xff\xfe\x00s")
     with pytest.raises(DataError, match=r"train\.txt: not a text file in UTF-8"):
         find_scenes("folder", flat, "train")
@@ -200,10 +205,12 @@ def test_lists_and_folders_at_once_are_not_guessed(root: Path) -> None:
 
 def test_several_folders_that_could_be_meant(flat: Path) -> None:
     (flat / "labels").mkdir()
+    assert len(names(flat, "train")) == 8
+    write(flat / "labels/scene_0.png", ids(0, range(3)))
     with pytest.raises(DataError, match=r"labels/ and masks/ may both hold the masks: say which"):
         names(flat, "train")
     assert len(names(flat, "train", images="images", masks="masks")) == 8
-    (flat / "labels").rmdir()
+    shutil.rmtree(flat / "labels")
     scene(flat / "train/images/a.png", flat / "train/masks/a.png")
     with pytest.raises(DataError, match=r"several folders may hold the scenes \(images/ with masks/; train/images/"):
         names(flat, "train")

@@ -123,7 +123,7 @@ def test_voc_errors(devkit: Path) -> None:
     with pytest.raises(DataError, match=r"train\.txt: 1 images without labels \(2007_000032\)"):
         find_scenes("voc2012", devkit, "train")
     (place,) = find_incomplete_scenes("voc2012", devkit, "val").unmatched
-    assert place.images == ("2999_000001",)
+    assert place.nowhere == ("2999_000001",)
     (inside / "ImageSets/Segmentation/train.txt").write_text("")
     with pytest.raises(DataError, match=r"train\.txt: the list is empty"):
         find_scenes("voc2012", devkit, "train")
@@ -161,7 +161,7 @@ def test_nyuv2_classes() -> None:
 def test_nyuv2_errors(nyu: Path) -> None:
     write(nyu / "labels40/0001.png", np.full((480, 640), 41, np.uint8))
     dataset = build_dataset("nyuv2", nyu, "train")
-    with pytest.raises(DataError, match=r"0001\.png: label ids outside the classes: 41 .*Known ids are 0-40, 255"):
+    with pytest.raises(DataError, match=r"0001\.png: label ids outside the classes: 41 .*Known ids are 0-40"):
         dataset[0]
     (nyu / "labels40/0005.png").unlink()
     with pytest.raises(DataError, match=r"train\.txt: 1 images without labels \(0005\)"):

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from transkd.cli.contact_sheet import contact_sheet
-from transkd.data import ClassSet
-from transkd.data.check import Kind, Survey, survey
+from transkd.data import ClassSet, Sample
+from transkd.data.check import Kind, SplitSurvey, Survey, survey
 from transkd.data.datasets import find_incomplete_scenes
 from transkd.errors import ConfigError, DataError, did_you_mean
 
+DARK = 0.04
+"""Mean level, 0 to 1, below which a split's images look black, as 12-bit numbers in 16-bit files do."""
 SHOWN = 5
 """How many files of each problem the screen names; the file names all."""
 
@@ -119,7 +122,7 @@ def print_classes(classes: ClassSet, console: Console) -> None:
     """Print id, name and colour of each class."""
     table = Table("id", "class", "colour (R, G, B)")
     for index, (name, colour) in enumerate(zip(classes.names, classes.palette, strict=True)):
-        table.add_row(str(index), name, _swatch(colour))
+        table.add_row(str(index), escape(name), _swatch(colour))
     table.add_row(str(classes.ignore_index), "ignored", "")
     console.print(table)
 
@@ -145,11 +148,24 @@ def _draw(request: CheckRequest, found: Survey, path: Path) -> bool:
     for place, (name, split) in enumerate(splits):
         share = request.pictures // len(splits) + (place < request.pictures % len(splits))
         wanted = min(share, len(split.sound))
-        chosen = [split.sound[i * len(split.sound) // wanted] for i in range(wanted)]
+        chosen = _chosen(split, wanted)
         read = find_incomplete_scenes(request.name, request.root, name, **request.options).read_label
         scenes += [(name, sample, read) for sample in chosen]
     contact_sheet(scenes, found.classes).save(path)
     return True
+
+
+def _chosen(split: SplitSurvey, count: int) -> list[Sample]:
+    """Choose sound scenes from all over a split, half of them turned ones if there are any, whose labels may not be."""
+    paths = set(split.turned)
+    turned = [sample for sample in split.sound if sample.image in paths]
+    others = [sample for sample in split.sound if sample.image not in paths]
+    first = min(len(turned), max(count - len(others), (count + 1) // 2))
+    return [*_spread(turned, first), *_spread(others, count - first)]
+
+
+def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+    return [samples[i * len(samples) // count] for i in range(count)]
 
 
 def _overview(found: Survey) -> Table:
@@ -160,15 +176,15 @@ def _overview(found: Survey) -> Table:
         more = [f"and {len(sizes) - 3} more"] if len(sizes) > 3 else []
         pixels = int(split.pixels.sum()) + split.ignored
         table.add_row(
-            name,
+            escape(name),
             str(numbers["scenes"]),
-            split.split_by.removeprefix(f"{found.root}/"),
+            escape(split.split_by.removeprefix(f"{found.root}/")),
             "\n".join([*sizes[:3], *more]),
             " ".join(f"{value:.3f}" for value in numbers["mean"]),
             " ".join(f"{value:.3f}" for value in numbers["std"]),
             f"{100 * split.ignored / max(1, pixels):.2f} %",
         )
-    table.title = f"{found.name} at {found.root}"
+    table.title = escape(f"{found.name} at {found.root}")
     table.title_justify = "left"
     return table
 
@@ -176,7 +192,7 @@ def _overview(found: Survey) -> Table:
 def _class_table(found: Survey) -> Table:
     table = Table("id", "class", "colour (R, G, B)")
     for name in found.splits:
-        table.add_column(f"{name}, % of pixels", justify="right")
+        table.add_column(f"{escape(name)}, % of pixels", justify="right")
     weights = found.class_weights()
     for rule in weights:
         table.add_column(f"{rule.replace('_', ' ')} weight", justify="right")
@@ -184,7 +200,7 @@ def _class_table(found: Survey) -> Table:
         shares = [100 * split.pixels[index] / max(1, split.pixels.sum()) for split in found.splits.values()]
         table.add_row(
             str(index),
-            name,
+            escape(name),
             _swatch(found.classes.palette[index]),
             *(f"{share:.3f}" for share in shares),
             *(f"{values[index]:.3f}" for values in weights.values()),
@@ -207,6 +223,17 @@ def _print_notes(found: Survey, console: Console) -> None:
     for name, split in found.splits.items():
         if split.absent and split.samples:
             _line(console, f"note: no pixel of {name} is of {', '.join(split.absent)}")
+        if split.image_pixels and split.mean < DARK:
+            _line(
+                console,
+                f"note: the images of {name} are nearly black (mean {split.mean:.3f}); 16-bit files must use all bits",
+            )
+        if split.turned:
+            _line(
+                console,
+                f"note: {len(split.turned)} images of {name} are turned or mirrored by their EXIF orientation, such as "
+                f"{split.turned[0]}; labels must fit the image as it is shown: look at the contact sheet",
+            )
         if split.repeated:
             first = " and ".join(map(str, split.repeated[0][:2]))
             _line(console, f"note: {len(split.repeated)} pictures are in {name} more than once, such as {first}")

@@ -19,6 +19,10 @@ from transkd.errors import DataError
 Colour = tuple[int, int, int]
 MaskKind = Literal["auto", "ids", "colours"]
 MASK_KINDS: tuple[MaskKind, ...] = ("auto", "ids", "colours")
+_IDS_ADVICE = (
+    "Name them in classes.yaml, as classes ('road: 1', where the ids do not start at 0) or below 'ignore'; "
+    "data.options.masks_hold=colours reads greys as colours."
+)
 _CODE = np.array([1 << 16, 1 << 8, 1], np.uint32)
 
 
@@ -51,18 +55,25 @@ class MaskReader:
                 unclear which of the two it means; names it.
         """
         mask = read_mask(path)
+        if mask.pixels.ndim == 3 and self._means_grey_ids(mask.pixels):
+            mask = Mask(np.ascontiguousarray(mask.pixels[:, :, 0]))
         if mask.pixels.ndim == 3:
             return self._from_colours(mask.pixels, path)
         used = np.flatnonzero(Image.fromarray(mask.pixels).histogram())
         by_colour = self._by_colour(mask)
         if not self._means_colours(self.lookup[used], by_colour[used], used, mask, path):
             self._refuse_black_and_white(used, path)
-            return to_class_ids(mask.pixels, self.lookup, path)
+            return to_class_ids(mask.pixels, self.lookup, path, _IDS_ADVICE)
         ids = np.take(by_colour, mask.pixels)
         unknown = ids == UNKNOWN_ID
         if unknown.any():
             raise self._unknown_colours(_shades(mask)[mask.pixels], unknown, path)
         return ids
+
+    def _means_grey_ids(self, pixels: npt.NDArray[np.uint8]) -> bool:
+        """Return whether an RGB picture holds ids, each three times; where classes have colours it does if told so."""
+        wanted = self.kind == "ids" or (self.kind == "auto" and not self.colours)
+        return wanted and bool((pixels == pixels[:, :, :1]).all())
 
     def _from_colours(self, pixels: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
         if self.kind == "ids":
@@ -128,6 +139,8 @@ class MaskReader:
         rest = len(found) - len(order)
         more = f"; and {rest} more colours" if rest else ""
         smooth = " So many colours come from a mask that was resized smoothly or saved lossily." if rest > 20 else ""
+        if self.kind == "auto" and (found == found[:, :1]).all():
+            smooth += " All of them are grey: if they are ids, set data.options.masks_hold=ids."
         return UnknownIdsError(
             f"{path}: colours of no class: {listed}{more}.{smooth} "
             "Add them to classes.yaml, as classes or below 'ignore'."

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from transkd.data.classes import ClassSet
-from transkd.data.datasets import Scenes, find_scenes
+from transkd.data.datasets import Scenes, find_scenes, find_unlabelled_images
 from transkd.data.reading import read_image
 from transkd.data.samples import Pick, Sample
 from transkd.errors import ConfigError, DataError
@@ -116,12 +116,15 @@ def check_sizes(sample: Sample, image: tuple[int, ...], label: tuple[int, ...]) 
     """Raise a DataError that names both files unless an image and its label have the same (height, width)."""
     if image == label:
         return
-    turned = "The one is turned by 90 degrees: " if image == label[::-1] else ""
-    hint = "an image is shown as its EXIF orientation says. " if turned else ""
+    advice = "Use the files that belong together."
+    if image == label[::-1]:
+        advice = (
+            "The one is turned by 90 degrees. An image is shown as its EXIF orientation says: if the label was made "
+            "for the image as it is stored, take the orientation out of the image (exiftool -Orientation= FILE)."
+        )
     raise DataError(
         f"{sample.label}: the label is {label[0]}x{label[1]} pixels (height x width), "
-        f"but its image {sample.image} is {image[0]}x{image[1]}. {turned}{hint}"
-        "Use the files that belong together."
+        f"but its image {sample.image} is {image[0]}x{image[1]}. {advice}"
     )
 
 
@@ -132,6 +135,7 @@ def build_dataset(
     *,
     transform: SeededTransform | None = None,
     seed: int = 0,
+    labelled: bool = True,
     **options: object,
 ) -> SegmentationDataset:
     """Find a dataset's scenes and make them readable.
@@ -142,6 +146,7 @@ def build_dataset(
         split: the split's name.
         transform: what is done to image and label, None for nothing.
         seed: the run's seed, 0 or more.
+        labelled: False ignores all pixels and needs no labels, for images that a benchmark's server scores.
         **options: what else the dataset takes (ACDC: ``conditions``; a folder of one's own: ``classes``, ...).
 
     Returns:
@@ -151,4 +156,5 @@ def build_dataset(
         ConfigError: if the dataset or an option does not exist.
         DataError: if files are missing; says which, the layout expected and where the data is had.
     """
-    return SegmentationDataset(find_scenes(name, root, split, **options), transform, seed=seed)
+    find = find_scenes if labelled else find_unlabelled_images
+    return SegmentationDataset(find(name, root, split, **options), transform, seed=seed)

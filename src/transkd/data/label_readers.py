@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transkd.data.classes import ClassSet
-from transkd.data.labels import class_lookup, to_class_ids
+from transkd.data.labels import IDS_ADVICE, class_lookup, to_class_ids
 from transkd.data.reading import read_label
 
 
@@ -27,9 +27,11 @@ class IdReader:
 
     Attributes:
         lookup: (256,) uint8, from the ids in the files to class ids (see ``data/labels.py``).
+        advice: what to do about ids outside the classes.
     """
 
     lookup: npt.NDArray[np.uint8]
+    advice: str = IDS_ADVICE
 
     def __call__(self, path: Path) -> npt.NDArray[np.uint8]:
         """Read one file.
@@ -37,7 +39,7 @@ class IdReader:
         Raises:
             DataError: if the file cannot be read, is no label, or holds ids outside the classes; names it.
         """
-        return to_class_ids(read_label(path), self.lookup, path)
+        return to_class_ids(read_label(path), self.lookup, path, self.advice)
 
 
 def class_id_reader(classes: ClassSet, *, ignored: tuple[int, ...] = ()) -> IdReader:

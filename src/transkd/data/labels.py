@@ -48,13 +48,19 @@ def class_lookup(classes: ClassSet, *, ignored: tuple[int, ...] = ()) -> npt.NDA
     return lookup_table(ids | dict.fromkeys((*ignored, classes.ignore_index), classes.ignore_index))
 
 
-def to_class_ids(raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
+IDS_ADVICE = "Check that data.name fits these files and that they hold ids, not colours."
+
+
+def to_class_ids(
+    raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path: Path, advice: str = IDS_ADVICE
+) -> npt.NDArray[np.uint8]:
     """Map the ids of a label file to class ids.
 
     Args:
         raw: (H, W) ids as the file holds them.
         lookup: (256,) from :func:`lookup_table` or :func:`class_lookup`.
         path: the file, to be named in errors.
+        advice: what to do about an unknown id.
 
     Returns:
         (H, W) class ids, and ignore ids.
@@ -69,10 +75,7 @@ def to_class_ids(raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path
         listed = ", ".join(f"{i} ({n} pixels)" for i, n in zip(found[:8].tolist(), counts[:8].tolist(), strict=True))
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
         known = _ranges(np.flatnonzero(lookup != UNKNOWN_ID).tolist())
-        raise UnknownIdsError(
-            f"{path}: label ids outside the classes: {listed}{more}. Known ids are {known}. "
-            "Check that data.name fits these files and that they hold ids, not colours."
-        )
+        raise UnknownIdsError(f"{path}: label ids outside the classes: {listed}{more}. Known ids are {known}. {advice}")
     return mapped
 
 

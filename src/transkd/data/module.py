@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from transkd.data.classes import ClassSet
@@ -39,6 +40,7 @@ class SceneDataModule(LightningDataModule):
         val_split: what to validate on.
         val_size: what images are resized to for validation; None means ``size``.
         label_size: "image" resizes validation labels (nearest) with their image, "own" keeps their size.
+        val_labelled: False needs no labels for ``val_split`` and ignores all its pixels.
         batch_size: samples a training batch, on each process.
         val_batch_size: samples a validation batch; None means ``batch_size``.
         workers: processes that read, for each of the two loaders.
@@ -69,6 +71,7 @@ class SceneDataModule(LightningDataModule):
         val_split: str = "val",
         val_size: int | Sequence[int] | str | None = None,
         label_size: LabelSize = "image",
+        val_labelled: bool = True,
         batch_size: int = 4,
         val_batch_size: int | None = None,
         workers: int = 2,
@@ -86,6 +89,7 @@ class SceneDataModule(LightningDataModule):
         self._root = str(root)
         self._options = options
         self._splits = {"train": train_split, "val": val_split}
+        self._labelled = {"train": True, "val": val_labelled}
         self._batch_sizes = {
             "train": batch_size,
             "val": batch_size if val_batch_size is None else val_batch_size,
@@ -131,6 +135,8 @@ class SceneDataModule(LightningDataModule):
         for split in ("train", "val") if stage in (None, "fit") else ("val",):
             self._dataset(split)[0]
             self._sampler(split)
+        if stage in (None, "fit"):
+            self._warn_of_shared_images()
 
     def train_dataloader(self) -> ResumableLoader:
         """Make the loader of shuffled, augmented, full batches, at the place that a checkpoint gave."""
@@ -193,9 +199,19 @@ class SceneDataModule(LightningDataModule):
                 self._splits[split],
                 transform=self._transforms[split],
                 seed=self._seed,
+                labelled=self._labelled[split],
                 **self._options,
             )
         return self._datasets[split]
+
+    def _warn_of_shared_images(self) -> None:
+        train, val = ({sample.image for sample in self._dataset(split).samples} for split in ("train", "val"))
+        shared = sorted(train & val)
+        if shared:
+            rank_zero_warn(
+                f"{len(shared)} images are in both splits that are trained and validated on, such as {shared[0]}: "
+                "scores will be of images seen in training."
+            )
 
     def _sampler(self, split: str) -> EpochBatchSampler:
         training = split == "train"

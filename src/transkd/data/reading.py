@@ -11,12 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from transkd.errors import DataError
 
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 _SCALED_GREYS = ("L;2", "L;4")
+_QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
+_TURNS = (2, 3, 4, *_QUARTER_TURNS)
+_LOSSY_FORMATS = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "AVIF": "AVIF"}
+_LOSSY_TIFF = {"jpeg", "tiff_jpeg", "webp", "jpeg2000"}
+_POINTER = b"version https://git-lfs"
 
 
 def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
@@ -29,7 +34,8 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
         (H, W, 3) uint8.
 
     Raises:
-        DataError: if the file is missing, truncated, no image, an animation, or of a kind with no 8-bit meaning.
+        DataError: if the file is missing, truncated, no image, an animation, too large for Pillow's limit, or of a
+            kind with no 8-bit meaning.
     """
     try:
         with Image.open(path) as file:
@@ -45,6 +51,30 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
         raise
     except _UNREADABLE as error:
         raise _unreadable("image", path, error) from error
+
+
+def image_size(path: Path | str) -> tuple[int, int]:
+    """Return the height and width that :func:`read_image` gives, from the file's header alone.
+
+    Raises:
+        DataError: if the file is missing or no image.
+    """
+    try:
+        with Image.open(path) as file:
+            width, height = file.size
+            turned = file.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS
+    except _UNREADABLE as error:
+        raise _unreadable("image", path, error) from error
+    return (width, height) if turned else (height, width)
+
+
+def is_turned(path: Path | str) -> bool:
+    """Tell whether an image is shown turned or mirrored, as its EXIF orientation says; False where it has none."""
+    try:
+        with Image.open(path) as file:
+            return file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNS
+    except _UNREADABLE:
+        return False
 
 
 @dataclass(frozen=True)
@@ -96,8 +126,8 @@ def read_mask(path: Path | str) -> Mask:
     """
     try:
         with Image.open(path) as file:
-            depth = _grey_depth(file)
-            lossy = file.format in ("JPEG", "MPO")
+            depth, wide = _grey_depth(file), ";16" in _raw_mode(file)
+            lossy = _lossy_format(file)
             _refuse_animation(file, "label", path)
             file.load()
             upright = ImageOps.exif_transpose(file)
@@ -109,7 +139,7 @@ def read_mask(path: Path | str) -> Mask:
     except _UNREADABLE as error:
         raise _unreadable("label", path, error) from error
     if lossy:
-        raise DataError(f"{path}: a label stored as JPEG, which does not keep ids; use the original PNG.")
+        raise DataError(f"{path}: a label stored as {lossy}, which does not keep ids; use the original PNG.")
     if depth is not None:
         raise DataError(
             f"{path}: a {depth}-bit greyscale label, whose ids programs read differently; "
@@ -119,11 +149,14 @@ def read_mask(path: Path | str) -> Mask:
         return Mask(pixels.astype(np.uint8, copy=False), None if palette is None else _whole_palette(palette))
     if mode.startswith("I"):
         return Mask(_from_wide_ids(pixels, path))
+    if wide:
+        raise DataError(f"{path}: a colour label with 16 bits a channel; save it with 8 bits a channel.")
     if mode in ("LA", "PA", "RGBA"):
         return _without_alpha(np.array(upright.convert("RGBA")), mode, pixels, path)
     if mode == "RGB":
         return Mask(pixels)
-    raise DataError(f"{path}: a {mode} picture holds neither ids nor RGB colours; save the label as PNG.")
+    kind = "floating-point" if mode == "F" else mode
+    raise DataError(f"{path}: a {kind} picture holds neither ids nor RGB colours; save the label as PNG with 8 bits.")
 
 
 def _whole_palette(listed: list[int]) -> npt.NDArray[np.uint8]:
@@ -154,16 +187,34 @@ def _grey_depth(file: Image.Image) -> int | None:
     """Bits a pixel of a grey file that Pillow rescales to 8 bits (15 becomes 255), else None."""
     if file.mode == "1":
         return 1
+    raw_mode = _raw_mode(file)
+    return int(raw_mode[2:]) if raw_mode in _SCALED_GREYS else None
+
+
+def _raw_mode(file: Image.Image) -> str:
+    """How the file packs its pixels, such as ``RGB;16B``; must be asked for before the pixels are loaded."""
     tiles = getattr(file, "tile", [])
     arguments = tiles[0][3] if tiles else None
     raw_mode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return int(raw_mode[2:]) if raw_mode in _SCALED_GREYS else None
+    return raw_mode if isinstance(raw_mode, str) else ""
+
+
+def _lossy_format(file: Image.Image) -> str | None:
+    """Name the compression that changes pixels, as people call it; None where there is none."""
+    if file.format == "TIFF" and file.info.get("compression") in _LOSSY_TIFF:
+        return f"TIFF with {file.info['compression']} compression"
+    return _LOSSY_FORMATS.get(file.format or "")
 
 
 def _from_16_bit(values: npt.NDArray[np.generic], path: Path | str) -> npt.NDArray[np.uint8]:
     wide = values.astype(np.int64)
     if wide.min() < 0 or wide.max() > 65535:
         raise DataError(f"{path}: a 32-bit image; save it with 8 bits a channel.")
+    if 0 < wide.max() <= 255:
+        raise DataError(
+            f"{path}: a 16- or 32-bit image whose values end at {wide.max()}, which would be black; "
+            "save it with 8 bits a channel."
+        )
     grey = (wide >> 8).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
 
@@ -183,7 +234,22 @@ def _unreadable(what: str, path: Path | str, error: BaseException) -> DataError:
         return DataError(f"{path}: the {what} does not exist.")
     if isinstance(error, PermissionError):
         return DataError(f"{path}: no permission to read this {what}.")
+    if isinstance(error, Image.DecompressionBombError):
+        return DataError(f"{path}: this {what} is too large to be read ({error}); cut it into tiles.")
+    head = _head(path)
+    if not head:
+        return DataError(f"{path}: cannot read this {what} (truncated to an empty file); copy or download it again.")
+    if head.startswith(_POINTER):
+        return DataError(f"{path}: cannot read this {what} (a pointer of Git LFS to it); run 'git lfs pull' there.")
     return DataError(
         f"{path}: cannot read this {what} ({error}). The file is truncated or damaged, or no {what}; "
         "copy or download it again."
     )
+
+
+def _head(path: Path | str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(_POINTER))
+    except OSError:
+        return b"?"

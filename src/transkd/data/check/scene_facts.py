@@ -14,7 +14,7 @@ from transkd.data.classes import IGNORE_INDEX
 from transkd.data.dataset import check_sizes
 from transkd.data.label_readers import LabelReader
 from transkd.data.labels import UnknownIdsError
-from transkd.data.reading import read_image
+from transkd.data.reading import is_turned, read_image
 from transkd.data.samples import Sample
 from transkd.errors import DataError
 
@@ -32,6 +32,7 @@ class SceneFacts:
         digest: of the image's pixels, equal for equal pictures in whatever format; empty where it cannot be read.
         levels: (3, 256) how many pixels have each level, by channel.
         ids: (256,) how many pixels have each class id, None where the label cannot be read.
+        turned: whether the image is shown turned or mirrored, as its EXIF orientation says.
     """
 
     problems: tuple[tuple[Kind, str], ...]
@@ -39,6 +40,7 @@ class SceneFacts:
     digest: bytes
     levels: Counts
     ids: Counts | None
+    turned: bool = False
 
     @property
     def sums(self) -> tuple[Counts, Counts]:
@@ -71,7 +73,9 @@ def read_facts(read_label: LabelReader, sample: Sample) -> SceneFacts:
     if image is None:
         return SceneFacts(tuple(problems), None, b"", np.zeros((3, 256), np.int64), ids)
     digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, person=_shape_tag(image)).digest()
-    return SceneFacts(tuple(problems), (image.shape[0], image.shape[1]), digest, _histogram(image), ids)
+    return SceneFacts(
+        tuple(problems), (image.shape[0], image.shape[1]), digest, _histogram(image), ids, is_turned(sample.image)
+    )
 
 
 def _histogram(pixels: npt.NDArray[np.uint8]) -> Counts:

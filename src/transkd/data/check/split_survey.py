@@ -31,6 +31,7 @@ class SplitSurvey:
         square_sums: (3,) sums of their squares.
         image_pixels: how many pixels these sums are of.
         digests: picture -> the images that hold it.
+        turned: the images that are shown turned or mirrored, as their EXIF orientation says.
     """
 
     name: str
@@ -42,6 +43,7 @@ class SplitSurvey:
     ignored: int = 0
     image_pixels: int = 0
     digests: dict[bytes, list[Path]] = field(default_factory=dict)
+    turned: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.pixels: Counts = np.zeros(self.classes.num_classes, np.int64)
@@ -61,6 +63,8 @@ class SplitSurvey:
             self.level_sums += sums
             self.square_sums += squares
             self.digests.setdefault(facts.digest, []).append(sample.image)
+        if facts.turned:
+            self.turned.append(sample.image)
         if facts.ids is not None:
             counts = facts.ids[: self.classes.num_classes]
             self.pixels += counts
@@ -77,6 +81,11 @@ class SplitSurvey:
         """The classes that no pixel is of."""
         return [name for name, count in zip(self.classes.names, self.pixels, strict=True) if count == 0]
 
+    @property
+    def mean(self) -> float:
+        """The mean level of all channels, 0 to 1."""
+        return float(mean_and_std(self.level_sums, self.square_sums, self.image_pixels)[0].mean())
+
     def as_dict(self) -> dict[str, object]:
         """Give the numbers in plain containers."""
         mean, std = mean_and_std(self.level_sums, self.square_sums, self.image_pixels)
@@ -90,5 +99,6 @@ class SplitSurvey:
             "absent_classes": self.absent,
             "mean": mean.round(6).tolist(),
             "std": std.round(6).tolist(),
+            "turned_images": [str(path) for path in self.turned],
             "repeated_images": [[str(path) for path in paths] for paths in self.repeated],
         }

@@ -130,7 +130,9 @@ def survey(
 
 def _disjoint(read: Mapping[str, SplitSurvey], train_split: str, val_split: str) -> list[str]:
     """Name the splits that must share no image; VOC's trainval, say, is meant to hold others."""
-    wanted = [split for split in dict.fromkeys((train_split, val_split, "test")) if split in read]
+    train = train_split if train_split in read else "train"
+    val = val_split if val_split in read else "val"
+    wanted = [split for split in dict.fromkeys((train, val, "test")) if split in read]
     return wanted if len(wanted) > 1 else list(read)
 
 
@@ -164,7 +166,11 @@ def _facts(scenes: Scenes, workers: int) -> Iterable[SceneFacts]:
 def _unmatched(split: str, scenes: Scenes) -> Iterator[Finding]:
     for place in scenes.unmatched:
         advice = f" {place.hint}" if place.hint else ""
-        for names, what in ((place.images, "image without a label"), (place.labels, "label without an image")):
+        for names, what in (
+            (place.images, "image without a label"),
+            (place.labels, "label without an image"),
+            (place.nowhere, "name of no file"),
+        ):
             for name in names:
                 yield Finding(Kind.UNMATCHED, split, f"{name}: {what} ({place.where}).{advice}", name)
                 advice = ""

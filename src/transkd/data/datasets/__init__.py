@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from transkd.data.classes import ClassSet
@@ -29,6 +30,7 @@ __all__ = [
     "find_incomplete_scenes",
     "find_scenes",
     "find_splits",
+    "find_unlabelled_images",
     "get_layout",
 ]
 
@@ -59,13 +61,16 @@ def classes_of(name: str, root: Path | str, **options: object) -> ClassSet:
 
     Raises:
         ConfigError: if the dataset or an option does not exist, or classes in the options make no sense.
-        DataError: if the file of the classes is missing or wrong.
+        DataError: if the file of the classes, or the root that holds it, is missing or wrong.
     """
     layout = _checked(name, options)
     if layout.classes is not None:
         return layout.classes
     assert layout.find_classes is not None
-    return layout.find_classes(Path(root).expanduser().absolute(), **options)
+    if options.get("classes") is not None:
+        return layout.find_classes(Path(root).expanduser().absolute(), **options)
+    with _told():
+        return layout.find_classes(check_root(layout, root), **options)
 
 
 def find_splits(name: str, root: Path | str, **options: object) -> list[str]:
@@ -76,8 +81,9 @@ def find_splits(name: str, root: Path | str, **options: object) -> list[str]:
         DataError: if the root does not hold the dataset.
     """
     layout = _checked(name, options)
-    path = check_root(layout, root)
-    present = set(layout.find_splits(path, **options))
+    with _told():
+        path = check_root(layout, root)
+        present = set(layout.find_splits(path, **options))
     if not present:
         raise DataError(f"The data root {path} holds no split. {layout.explain()}")
     return [*(split for split in layout.splits if split in present), *sorted(present - set(layout.splits))]
@@ -108,7 +114,40 @@ def find_scenes(name: str, root: Path | str, split: str, **options: object) -> S
 def find_incomplete_scenes(name: str, root: Path | str, split: str, **options: object) -> Scenes:
     """Find a split's scenes as :func:`find_scenes` does, and name files without counterpart in ``Scenes.unmatched``."""
     layout = _checked(name, options)
-    return layout.find(check_root(layout, root), split, **options)
+    with _told():
+        return layout.find(check_root(layout, root), split, **options)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what the file system refuses into a DataError that names the folder or file."""
+    try:
+        yield
+    except OSError as error:
+        where, why = error.filename or "the data root", error.strerror or error
+        raise DataError(f"{where}: cannot be read ({why}); check its permissions and the disk.") from error
+
+
+def find_unlabelled_images(name: str, root: Path | str, split: str, **options: object) -> Scenes:
+    """Find a split's images for the server that scores them, whether or not there are labels.
+
+    Args:
+        name: a dataset with a benchmark (``get_layout(name).benchmark``).
+        root: the dataset's folder; relative paths and ``~`` are fine.
+        split: the split's name.
+        **options: what else the dataset takes.
+
+    Returns:
+        The scenes, all of whose pixels are ignored.
+
+    Raises:
+        ConfigError: if the dataset or an option does not exist, or nobody scores its images.
+        DataError: if folders are missing or hold no images.
+    """
+    layout = _checked(name, options)
+    if layout.benchmark is None:
+        raise ConfigError(f"{layout.title} has no server that scores images without labels; use a split with labels")
+    return layout.benchmark.find_images(check_root(layout, root), split, **options)
 
 
 def _checked(name: str, options: Mapping[str, object]) -> Layout:

@@ -8,7 +8,9 @@ from pathlib import Path
 from transkd.data.classes import CITYSCAPES
 from transkd.data.datasets.cityscapes import find_labels, label_reader
 from transkd.data.datasets.layout import (
+    Benchmark,
     Layout,
+    NoLabels,
     Scenes,
     files_by_key,
     pair,
@@ -16,12 +18,15 @@ from transkd.data.datasets.layout import (
     require_folders,
     require_split,
     subfolders,
+    unlabelled_samples,
 )
 from transkd.errors import DataError, did_you_mean
 
 CONDITIONS = ("fog", "night", "rain", "snow")
 
-_UNLABELLED = {"test": "the benchmark's server keeps them."}
+_TEST = "test"
+_UNLABELLED = {_TEST: "the benchmark's server keeps them."}
+_IMAGE = "_rgb_anon.png"
 
 
 def find_acdc(root: Path, split: str, *, conditions: str | Sequence[str] = "all") -> Scenes:
@@ -48,7 +53,7 @@ def find_acdc(root: Path, split: str, *, conditions: str | Sequence[str] = "all"
         require_split(ACDC_LAYOUT, root / "rgb_anon" / condition, split, _splits(root, condition))
     image_folders = [root / "rgb_anon" / condition / split for condition in chosen]
     label_folders = [root / "gt" / condition / split for condition in chosen]
-    images = [files_by_key(folder, "*/*", ("_rgb_anon.png",)) for folder in image_folders]
+    images = [files_by_key(folder, "*/*", (_IMAGE,)) for folder in image_folders]
     labels, raw = find_labels(label_folders, "_gt", set().union(*images))
     pairs = [
         pair(ACDC_LAYOUT, f"{image_folders[i]} and {label_folders[i]}", images[i], labels[i], group=condition)
@@ -62,6 +67,32 @@ def find_acdc(root: Path, split: str, *, conditions: str | Sequence[str] = "all"
     )
 
 
+def find_acdc_images(root: Path, split: str, *, conditions: str | Sequence[str] = "all") -> Scenes:
+    """Find a split's images in some or all conditions, for which there need be no labels.
+
+    Args:
+        root: an existing folder.
+        split: a folder of each condition.
+        conditions: as :func:`find_acdc` takes them.
+
+    Returns:
+        The scenes, condition by condition, all of whose pixels are ignored.
+
+    Raises:
+        DataError: if folders or the split are missing, it holds no images, or a condition is unknown.
+    """
+    chosen = _chosen(conditions)
+    require_folders(ACDC_LAYOUT, root, ("rgb_anon",))
+    _require_conditions(root, chosen)
+    samples = []
+    for condition in chosen:
+        folder = root / "rgb_anon" / condition
+        require_split(ACDC_LAYOUT, folder, split, subfolders(folder))
+        images = files_by_key(folder / split, "*/*", (_IMAGE,))
+        samples += unlabelled_samples(ACDC_LAYOUT, str(folder / split), images, group=condition)
+    return Scenes(samples, CITYSCAPES, NoLabels(CITYSCAPES.ignore_index))
+
+
 def acdc_splits(root: Path, *, conditions: str | Sequence[str] = "all") -> set[str]:
     """Name the labelled splits that all chosen conditions have."""
     require_folders(ACDC_LAYOUT, root, ("rgb_anon", "gt"))
@@ -72,11 +103,15 @@ def acdc_splits(root: Path, *, conditions: str | Sequence[str] = "all") -> set[s
 
 def _splits(root: Path, condition: str) -> set[str]:
     names = subfolders(root / "rgb_anon" / condition)
-    return {name for name in names if not name.endswith("_ref")} - _UNLABELLED.keys()
+    return {name for name in names if not name.endswith("_ref")} - {_TEST}
 
 
 def _chosen(conditions: str | Sequence[str]) -> list[str]:
     """Name the chosen conditions, each once, in the order of :data:`CONDITIONS`."""
+    if not isinstance(conditions, str | Sequence):
+        raise DataError(
+            f"data.options.conditions: give 'all' or some of {', '.join(CONDITIONS)} (it is {conditions!r})"
+        )
     wanted = [conditions] if isinstance(conditions, str) else list(conditions)
     for name in wanted:
         if name not in (*CONDITIONS, "all"):
@@ -94,7 +129,7 @@ def _require_conditions(root: Path, chosen: Sequence[str]) -> None:
         there = ", ".join(name for name in CONDITIONS if name in present) or "none"
         raise DataError(
             f"{root / 'rgb_anon'}: no {', '.join(missing)}; the conditions there are: {there}. "
-            f"Choose among those with conditions=[...], or unpack the rest. {ACDC_LAYOUT.explain()}"
+            f"Choose among those with data.options.conditions=[...], or unpack the rest. {ACDC_LAYOUT.explain()}"
         )
 
 
@@ -114,4 +149,14 @@ ACDC_LAYOUT = Layout(
     ),
     find=find_acdc,
     find_splits=acdc_splits,
+    # The server takes train ids, and looks for the images' own names in labelTrainIds/ (docs/evaluation.md).
+    benchmark=Benchmark(
+        split=_TEST,
+        count=2000,
+        size=(1080, 1920),
+        ids=tuple(range(CITYSCAPES.num_classes)),
+        folder="labelTrainIds",
+        suffix=_IMAGE,
+        find_images=find_acdc_images,
+    ),
 )

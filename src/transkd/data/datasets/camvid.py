@@ -32,9 +32,6 @@ def find_camvid(root: Path, split: str) -> Scenes:
     Raises:
         DataError: if folders or the split are missing, or it holds no files.
     """
-    present = subfolders(root)
-    if not any(f"{name}annot" in present for name in present):
-        require_folders(CAMVID_LAYOUT, root, ("train", "trainannot"))
     require_split(CAMVID_LAYOUT, root, split, camvid_splits(root))
     images = files_by_key(root / split, "*", (".png", ".jpg", ".jpeg"))
     labels = files_by_key(root / f"{split}annot", "*", (".png",))
@@ -43,8 +40,10 @@ def find_camvid(root: Path, split: str) -> Scenes:
 
 
 def camvid_splits(root: Path) -> set[str]:
-    """Name the splits that a root holds."""
+    """Name the splits that a root holds, or raise a DataError if there are none."""
     present = subfolders(root)
+    if not any(f"{name}annot" in present for name in present):
+        require_folders(CAMVID_LAYOUT, root, ("train", "trainannot"))
     return {name for name in present if f"{name}annot" in present}
 
 

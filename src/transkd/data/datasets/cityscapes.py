@@ -7,7 +7,9 @@ from pathlib import Path
 
 from transkd.data.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
 from transkd.data.datasets.layout import (
+    Benchmark,
     Layout,
+    NoLabels,
     Scenes,
     files_by_key,
     pair,
@@ -15,11 +17,14 @@ from transkd.data.datasets.layout import (
     require_folders,
     require_split,
     subfolders,
+    unlabelled_samples,
 )
 from transkd.data.label_readers import IdReader, class_id_reader
 from transkd.data.labels import lookup_table
 
-_UNLABELLED = {"test": "the files in gtFine/test ignore every pixel, and the benchmark's server keeps the real ones."}
+_TEST, _EXTRA = "test", "train_extra"
+_UNLABELLED = {_TEST: "the files in gtFine/test ignore every pixel, and the benchmark's server keeps the real ones."}
+_IMAGE = "_leftImg8bit.png"
 
 
 def find_cityscapes(root: Path, split: str) -> Scenes:
@@ -39,16 +44,37 @@ def find_cityscapes(root: Path, split: str) -> Scenes:
     reject_unlabelled_split(CITYSCAPES_LAYOUT, split, _UNLABELLED)
     require_split(CITYSCAPES_LAYOUT, root, split, cityscapes_splits(root))
     image_folder, label_folder = root / "leftImg8bit" / split, root / "gtFine" / split
-    images = files_by_key(image_folder, "*/*", ("_leftImg8bit.png",))
+    images = files_by_key(image_folder, "*/*", (_IMAGE,))
     labels, raw = find_labels([label_folder], "_gtFine", images)
     pairs = pair(CITYSCAPES_LAYOUT, f"{image_folder} and {label_folder}", images, labels[0])
     return Scenes(pairs.samples, CITYSCAPES, label_reader(raw=raw), pairs.unmatched)
 
 
+def find_cityscapes_images(root: Path, split: str) -> Scenes:
+    """Find a split's images, for which there need be no labels.
+
+    Args:
+        root: an existing folder.
+        split: a folder in ``leftImg8bit/``.
+
+    Returns:
+        The scenes, all of whose pixels are ignored.
+
+    Raises:
+        DataError: if folders or the split are missing, or it holds no images.
+    """
+    require_folders(CITYSCAPES_LAYOUT, root, ("leftImg8bit",))
+    require_split(CITYSCAPES_LAYOUT, root, split, subfolders(root / "leftImg8bit"))
+    folder = root / "leftImg8bit" / split
+    samples = unlabelled_samples(CITYSCAPES_LAYOUT, str(folder), files_by_key(folder, "*/*", (_IMAGE,)))
+    return Scenes(samples, CITYSCAPES, NoLabels(CITYSCAPES.ignore_index))
+
+
 def cityscapes_splits(root: Path) -> set[str]:
     """Name the labelled splits that a root holds."""
     require_folders(CITYSCAPES_LAYOUT, root, ("leftImg8bit", "gtFine"))
-    return subfolders(root / "leftImg8bit") - _UNLABELLED.keys()
+    without_fine_labels = {_EXTRA} - subfolders(root / "gtFine")
+    return subfolders(root / "leftImg8bit") - {_TEST} - without_fine_labels
 
 
 def find_labels(folders: list[Path], infix: str, keys: Collection[str]) -> tuple[list[dict[str, Path]], bool]:
@@ -74,6 +100,12 @@ def label_reader(*, raw: bool) -> IdReader:
     return IdReader(lookup_table(CITYSCAPES_LABEL_IDS)) if raw else class_id_reader(CITYSCAPES)
 
 
+def _raw_ids() -> tuple[int, ...]:
+    """Return the raw id of each class."""
+    raw = {class_id: label_id for label_id, class_id in CITYSCAPES_LABEL_IDS.items()}
+    return tuple(raw[class_id] for class_id in range(CITYSCAPES.num_classes))
+
+
 CITYSCAPES_LAYOUT = Layout(
     name="cityscapes",
     title="Cityscapes",
@@ -91,4 +123,13 @@ CITYSCAPES_LAYOUT = Layout(
     ),
     find=find_cityscapes,
     find_splits=cityscapes_splits,
+    benchmark=Benchmark(
+        split=_TEST,
+        count=1525,
+        size=(1024, 2048),
+        ids=_raw_ids(),
+        folder="labelIds",
+        suffix="_labelIds.png",
+        find_images=find_cityscapes_images,
+    ),
 )

@@ -7,6 +7,8 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
+from transkd.errors import DataError
+
 IMAGE_SUFFIXES = (
     ".png",
     ".jpg",
@@ -22,7 +24,10 @@ IMAGE_SUFFIXES = (
     ".jp2",
     ".avif",
 )
-"""In any letter case. Of two files that differ in suffix alone, the layouts with fixed names take the first here."""
+"""In any letter case."""
+
+_CLUTTER = ("__MACOSX", "@eaDir", "Thumbs.db")
+"""What archives and file servers leave behind."""
 
 
 def find_pictures(folder: Path) -> list[tuple[str, str]]:
@@ -41,17 +46,50 @@ def suffixes_in(folder: Path) -> str:
     """Say what files lie directly in a folder: ``3 .npy, 1 .txt``."""
     files = (entry.name for entry in os.scandir(folder) if entry.is_file())
     counts = Counter(os.path.splitext(name)[1].lower() or name for name in files)  # noqa: PTH122
-    return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(4)) or "none"
+    found = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(4)) or "none"
+    return f"{found} (read are {', '.join(IMAGE_SUFFIXES)})"
+
+
+def picture_stems(folder: Path) -> set[str]:
+    """Name the pictures directly in a folder, without their suffixes."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not is_folder(entry)]
+    return {name.rpartition(".")[0] for name in names if name.lower().endswith(IMAGE_SUFFIXES) and name[0] != "."}
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a folder or a link to one; a link that leads in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _walk(folder: str, prefix: str, found: list[tuple[str, str]]) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
-            if name.startswith("."):
+            if name.startswith(".") or name in _CLUTTER:
                 continue
-            if name.lower().endswith(IMAGE_SUFFIXES) and not entry.is_dir():
-                composed = name if name.isascii() else unicodedata.normalize("NFC", name)
-                found.append((prefix + composed, entry.path))
-            elif entry.is_dir():
-                _walk(entry.path, f"{prefix}{name}/", found)
+            if name.lower().endswith(IMAGE_SUFFIXES) and not is_folder(entry):
+                found.append((prefix + _composed(name, folder), entry.path))
+            elif is_folder(entry) and not (entry.is_symlink() and _leads_up(entry.path)):
+                _walk(entry.path, f"{prefix}{_composed(name, folder)}/", found)
+
+
+def _composed(name: str, folder: str) -> str:
+    """Return a name with composed accents, or raise a DataError if it is no text."""
+    if name.isascii():
+        return name
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{folder}: the name {os.fsencode(name)!r} is not in UTF-8; rename it.") from error
+    return unicodedata.normalize("NFC", name)
+
+
+def _leads_up(link: str) -> bool:
+    """Tell whether a link leads to a folder that it lies in, so that following it would never end."""
+    target = os.path.realpath(link)
+    inside = os.path.realpath(os.path.dirname(link))  # noqa: PTH120
+    return os.path.commonpath([target, inside]) == target

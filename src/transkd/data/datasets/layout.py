@@ -8,8 +8,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from transkd.data.classes import ClassSet
+from transkd.data.datasets.images import is_folder
 from transkd.data.label_readers import LabelReader
+from transkd.data.reading import image_size
 from transkd.data.samples import Sample
 from transkd.errors import DataError, did_you_mean
 
@@ -24,6 +29,7 @@ class Unmatched:
         labels: names of the labels without images, sorted.
         pairs: how many complete pairs there are beside them.
         hint: what may be wrong with all of them, or empty.
+        nowhere: names in a list that no file has.
     """
 
     where: str
@@ -31,12 +37,17 @@ class Unmatched:
     labels: tuple[str, ...]
     pairs: int
     hint: str = ""
+    nowhere: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return one message: how many, and the first names."""
         problems = [
             f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-            for names, what in ((self.images, "images without labels"), (self.labels, "labels without images"))
+            for names, what in (
+                (self.images, "images without labels"),
+                (self.labels, "labels without images"),
+                (self.nowhere, "names of no file"),
+            )
             if names
         ]
         advice = self.hint or "Unpack the missing files or remove the others."
@@ -62,6 +73,29 @@ class Scenes:
     split_by: str = "folders"
 
 
+@dataclass(frozen=True)
+class Benchmark:
+    """The server that scores a split whose labels were never published, and the files that it takes.
+
+    Attributes:
+        split: that split.
+        count: how many images it has.
+        size: height and width of each.
+        ids: for each class the id that the files give it.
+        folder: the folder of the files, in the archive too.
+        suffix: how a file is called after the image's name.
+        find_images: ``find_images(root, split, **options) -> Scenes``, all of whose pixels are ignored.
+    """
+
+    split: str
+    count: int
+    size: tuple[int, int]
+    ids: tuple[int, ...]
+    folder: str
+    suffix: str
+    find_images: Callable[..., Scenes]
+
+
 def _no_check(**options: object) -> None:
     """Accept all options."""
 
@@ -81,6 +115,7 @@ class Layout:
         find_splits: ``find_splits(root, **options)`` names the labelled splits that an existing root holds.
         find_classes: ``find_classes(root, **options) -> ClassSet``, where ``classes`` is None.
         check_options: ``check_options(**options)`` raises a ConfigError for values that make no sense.
+        benchmark: who scores its unlabelled split; None where there is nobody.
     """
 
     name: str
@@ -93,6 +128,7 @@ class Layout:
     find_splits: Callable[..., Collection[str]]
     find_classes: Callable[..., ClassSet] | None = None
     check_options: Callable[..., None] = _no_check
+    benchmark: Benchmark | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -149,16 +185,55 @@ def require_split(layout: Layout, root: Path, split: str, present: Collection[st
         raise DataError(f"The data root {root} holds no split. {layout.explain()}")
     hint = did_you_mean(split, present)
     close = f" ({hint})" if hint.startswith("did") else ""
-    raise DataError(f"{root}: no split '{split}'; the splits there are: {', '.join(sorted(present))}{close}.")
+    raise DataError(
+        f"{root}: no split '{split}'; the splits there are: {', '.join(sorted(present))}{close}. "
+        "Choose among them with data.train_split=NAME data.val_split=NAME (of transkd-eval: split=NAME)"
+    )
 
 
 def reject_unlabelled_split(layout: Layout, split: str, unlabelled: Mapping[str, str]) -> None:
     """Raise a DataError for a split whose labels were never published, so that nothing is scored on it."""
-    if split in unlabelled:
-        raise DataError(
-            f"{layout.title} has no labels for its '{split}' split: {unlabelled[split]} "
-            f"Use one of: {', '.join(layout.splits)}."
-        )
+    if split not in unlabelled:
+        return
+    files = (
+        f" transkd-eval format={layout.name} split={split} writes what that server takes." if layout.benchmark else ""
+    )
+    raise DataError(
+        f"{layout.title} has no labels for its '{split}' split: {unlabelled[split]} "
+        f"Use one of: {', '.join(layout.splits)}.{files}"
+    )
+
+
+@dataclass(frozen=True)
+class NoLabels:
+    """Stands where a label reader does, for images without labels: all pixels of the image's size are ignored.
+
+    Attributes:
+        ignore_index: what ignored pixels hold.
+    """
+
+    ignore_index: int
+
+    def __call__(self, path: Path) -> npt.NDArray[np.uint8]:
+        """Return (H, W) for the image at ``path``."""
+        return np.full(image_size(path), self.ignore_index, np.uint8)
+
+
+def unlabelled_samples(layout: Layout, where: str, images: Mapping[str, Path], *, group: str = "") -> list[Sample]:
+    """Make samples of images that have no labels, to be read with :class:`NoLabels`.
+
+    Args:
+        layout: the dataset's layout.
+        where: the folder looked in, to be named in errors.
+        images: key -> image file.
+        group: the group of all these samples.
+
+    Raises:
+        DataError: if there are none.
+    """
+    if not images:
+        raise DataError(f"{where} holds no images. {layout.explain()}")
+    return [Sample(images[key], label=images[key], name=key.rpartition("/")[2], group=group) for key in sorted(images)]
 
 
 @dataclass(frozen=True)
@@ -214,10 +289,13 @@ def files_by_key(folder: Path, pattern: str, suffixes: Sequence[str]) -> dict[st
     Args:
         folder: where to look; may be missing.
         pattern: a glob below the folder.
-        suffixes: the endings that count, in any letter case; a key with several takes the first one.
+        suffixes: the endings that count, in any letter case.
 
     Returns:
         Key (``"aachen/aachen_000000_000019"``) -> file. Hidden files are left out.
+
+    Raises:
+        DataError: if two files have the same key.
     """
     found: dict[str, Path] = {}
     paths = [path for path in folder.glob(pattern) if not path.name.startswith(".")]
@@ -225,14 +303,16 @@ def files_by_key(folder: Path, pattern: str, suffixes: Sequence[str]) -> dict[st
         for path in paths:
             if path.name.lower().endswith(suffix.lower()):
                 relative = path.relative_to(folder).as_posix()
-                found.setdefault(relative[: -len(suffix)], path)
+                other = found.setdefault(relative[: -len(suffix)], path)
+                if other != path:
+                    raise DataError(f"{other} and {path} have the same name but for their suffix; remove one of them.")
     return found
 
 
 def subfolders(folder: Path) -> set[str]:
     """Name the folders in a folder, hidden ones left out."""
     with os.scandir(folder) as entries:
-        return {entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()}
+        return {entry.name for entry in entries if not entry.name.startswith(".") and is_folder(entry)}
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +12,10 @@ from transkd.data.datasets.layout import Layout, Pairs, Unmatched, pair
 from transkd.errors import DataError
 
 LIST_SUFFIXES = (".txt", ".csv", ".tsv")
+_SPLIT_COLUMNS = {"split", "subset", "fold", "set"}
+_LONGEST_HEADING = 4096
 _SEPARATORS = ("\t", ",", ";")
-_IMAGE_COLUMN, _MASK_COLUMNS = "image", ("mask", "label")
+_IMAGE_COLUMNS, _MASK_COLUMNS = ("image", "image_path"), ("mask", "label", "mask_path", "label_path")
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,12 @@ def read_rows(path: Path, *, is_name: Callable[[str], bool] = lambda _: False) -
     """Read a list file.
 
     A line names an image, or an image and its mask, separated by a tab, a comma, a semicolon or blanks. Where the
-    first line is a heading that begins with "image", it names the columns: "mask" (or "label") and further ones.
+    first line is a heading with a column "image", it names the columns: "mask" (or "label") and further ones.
     Empty lines and those that begin with # are left out.
 
     Args:
         path: the file.
-        is_name: tells whether a whole line is the name of an image, for names with blanks.
+        is_name: tells whether a whole line is the name of an image, for names with blanks or commas.
 
     Returns:
         The rows, in the file's order.
@@ -49,21 +53,15 @@ def read_rows(path: Path, *, is_name: Callable[[str], bool] = lambda _: False) -
         DataError: if the file cannot be read, is empty, or a line does not fit the others; names the line.
     """
     lines = [(i, text) for i, text in enumerate(_text(path).splitlines(), 1) if text.strip() and text[0] != "#"]
-    if not lines:
+    separator = next((sign for sign in _SEPARATORS if lines and sign in lines[0][1]), None)
+    heading = [name.lower() for name in _cells(lines[0][1], separator)] if lines else []
+    if any(name in heading for name in _IMAGE_COLUMNS) and not is_name(lines[0][1].strip()):
+        _check_heading(path, heading)
+        rows = [_named_row(path, heading, number, _cells(text, separator)) for number, text in lines[1:]]
+    else:
+        rows = [_row(path, number, text.strip(), separator, is_name) for number, text in lines]
+    if not rows:
         raise DataError(f"{path}: the list is empty; it must name one image a line.")
-    separator = next((sign for sign in _SEPARATORS if sign in lines[0][1]), None)
-    heading = [name.strip().lower() for name in _cells(lines[0][1], separator)]
-    if heading[0] == _IMAGE_COLUMN:
-        return [_named_row(path, heading, number, _cells(text, separator)) for number, text in lines[1:]]
-    rows = []
-    for number, text in lines:
-        cells = [text.strip()] if separator is None and is_name(text.strip()) else _cells(text, separator)
-        if len(cells) > 2:
-            raise DataError(
-                f"{path}, line {number}: {len(cells)} columns ({text.strip()}); without a heading there may be two, "
-                "the image and its mask. Name the columns in a first line: image,mask,group"
-            )
-        rows.append(Row(cells[0], cells[1] if len(cells) == 2 else None, number))
     return rows
 
 
@@ -85,17 +83,17 @@ def pair_listed(layout: Layout, path: Path, images: Mapping[str, Path], labels: 
     rows = read_rows(path)
     names = [stem(row.image) for row in rows]
     refuse_repeated(path, rows, names)
+    missing = tuple(sorted(name for name in names if name not in images and name not in labels))
+    nowhere = (Unmatched(str(path), (), (), len(names) - len(missing), nowhere=missing),) if missing else ()
+    if len(missing) == len(names):
+        return Pairs([], nowhere)
     found = pair(
         layout,
         str(path),
         {name: images[name] for name in names if name in images},
         {name: labels[name] for name in names if name in labels},
     )
-    missing = tuple(sorted(name for name in names if name not in images and name not in labels))
-    if not missing:
-        return found
-    nowhere = Unmatched(f"{path}, names that have neither image nor label", missing, (), len(found.samples))
-    return Pairs(found.samples, (*found.unmatched, nowhere))
+    return Pairs(found.samples, (*found.unmatched, *nowhere))
 
 
 def stem(entry: str) -> str:
@@ -103,6 +101,16 @@ def stem(entry: str) -> str:
     last = entry.replace("\\", "/").rpartition("/")[2]
     head, dot, tail = last.rpartition(".")
     return head if dot and head and tail.isalnum() and not tail.isdigit() else last
+
+
+def has_split_column(path: Path) -> bool:
+    """Tell whether a file is a table that shares out images in a column of its own, which is not read."""
+    if path.suffix.lower() not in LIST_SUFFIXES or not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        first = file.readline(_LONGEST_HEADING)
+    separator = next((sign for sign in _SEPARATORS if sign in first), None)
+    return separator is not None and not _SPLIT_COLUMNS.isdisjoint(name.lower() for name in _cells(first, separator))
 
 
 def refuse_repeated(path: Path, rows: Sequence[Row], keys: Sequence[object]) -> None:
@@ -118,21 +126,48 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start}).") from error
+        raise DataError(
+            f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8."
+        ) from error
     except OSError as error:
         raise DataError(f"{path}: cannot read this list ({error.strerror}).") from error
 
 
 def _cells(text: str, separator: str | None) -> list[str]:
-    return [cell.strip().strip('"') for cell in text.split(separator)]
+    if separator is None:
+        return [cell.strip('"') for cell in text.split()]
+    try:
+        return [cell.strip() for cell in next(csv.reader([text], delimiter=separator, skipinitialspace=True))]
+    except csv.Error:  # a cell of more than 128 KiB
+        return text.split(separator)
+
+
+def _row(path: Path, number: int, text: str, separator: str | None, is_name: Callable[[str], bool]) -> Row:
+    cells = [text] if is_name(text) else _cells(text, separator)
+    if len(cells) > 2:
+        blanks = " Names with blanks are kept apart by a tab or a comma." if separator is None else ""
+        raise DataError(
+            f"{path}, line {number}: {len(cells)} columns ({text}); without a heading there may be two, "
+            f"the image and its mask.{blanks} Name the columns in a first line: image,mask,group"
+        )
+    return Row(cells[0], (cells[1] or None) if len(cells) == 2 else None, number)
+
+
+def _check_heading(path: Path, heading: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(heading).items() if count > 1]
+    twice += [" and ".join(used) for names in (_IMAGE_COLUMNS,) if len(used := [n for n in names if n in heading]) > 1]
+    if twice:
+        raise DataError(f"{path}, line 1: the heading names a column more than once ({twice[0]}); remove one.")
 
 
 def _named_row(path: Path, heading: Sequence[str], number: int, cells: Sequence[str]) -> Row:
-    if len(cells) != len(heading) or not cells[0]:
+    if len(cells) != len(heading):
         raise DataError(
             f"{path}, line {number}: {len(cells)} columns, but the heading names {len(heading)} ({', '.join(heading)})."
         )
     columns = dict(zip(heading, cells, strict=True))
-    image = columns.pop(_IMAGE_COLUMN)
+    image = next(columns.pop(name) for name in _IMAGE_COLUMNS if name in columns)
+    if not image:
+        raise DataError(f"{path}, line {number}: the column of the image is empty.")
     mask = next((columns.pop(name) for name in _MASK_COLUMNS if name in columns), None)
     return Row(image, mask or None, number, columns)

@@ -13,12 +13,14 @@ from transkd.data.datasets.layout import (
     require_folders,
     require_split,
 )
-from transkd.data.datasets.lists import pair_listed
+from transkd.data.datasets.lists import pair_listed, read_rows, stem
 from transkd.data.label_readers import IdReader
 from transkd.data.labels import lookup_table
+from transkd.errors import DataError
 
 IMAGES, LABELS = "images", "labels40"
 VOID = 0
+_CUSTOMARY = ("train", "val", "trainval", "test")
 
 _CLASSES = {
     "wall": (174, 199, 232),
@@ -90,14 +92,22 @@ def find_nyuv2(root: Path, split: str) -> Scenes:
 
 
 def nyuv2_splits(root: Path) -> set[str]:
-    """Name the splits that a root has lists of."""
-    return {path.stem for path in root.glob("*.txt") if not path.name.startswith((".", "README", "readme"))}
+    """Name the splits that a root has lists of: text files that begin with the name of an image."""
+    return {path.stem for path in root.glob("*.txt") if path.stem in _CUSTOMARY or _names_an_image(root, path)}
 
 
+def _names_an_image(root: Path, path: Path) -> bool:
+    try:
+        name = stem(read_rows(path)[0].image)
+    except DataError:
+        return False
+    return any((root / IMAGES / f"{name}{suffix}").is_file() for suffix in IMAGE_SUFFIXES)
+
+
+# 255 is refused: files that hold it count the classes from 0, so that all would be read one off.
 _READER = IdReader(
-    lookup_table(
-        {VOID: IGNORE_INDEX, IGNORE_INDEX: IGNORE_INDEX} | {index + 1: index for index in range(NYUV2.num_classes)}
-    )
+    lookup_table({VOID: IGNORE_INDEX} | {index + 1: index for index in range(NYUV2.num_classes)}),
+    advice="0 is void here, and 1 to 40 are the classes: files that count them from 0 and hold 255 must be rewritten.",
 )
 
 NYUV2_LAYOUT = Layout(

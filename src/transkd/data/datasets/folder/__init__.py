@@ -8,10 +8,24 @@ from typing import Any
 from transkd.data.classes import ClassSet
 from transkd.data.datasets.folder.class_file import HOW_TO_WRITE, read_class_table
 from transkd.data.datasets.folder.fraction import DRAWN_SPLITS, draw_split
-from transkd.data.datasets.folder.listed import find_lists, listed_samples, sample_name
+from transkd.data.datasets.folder.listed import (
+    find_lists,
+    listed_samples,
+    refuse_equal_names,
+    refuse_other_lists,
+    sample_name,
+)
 from transkd.data.datasets.folder.matching import Match, match
 from transkd.data.datasets.folder.options import FolderOptions, SplitBy
-from transkd.data.datasets.folder.structure import SPLIT_NAMES, TREE, Structure, find_structure, understood
+from transkd.data.datasets.folder.structure import (
+    SPLIT_NAMES,
+    TREE,
+    Structure,
+    find_structure,
+    like_split,
+    refuse_strays,
+    understood,
+)
 from transkd.data.datasets.layout import Layout, Scenes, require_split
 from transkd.data.samples import Sample
 from transkd.errors import DataError
@@ -68,6 +82,8 @@ def find_folder(
         assert structure is not None
         if how == "folders":
             require_split(FOLDER_LAYOUT, root, split, structure.splits)
+            if options.splits == "auto":
+                refuse_strays(structure)
             found = match(structure.splits[split], options)
             keys, said = found.keys, f"folders {structure.splits[split]}"
         else:
@@ -75,7 +91,10 @@ def find_folder(
             place = structure.whole
             assert place is not None
             found = match(place, options)
-            keys = draw_split(found.keys, split, val_fraction, split_seed, str(place)) if found.keys else []
+            if options.splits == "auto" and not found.unmatched:
+                _refuse_hidden_splits(root, found.keys)
+            incomplete = len(found.keys) < len(DRAWN_SPLITS) and found.unmatched
+            keys = [] if incomplete else draw_split(found.keys, split, val_fraction, split_seed, str(place))
             said = f"a fraction: {val_fraction:g} of the scenes validate, split_seed={split_seed}"
         samples, unmatched = _samples(found, keys), found.unmatched
     return Scenes(samples, table.class_set(), table.reader(options.masks_hold), unmatched, said)
@@ -122,7 +141,23 @@ def _how(root: Path, options: FolderOptions, split: str | None) -> tuple[SplitBy
             f"{root} has lists ({', '.join(path.name for path in lists.values())}) and folders "
             f"({', '.join(folders)}) of its splits: say which are meant, data.options.splits=lists or =folders"
         )
+    if not lists and not folders:
+        refuse_other_lists(root)
     return ("lists" if lists else "folders" if folders else "fraction"), structure, lists
+
+
+def _refuse_hidden_splits(root: Path, keys: list[str]) -> None:
+    """Raise a DataError if scenes that are to be shared out lie in folders that are called like splits."""
+    folders = {part: key for key in keys for part in key.split("/")[:-1] if like_split(part)}
+    if folders:
+        part, key = next(iter(sorted(folders.items())))
+        above = f"/{key}".partition(f"/{part}/")[0].lstrip("/")
+        example = f"IMAGES/{above}/{{split}}" if above else "IMAGES/{split}"
+        raise DataError(
+            f"{root}: scenes lie in folders that are called like splits ({', '.join(sorted(folders))}): to keep them "
+            f"apart, name them, 'data.options.images=\"{example}\"' and masks likewise; to mix them, "
+            "data.options.splits=fraction"
+        )
 
 
 def _require(root: Path, how: SplitBy, structure: Structure | None, lists: dict[str, Path]) -> None:
@@ -137,7 +172,9 @@ def _require(root: Path, how: SplitBy, structure: Structure | None, lists: dict[
 
 
 def _samples(found: Match, keys: list[str]) -> list[Sample]:
-    return [Sample(Path(found.images[key]), Path(found.masks[key]), sample_name(key)) for key in keys]
+    samples = [Sample(Path(found.images[key]), Path(found.masks[key]), sample_name(key)) for key in keys]
+    refuse_equal_names(samples)
+    return samples
 
 
 FOLDER_LAYOUT = Layout(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,11 @@ HOW_TO_WRITE = (
     f"Or give the names in the config: {OPTION}=[road,car]"
 )
 _KEYS = {"id", "colour", "color"}
-_WRAPPER = "classes"
+_NAME = "name"
+_WRAPPERS = ("classes", "names")
 _IGNORE = "ignore"
+_MEANS_IGNORE = {"ignore", "ignored", "ignore_index", "ignore_label"}
+_HEX_WITHOUT_QUOTES = re.compile(r"^[^#\n]+:\s+#[0-9a-fA-F]{6}\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ def _load(path: Path) -> object:
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not YAML that can be read ({reason}). {HOW_TO_WRITE}") from error
+    if isinstance(content, Mapping | list) and _HEX_WITHOUT_QUOTES.search(text):
+        raise DataError(f"{path}: YAML reads what follows # as a comment; write colours in quotes: 'road: \"#804080\"'")
     # OmegaConf takes bare words, in one line or many, for the only key of a mapping.
     is_mapping = isinstance(content, Mapping) and ":" in text
     return content if is_mapping or isinstance(content, list) else text
@@ -123,8 +129,9 @@ def _table(content: object) -> ClassTable:
     if isinstance(content, Mapping):
         content = dict(content)
         ignore = content.pop(_IGNORE, None)
-        if set(content) == {_WRAPPER} and not _is_colour(content[_WRAPPER]):
-            content = content[_WRAPPER]
+        wrapper = next(iter(content)) if len(content) == 1 else None
+        if wrapper in _WRAPPERS and not isinstance(content[wrapper], str | int) and not _is_colour(content[wrapper]):
+            content = content[wrapper]
     elif isinstance(content, list):
         marks = [item for item in content if isinstance(item, Mapping) and set(item) == {_IGNORE}]
         ignore = [value for item in marks for value in _as_list(item[_IGNORE])] if marks else None
@@ -137,6 +144,8 @@ def _table(content: object) -> ClassTable:
         raise _WrongError("some classes have an id and some do not; give all of them one, or none")
     whole = tuple(index if file_id is None else file_id for index, file_id in enumerate(ids))
     ignored_ids, ignored_colours = _ignored(ignore)
+    if _is_colour(ignore) and any(colours):
+        raise _WrongError(f"ignore: {ignore} are three ids; the colour is written [{ignore}]")
     _refuse_repeated("the name", names)
     _refuse_repeated("the id", [*whole, *ignored_ids])
     _refuse_repeated("the colour", [*(list(c) for c in colours if c), *(list(c) for c in ignored_colours)])
@@ -146,10 +155,13 @@ def _table(content: object) -> ClassTable:
 def _entries(content: object) -> list[tuple[object, int | None, Colour | None]]:
     """Return (name, id, colour) of each class."""
     if isinstance(content, Mapping):
-        if content and all(map(_is_id_with_name, content.items())):
+        if _NAME in content and set(content) <= {_NAME, *_KEYS}:
+            value = {key: item for key, item in content.items() if key != _NAME}
             entries: list[tuple[object, int | None, Colour | None]] = [
-                (name, _id(int(key)), None) for key, name in content.items()
+                (content[_NAME], *_id_and_colour(content[_NAME], value or None))
             ]
+        elif content and all(map(_is_id_with_name, content.items())):
+            entries = [(name, _id(int(key)), None) for key, name in content.items()]
         else:
             entries = [(name, *_id_and_colour(name, value)) for name, value in content.items()]
     elif isinstance(content, Sequence) and not isinstance(content, str):
@@ -171,8 +183,10 @@ def _is_id_with_name(item: tuple[object, object]) -> bool:
 def _name(name: object) -> str:
     if isinstance(name, bool) or name is None:
         raise _WrongError(f"a class is called {name}, which YAML reads as no text; write it in quotes")
-    if not isinstance(name, str | int | float) or not str(name).strip():
+    if not isinstance(name, str | int | float) or not str(name).strip() or not str(name).isprintable():
         raise _WrongError(f"{name!r} is no name of a class")
+    if str(name).lower() in _MEANS_IGNORE:
+        raise _WrongError(f"'{name}' would be a class that is learned; what is left out is said by 'ignore: [255]'")
     return str(name).strip()
 
 

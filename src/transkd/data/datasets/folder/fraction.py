@@ -30,7 +30,9 @@ def draw_split(keys: Sequence[str], split: str, fraction: float, seed: int, wher
         DataError: if there are fewer than two scenes.
     """
     if len(keys) < 2:
-        raise DataError(f"{where}: {len(keys)} scenes cannot be shared out between training and validation.")
+        raise DataError(
+            f"{where}: {len(keys)} scenes cannot be shared out between training and validation; give 2 or more."
+        )
     ranked = sorted(keys, key=lambda key: hashlib.sha256(f"{seed}/{key}".encode()).digest())
     count = min(max(1, round(fraction * len(ranked))), len(ranked) - 1)
     return sorted(ranked[:count] if split == "val" else ranked[count:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -71,11 +71,12 @@ class PlaceIndex:
     Args:
         root: the dataset's folder.
         matches: what each place holds.
+        beside: another folder that entries may be relative to.
     """
 
-    def __init__(self, root: Path, matches: Iterable[tuple[Place, Match]]) -> None:
+    def __init__(self, root: Path, matches: Iterable[tuple[Place, Match]], *, beside: Path) -> None:
         self.names: dict[str, str] = {}
-        self._root = root
+        self._folders = (root, beside)
         self._mask_of: dict[str, str] = {}
         self._images: list[FileIndex] = []
         self._masks: list[FileIndex] = []
@@ -113,5 +114,10 @@ class PlaceIndex:
             raise DataError(f"'{entry}' may be {first} or {second}: write the path in the list.")
         if found:
             return next(iter(found))
-        path = os.path.join(self._root, name)  # noqa: PTH118
-        return path if os.path.isfile(path) else None  # noqa: PTH113
+        return next((path for path in self._paths(name) if os.path.isfile(path)), None)  # noqa: PTH113
+
+    def _paths(self, name: str) -> Iterator[str]:
+        """Give the paths that a name may be: below each folder, or from the top, which some lists call the root."""
+        for entry in dict.fromkeys((name, name.lstrip("/"))):
+            for folder in self._folders:
+                yield os.path.normpath(os.path.join(folder, entry))  # noqa: PTH118

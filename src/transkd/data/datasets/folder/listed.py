@@ -8,14 +8,20 @@ from pathlib import Path
 from transkd.data.datasets.folder.index import PlaceIndex
 from transkd.data.datasets.folder.matching import match
 from transkd.data.datasets.folder.options import FolderOptions
-from transkd.data.datasets.folder.structure import Structure
+from transkd.data.datasets.folder.structure import Structure, like_split
 from transkd.data.datasets.layout import Unmatched
-from transkd.data.datasets.lists import LIST_SUFFIXES, Row, read_rows, refuse_repeated
+from transkd.data.datasets.lists import LIST_SUFFIXES, Row, has_split_column, read_rows, refuse_repeated, stem
 from transkd.data.samples import Sample
 from transkd.errors import ConfigError, DataError, did_you_mean
 
 FOLDERS = (".", "splits", "lists", "ImageSets", "ImageSets/Segmentation")
 _GROUP = "group"
+_OTHER_SUFFIXES = (*LIST_SUFFIXES, ".lst", ".list", ".json", ".jsonl", ".yaml", ".yml")
+_ENTRIES = "Entries are names of images, or paths below the data root or beside the list"
+_NO_FOLDERS = (
+    "; names alone need folders that are found by their names, images/ and masks/, or by data.options.images=FOLDER "
+    "data.options.masks=FOLDER"
+)
 
 
 def find_lists(root: Path, names: Iterable[str]) -> dict[str, Path]:
@@ -40,6 +46,19 @@ def find_lists(root: Path, names: Iterable[str]) -> dict[str, Path]:
     return found
 
 
+def refuse_other_lists(root: Path) -> None:
+    """Raise a DataError if a file that is not read is called like a list of a split, so that none is overlooked."""
+    for folder in (root / name for name in FOLDERS):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            called_so = like_split(path.stem) or path.stem.lower() in ("split", "splits") or has_split_column(path)
+            if called_so and path.suffix.lower() in _OTHER_SUFFIXES and path.is_file():
+                raise DataError(
+                    f"{path} looks like a list of a split, but is not read: lists are train.txt and val.txt "
+                    "(or .csv), with an image a line. To share out the scenes without it: "
+                    "data.options.splits=fraction"
+                )
+
+
 def listed_samples(
     root: Path, path: Path, structure: Structure | None, options: FolderOptions
 ) -> tuple[list[Sample], tuple[Unmatched, ...]]:
@@ -60,7 +79,7 @@ def listed_samples(
         ConfigError: if the column to group by is not in the list.
     """
     matches = [(place, match(place, options)) for place in (structure.places if structure else ())]
-    index = PlaceIndex(root, matches)
+    index = PlaceIndex(root, matches, beside=path.parent)
     rows = read_rows(path, is_name=index.is_image)
     images = [index.image(row.image) for row in rows]
     refuse_repeated(path, rows, [image or row.image for image, row in zip(images, rows, strict=True)])
@@ -73,17 +92,37 @@ def listed_samples(
         if image is None:
             missing.append(row.image)
         elif mask is None:
-            unlabelled.append(row.mask or row.image)
+            unlabelled.append(f"{row.image} with {row.mask}" if row.mask else row.image)
         else:
             name = index.names.get(image, row.image.rpartition(".")[0] or row.image)
             samples.append(Sample(Path(image), Path(mask), sample_name(name), row.columns.get(group, "")))
+    refuse_equal_names(samples)
     hint = next((found.hint for _, matched in matches for found in matched.unmatched if found.hint), "")
-    unmatched = [
-        Unmatched(f"{path}, {what}", tuple(names), (), len(samples), hint)
-        for what, names in (("names of no file", missing), ("without a mask", unlabelled))
-        if names
-    ]
+    unmatched = []
+    if missing:
+        advice = _advice(index, missing[0]) + ("" if structure else _NO_FOLDERS)
+        unmatched.append(Unmatched(str(path), (), (), len(samples), advice, tuple(missing)))
+    if unlabelled:
+        unmatched.append(Unmatched(str(path), tuple(unlabelled), (), len(samples), hint))
     return samples, tuple(unmatched)
+
+
+def refuse_equal_names(samples: Iterable[Sample]) -> None:
+    """Raise a DataError if files made for one scene would overwrite those of another."""
+    seen: dict[str, Sample] = {}
+    for sample in samples:
+        other = seen.setdefault(sample.name, sample)
+        if other is not sample:
+            raise DataError(f"{other.image} and {sample.image} would both be called {sample.name}; rename one of them.")
+
+
+def _advice(index: PlaceIndex, entry: str) -> str:
+    """Say what entries are, and which file a wrong one comes close to."""
+    try:
+        near = index.image(stem(entry))
+    except DataError:
+        near = None
+    return f"{_ENTRIES}; {entry} may be {near}" if near else _ENTRIES
 
 
 def sample_name(key: str) -> str:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from transkd.data.datasets.folder.options import FolderOptions
 from transkd.data.datasets.folder.structure import Place
+from transkd.data.datasets.folder.together import SIGNS, share_out
 from transkd.data.datasets.images import find_pictures, suffixes_in
 from transkd.data.datasets.layout import Unmatched
 from transkd.errors import DataError
 
-_SIGNS = "_-. "
+_OTHER_NAMES = (
+    "Unpack the missing files or remove the others; where names differ in other ways, lists can name both: "
+    "train.txt and val.txt with 'image mask' a line"
+)
+_LONGEST_SUFFIX = 24
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,14 @@ def match(place: Place, options: FolderOptions) -> Match:
     bare, orphans = images.keys() - masks.keys(), masks.keys() - images.keys()
     if not bare and not orphans:
         return Match(images, masks, ())
-    hint = _case_hint(bare, orphans) or _suffix_hint(bare, orphans)
+    hint = (
+        _case_hint(bare, orphans)
+        or _suffix_hint(bare, orphans)
+        or _folder_hint(bare, orphans)
+        or _format_hint(place.masks, bare)
+        or _format_hint(place.images, orphans)
+        or _OTHER_NAMES
+    )
     unmatched = Unmatched(str(place), tuple(sorted(bare)), tuple(sorted(orphans)), len(images) - len(bare), hint)
     return Match(images, masks, (unmatched,))
 
@@ -56,14 +70,12 @@ def _keyed(place: Place, options: FolderOptions) -> tuple[dict[str, str], dict[s
         images = _by_stem("images", place.images, found, options.image_suffix)
         masks = _by_stem("masks", place.masks, find_pictures(place.masks), options.mask_suffix)
         return images, masks
-    if not options.mask_suffix:
+    rest, masked = share_out(found, options.mask_suffix)
+    if not options.mask_suffix and not (rest and masked):
         raise DataError(
             f"{place.images} is named as the folder of both images and masks: set data.options.mask_suffix, "
             "what the names of the masks end in ('_mask')"
         )
-    are_masks = [_stem(name).endswith(options.mask_suffix) for name, _ in found]
-    rest = [file for file, is_mask in zip(found, are_masks, strict=True) if not is_mask]
-    masked = [file for file, is_mask in zip(found, are_masks, strict=True) if is_mask]
     return (
         _by_stem("images", place.images, rest, options.image_suffix),
         _by_stem("masks", place.masks, masked, options.mask_suffix),
@@ -78,20 +90,20 @@ def _by_stem(kind: str, folder: Path, files: Sequence[tuple[str, str]], suffix: 
     folded: dict[str, str] = {}
     for name, path in files:
         key = _stem(name).removesuffix(suffix)
-        same = folded.setdefault(key.casefold(), name)
-        if same != name:
-            twins.append(f"{same} and {name}")
+        same = folded.setdefault(key.casefold(), path)
+        if same != path:
+            twins.append(f"{os.path.relpath(same, folder)} and {os.path.relpath(path, folder)}")
         keyed[key] = path
     if twins:
         raise DataError(
-            f"{folder}: {len(twins)} pairs of {kind} have the same name but for letter case or suffix "
+            f"{folder}: {len(twins)} pairs of {kind} have the same name but for letter case, suffix or accents "
             f"({'; '.join(twins[:3])}{'; ...' if len(twins) > 3 else ''}); remove or rename one of each."
         )
     return keyed
 
 
 def _stem(name: str) -> str:
-    return name.rpartition(".")[0]
+    return name.rpartition(".")[0] or name
 
 
 def _case_hint(bare: Iterable[str], orphans: Iterable[str]) -> str:
@@ -103,20 +115,41 @@ def _case_hint(bare: Iterable[str], orphans: Iterable[str]) -> str:
 def _suffix_hint(bare: Iterable[str], orphans: Iterable[str]) -> str:
     """Name the suffixes without which images and masks would match, if there are such."""
     images, masks = list(bare), list(orphans)
-    for image_suffix in _common_endings(images):
-        for mask_suffix in _common_endings(masks):
-            if {name.removesuffix(image_suffix) for name in images} == {
-                name.removesuffix(mask_suffix) for name in masks
-            }:
-                wanted = (("image_suffix", image_suffix), ("mask_suffix", mask_suffix))
-                said = " ".join(f"data.options.{key}={suffix}" for key, suffix in wanted if suffix)
-                return f"They match with {said}"
+    wanted = [(one, other) for one in _common_endings(images) for other in _common_endings(masks)]
+    wanted += [("", other) for other in _common_endings(masks, anywhere=True)]
+    for image_suffix, mask_suffix in wanted:
+        if {name.removesuffix(image_suffix) for name in images} == {name.removesuffix(mask_suffix) for name in masks}:
+            said = (("image_suffix", image_suffix), ("mask_suffix", mask_suffix))
+            return "They match with " + " ".join(f"data.options.{key}={suffix}" for key, suffix in said if suffix)
     return ""
 
 
-def _common_endings(names: Sequence[str]) -> list[str]:
-    """Return what all names end in from a sign such as ``_`` on, shortest first, and the empty ending."""
+def _common_endings(names: Sequence[str], *, anywhere: bool = False) -> list[str]:
+    """Return what all names end in, shortest first, and the empty ending; by default from a sign such as ``_`` on."""
     first, last = min(backwards := [name[::-1] for name in names], default=""), max(backwards, default="")
     same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    ending = first[:same][::-1]
-    return ["", *(ending[i:] for i in range(len(ending) - 1, -1, -1) if ending[i] in _SIGNS)]
+    ending = first[: min(same, _LONGEST_SUFFIX)][::-1]
+    return ["", *(ending[i:] for i in range(len(ending) - 1, -1, -1) if anywhere or ending[i] in SIGNS)]
+
+
+def _folder_hint(bare: Iterable[str], orphans: Iterable[str]) -> str:
+    """Tell that the same names lie in different folders, if they do."""
+    images = {name.rpartition("/")[2]: name for name in bare}
+    masks = {name.rpartition("/")[2]: name for name in orphans}
+    same = sorted(images.keys() & masks.keys())
+    if not same:
+        return ""
+    return (
+        f"{len(same)} of them have the same name in other folders ({images[same[0]]} and {masks[same[0]]}): masks "
+        "must lie in the same folders as images"
+    )
+
+
+def _format_hint(folder: Path, lacking: Iterable[str]) -> str:
+    """Tell which formats are not read, if files of them are called like what lacks its counterpart."""
+    wanted = set(lacking)
+    others = Counter(path.suffix or "no suffix" for path in folder.iterdir() if _stem(path.name) in wanted)
+    if not others:
+        return ""
+    listed = ", ".join(f"{count} of {suffix}" for suffix, count in others.most_common(3))
+    return f"{folder} holds files that are no pictures by their names: {listed}; save them as PNG"

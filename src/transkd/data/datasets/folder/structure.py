@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from transkd.data.datasets.folder.options import FolderOptions
+from transkd.data.datasets.folder.together import hint_for_one_folder
+from transkd.data.datasets.images import find_pictures, picture_stems
 from transkd.data.datasets.layout import subfolders
 from transkd.errors import DataError
 
-IMAGE_NAMES = ("images", "image", "imgs", "img", "jpegimages", "frames", "photos", "rgb")
-MASK_NAMES = ("masks", "mask", "labels", "label", "annotations", "annotation", "annot", "segmentations", "segmentation")
+IMAGE_NAMES = (
+    *("images", "image", "imgs", "img", "jpegimages", "frames", "photos", "pictures", "rgb", "imgdir", "imagedir"),
+)
+MASK_NAMES = (
+    *("masks", "mask", "labels", "label", "annotations", "annotation", "annot", "anndir", "gt", "groundtruth"),
+    *("segmentations", "segmentation", "segmentationclass"),
+)
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
+_LIKE_SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})([\d_. -].*)?", re.IGNORECASE)
 TREE = (
     "  ROOT/\n"
     "    images/NAME.jpg  masks/NAME.png  (any image format; a fifth of them validates), or with\n"
@@ -65,10 +74,10 @@ def find_structure(root: Path, options: FolderOptions, extra_splits: Iterable[st
     Raises:
         DataError: if there are none, or several that could be meant; says what is there and how to say which.
     """
-    known = {*SPLIT_NAMES, *extra_splits}
+    own = set(extra_splits)
     if options.images is not None and options.masks is not None:
         return _named(root, options.images, options.masks)
-    found = _by_kind(root, known), _by_split(root, known), _side_by_side(root, known)
+    found = _all_found(root, own)
     present = [structure for structure in found if structure is not None]
     if len(present) == 1:
         return present[0]
@@ -77,19 +86,39 @@ def find_structure(root: Path, options: FolderOptions, extra_splits: Iterable[st
         listed = "; ".join(f"{p.images.relative_to(root)}/ with {p.masks.relative_to(root)}/" for p in places)
         raise DataError(
             f"{root}: several folders may hold the scenes ({listed}): say which, "
-            "data.options.images=FOLDER data.options.masks=FOLDER, with {split} in both for folders of each split."
+            "data.options.images=FOLDER data.options.masks=FOLDER"
         )
     raise DataError(
-        f"{root} holds no images and masks that can be told apart. It holds {_contents(root)}. {understood()}"
+        f"{root} holds no images and masks that can be told apart. It holds {_contents(root)}. "
+        f"{_nearby(root, own)}{hint_for_one_folder(root, filter(like_split, subfolders(root)))}{understood()}"
     )
+
+
+def refuse_strays(structure: Structure) -> None:
+    """Raise a DataError if scenes lie beside the folders of the splits, in none of them."""
+    if structure.whole is None or not structure.splits:
+        return
+    strays = sorted(picture_stems(structure.whole.images) & picture_stems(structure.whole.masks))
+    if strays:
+        raise DataError(
+            f"{structure.whole}: {len(strays)} scenes ({', '.join(strays[:3])}{', ...' if len(strays) > 3 else ''}) "
+            f"lie beside the folders {', '.join(structure.splits)} and are in no split: move them into one, or leave "
+            "them out with data.options.splits=folders, or mix all with data.options.splits=fraction"
+        )
 
 
 def understood() -> str:
     """Say which layouts are understood."""
     return (
         f"A folder of one's own is expected as\n{TREE}\nOther folders: data.options.images=FOLDER "
-        "data.options.masks=FOLDER, below ROOT, with {split} in both where each split has its own."
+        "data.options.masks=FOLDER, below ROOT; where each split has its own, in quotes: "
+        "'data.options.images=\"{split}/FOLDER\"' 'data.options.masks=\"{split}/FOLDER\"'"
     )
+
+
+def like_split(name: str) -> bool:
+    """Tell whether a folder or a list is called like a split: train, Val, train2017, test_night."""
+    return _LIKE_SPLIT.fullmatch(name) is not None
 
 
 def _named(root: Path, images: str, masks: str) -> Structure:
@@ -116,28 +145,50 @@ def _named(root: Path, images: str, masks: str) -> Structure:
     return Structure(None, splits)
 
 
-def _by_kind(root: Path, known: Collection[str]) -> Structure | None:
+def _all_found(root: Path, own: Collection[str]) -> list[Structure | None]:
+    def is_split(name: str) -> bool:
+        return like_split(name) or name.lower() in own
+
+    return [_by_kind(root, is_split), _by_split(root, is_split), _side_by_side(root, is_split)]
+
+
+def _nearby(root: Path, own: Collection[str]) -> str:
+    """Ask whether a folder in the root, or the one around it, is meant, if it holds what the root does not."""
+    for folder in (root.parent, *(root / name for name in sorted(subfolders(root)))):
+        try:
+            found = [place for structure in _all_found(folder, own) if structure for place in structure.places]
+        except (DataError, OSError):
+            continue
+        if any(folder != root.parent or root in (place.images, place.masks) for place in found):
+            return f"Did you mean data.root={folder}? "
+    return ""
+
+
+def _by_kind(root: Path, is_split: Callable[[str], bool]) -> Structure | None:
     """``images/`` and ``masks/``, with or without folders of each split below."""
     place = _place_in(root)
     if place is None:
         return None
-    both = subfolders(place.images) & subfolders(place.masks)
-    splits = {name: Place(place.images / name, place.masks / name) for name in sorted(both) if name.lower() in known}
-    return Structure(place, splits)
+    both = sorted(subfolders(place.images) & subfolders(place.masks))
+    named = both if any(map(is_split, both)) else []
+    return Structure(place, {name: Place(place.images / name, place.masks / name) for name in named})
 
 
-def _by_split(root: Path, known: Collection[str]) -> Structure | None:
+def _by_split(root: Path, is_split: Callable[[str], bool]) -> Structure | None:
     """``train/images/`` and ``train/masks/``."""
-    places = {name: _place_in(root / name) for name in sorted(subfolders(root)) if name.lower() in known}
+    names = sorted(subfolders(root))
+    if not any(map(is_split, names)):
+        return None
+    places = {name: _place_in(root / name) for name in names}
     splits = {name: place for name, place in places.items() if place is not None}
-    return Structure(None, splits) if splits else None
+    return Structure(None, splits) if any(map(is_split, splits)) else None
 
 
-def _side_by_side(root: Path, known: Collection[str]) -> Structure | None:
+def _side_by_side(root: Path, is_split: Callable[[str], bool]) -> Structure | None:
     """``train/`` (or ``train_images/``) and ``train_masks/``."""
     present = {name.lower(): name for name in sorted(subfolders(root))}
     splits = {}
-    for split in known:
+    for split in {*SPLIT_NAMES, *filter(is_split, present)}:
         images = [name for name in _joined(split, ("", *IMAGE_NAMES)) if name in present]
         masks = [name for name in _joined(split, MASK_NAMES) if name in present]
         if images and masks:
@@ -153,15 +204,28 @@ def _joined(split: str, kinds: Collection[str]) -> Iterator[str]:
 
 def _place_in(folder: Path) -> Place | None:
     names = sorted(subfolders(folder))
-    images = [name for name in names if name.lower() in IMAGE_NAMES]
-    masks = [name for name in names if name.lower() in MASK_NAMES]
-    for kind, several in (("images", images), ("masks", masks)):
-        if len(several) > 1 and images and masks:
-            raise DataError(
-                f"{folder}: {' and '.join(f'{name}/' for name in several)} may both hold the {kind}: say which, "
-                "data.options.images=FOLDER data.options.masks=FOLDER"
-            )
-    return Place(folder / images[0], folder / masks[0]) if images and masks else None
+    images = [name for name in names if _plain(name) in IMAGE_NAMES]
+    masks = [name for name in names if _plain(name) in MASK_NAMES]
+    if not images or not masks:
+        return None
+    chosen = [_the_one(folder, kind, several) for kind, several in (("images", images), ("masks", masks))]
+    return Place(folder / chosen[0], folder / chosen[1])
+
+
+def _the_one(folder: Path, kind: str, names: list[str]) -> str:
+    """Return the only folder of these, or the only one that holds pictures."""
+    if len(names) > 1:
+        names = [name for name in names if find_pictures(folder / name)] or names
+    if len(names) > 1:
+        raise DataError(
+            f"{folder}: {' and '.join(f'{name}/' for name in names)} may both hold the {kind}: say which, "
+            "data.options.images=FOLDER data.options.masks=FOLDER"
+        )
+    return names[0]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def _contents(root: Path) -> str:
