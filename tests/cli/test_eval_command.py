@@ -11,23 +11,20 @@ import torch
 from command_runs import Command, Outcome
 from PIL import Image
 
+from transkd.cli.eval_config import ProtocolConfig
 from transkd.data import build_dataset
 from transkd.data.classes import CITYSCAPES
 from transkd.export import export_segmenter
-from transkd.models import create_segmenter, load_segmenter
+from transkd.models import Segmenter, create_segmenter, load_segmenter
+from transkd.models.exported import ExportedModel
 
 
 @pytest.fixture
 def score(run: Command, drawn: Path, teachers: Path):
-    def call(*arguments: str, model: str = "b0", root: Path = drawn) -> Outcome:
-        fixed = [
-            "data=synthetic",
-            f"data.root={root}",
-            "workers=0",
-            "batch_size=1",
-            "data.size=[64,128]",
-            "resamples=50",
-        ]
+    def call(*arguments: str, model: str = "b0", root: Path = drawn, size: str | None = "[64,128]") -> Outcome:
+        fixed = ["data=synthetic", f"data.root={root}", "workers=0", "batch_size=1", "resamples=50"]
+        if size is not None:
+            fixed.append(f"data.size={size}")
         return run(f"model={teachers / model}", *fixed, *arguments, name="transkd-eval")
 
     return call
@@ -58,9 +55,12 @@ def test_scores_pages_and_pictures_are_left_in_a_folder(score, drawn: Path, teac
 
 
 def test_the_papers_protocol_and_windows_say_so(score, tmp_path: Path) -> None:
-    assert score("output=paper", "protocol=paper", "protocol.size=64", "pictures=0", "boundary=false").code == 0
+    small = ("protocol=paper", "protocol.size=64", "pictures=0", "boundary=false")
+    outcome = score("output=paper", *small, size=None)
+    assert outcome.code == 0
+    assert "protocol paper, size 64: input short side 64; scored at a quarter of the input" in outcome.out
     report = json.loads((tmp_path / "paper/scores.json").read_text())
-    assert (report["protocol"]["name"], report["protocol"]["resolution"]) == ("paper", "logit")
+    assert (report["protocol"]["name"], report["protocol"]["resolution"]) == ("paper, size 64", "logit")
     assert report["boundary_iou"] is None
     windows = ("inference=slide", "crop=[64,64]", "stride=[64,32]", "scales=[0.75,1]", "flip=true")
     assert score("output=slide", "pictures=0", *windows).code == 0
@@ -141,6 +141,64 @@ def test_every_mistake_is_named(score) -> None:
     assert "windows are for inference=slide" in score("crop=[64,64]").refused("transkd-eval")
 
 
+def test_keys_that_would_do_nothing_say_what_to_set_instead(score) -> None:
+    ignored = ("data.label_size=image", "data.batch_size=1", "data.val_batch_size=1", "protocol=paper")
+    assert score(*ignored).refused("transkd-eval").splitlines()[1:] == [
+        "  data.label_size: is for training; here the protocol says it: protocol.label_size=image",
+        "  data.size: the protocol has an input size of its own (512): protocol.size=[64,128]",
+        "  data.batch_size: is for training; here it is batch_size=1",
+        "  data.val_batch_size: batch_size says the same and counts; leave out one of the two",
+    ]
+
+
+def test_a_changed_protocol_is_not_called_by_the_name_of_the_unchanged_one() -> None:
+    def title(name: str, size: int | tuple[int, int] | None, resolution: str, label_size: str) -> str:
+        return ProtocolConfig(name=name, size=size, resolution=resolution, label_size=label_size).title
+
+    assert title("paper", 512, "logit", "image") == "paper"
+    assert title("paper", (256, 512), "logit", "own") == "paper, size 256x512, label_size own"
+    assert title("full", None, "label", "own") == "full"
+    assert title("full", 512, "label", "own") == "full"  # whose input size is the data's
+    assert title("full", None, "logit", "own") == "full, resolution logit"
+    assert title("my own", 64, "label", "image") == "my own"
+
+
+class ClassIds(ExportedModel):
+    """What an exported file of class ids is to the command, without the export."""
+
+    def __init__(self, segmenter: Segmenter, file: Path) -> None:
+        file.touch()
+        super().__init__(file, {"num_classes": 19, "result": "classes", "input": "uint8"})
+        self.segmenter = segmenter
+
+    def run(self, images: torch.Tensor) -> torch.Tensor:
+        return self.segmenter.predict(images)
+
+
+def test_a_file_of_class_ids_scores_what_its_source_scores(score, teachers: Path, tmp_path: Path, monkeypatch) -> None:
+    fast = ("pictures=1", "boundary=false")
+    assert score("output=own", *fast).code == 0
+    model = ClassIds(load_segmenter(teachers / "b0"), tmp_path / "ids.onnx")
+    monkeypatch.setattr("transkd.cli.eval_run.load_model", lambda _: model)
+    assert score("output=ids", *fast).code == 0
+    ids, own = (json.loads((tmp_path / f"{name}/scores.json").read_text()) for name in ("ids", "own"))
+    assert ids["miou"] == own["miou"]
+    message = score("output=x", "flip=true").refused("transkd-eval", code=2)
+    assert "gives class ids, not logits, and windows, scales and flip average logits" in message
+    message = score("output=x", "format=cityscapes").refused("transkd-eval", code=2)
+    assert "cannot be brought to the images' own sizes" in message
+
+
+def test_an_image_too_small_for_the_model_is_named(score, scenes: Path) -> None:
+    file = next((scenes / "gtFine/val").rglob("*.png"))
+    image = next((scenes / "leftImg8bit/val").rglob(f"{file.name.partition('_gtFine')[0]}_*"))
+    for path in (file, image):
+        with Image.open(path) as opened:
+            opened.crop((0, 0, 40, 20)).save(path)
+    message = score(root=scenes, size="native").refused("transkd-eval", code=1)
+    assert f"{image}: 20x40 pixels, and the model needs 32 a side" in message
+
+
 def test_what_to_score_on_has_to_be_said(run: Command, teachers: Path) -> None:
     message = run(f"model={teachers / 'b0'}", name="transkd-eval").refused("transkd-eval")
     assert "data: is missing: say what to score on, such as data=camvid (acdc, camvid" in message
@@ -173,7 +231,8 @@ def test_an_exported_file_has_the_precision_that_it_was_exported_with(score, tea
     assert outcome.out.count("precision fp16") == 1
     report = json.loads((tmp_path / "out/scores.json").read_text())
     assert (report["precision"], report["model"]["file"]) == ("fp16", "half.onnx")
-    message = score("output=paper", "protocol=paper", "protocol.size=[64,128]", model=str(tmp_path / "half.onnx"))
+    paper = ("output=paper", "protocol=paper", "protocol.size=[64,128]")
+    message = score(*paper, model=str(tmp_path / "half.onnx"), size=None)
     assert "score the segmenter that was exported" in message.refused("transkd-eval", code=2)
 
 

@@ -12,7 +12,7 @@ from torch import distributed, multiprocessing
 from torch.nn import functional
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from transkd.errors import ConfigError
+from transkd.errors import ConfigError, NonFiniteError
 from transkd.evaluation.digest import file_digest, module_digest
 from transkd.evaluation.evaluate import evaluate
 from transkd.evaluation.inference import Inference
@@ -177,6 +177,29 @@ def test_logits_that_round_down_to_a_quarter_are_scored_where_they_are() -> None
     assert int(evaluation.confusion.sum()) == 6 * 7 * 11
 
 
+def test_logits_without_a_class_end_the_score_and_name_the_image() -> None:
+    def broken(images: torch.Tensor) -> torch.Tensor:
+        logits = network(images)
+        logits[-1, 0, 0, 0] = float("nan")
+        return logits
+
+    with pytest.raises(NonFiniteError, match=r"third.png: the model gives NaN or infinite logits"):
+        evaluate(broken, batches(), NAMES, image_names=["first.png", "second.png", "third.png"])
+    with pytest.raises(NonFiniteError, match="image 2 of the split: the model"):
+        evaluate(broken, batches(), NAMES)
+
+
+def test_predictions_are_handed_on_in_the_dataset_s_classes() -> None:
+    kept = []
+    evaluate(network, batches((40, 70)), NAMES, outputs=(2, 0, 1), keep=kept.append)
+    for prediction, batch in zip(kept, batches((40, 70)), strict=True):
+        logits = network(batch["image"])[:, [2, 0, 1]]
+        assert torch.equal(prediction.logits, logits)
+        expected = functional.interpolate(logits, (40, 70), mode="bilinear").argmax(1)
+        assert torch.equal(prediction.classes, expected)
+        assert torch.equal(prediction.index, batch["index"])
+
+
 def test_protocols_that_differ_say_where() -> None:
     one = Protocol("camvid", "val", 512, "label").as_dict()
     other = Protocol("camvid", "val", 512, "logit", flip=True).as_dict()
@@ -187,13 +210,30 @@ def test_protocols_that_differ_say_where() -> None:
     assert protocol_differences(one, {"name": "full", **one}) == []
 
 
-def test_a_digest_follows_the_weights_only(tmp_path) -> None:
-    model = create_segmenter("mit_b0", 2)
+def test_a_digest_follows_all_that_predictions_depend_on_and_nothing_else(tmp_path) -> None:
+    options = {"class_names": ["a", "b"], "mean": (0.1, 0.2, 0.3), "norm_eps": 1e-5}
+    model = create_segmenter("mit_b0", 2, **options)
     model.save_pretrained(tmp_path)
     again = type(model).from_pretrained(tmp_path)
     assert module_digest(again) == module_digest(model)
+    for change in (
+        {"class_names": ["b", "a"]},
+        {"mean": (0.1, 0.2, 0.4)},
+        {"std": (0.5, 0.5, 0.5)},
+        {"norm_eps": 1e-6},
+    ):
+        other = create_segmenter("mit_b0", 2, **(options | change))
+        other.load_state_dict(model.state_dict())
+        assert module_digest(other) != module_digest(model), change
+    regularised = create_segmenter("mit_b0", 2, **options, dropout=0.5, drop_path_rate=0.3)
+    regularised.load_state_dict(model.state_dict())
+    assert module_digest(regularised) == module_digest(model)
     with torch.no_grad():
         again.head.classifier.bias[0] += 1e-3
+    assert module_digest(again) != module_digest(model)
+    with torch.no_grad():
+        again.head.classifier.bias[0] = model.head.classifier.bias[0]
+    again.mean += 1e-3
     assert module_digest(again) != module_digest(model)
     (tmp_path / "empty").touch()
     assert file_digest(tmp_path / "empty").startswith("e3b0c44298fc1c14")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from transkd.errors import ConfigError
 from transkd.evaluation.inference import Inference, infer
 from transkd.models import create_segmenter
 
@@ -66,6 +67,12 @@ def test_flip_and_scales_average_softmax_over_views():
     scores = infer(model, images, Inference(scales=(0.75, 1.0), flip=True))
     assert torch.allclose(scores, expected, atol=1e-5)
     assert torch.allclose(scores.sum(1), torch.ones(2, 64, 96), atol=1e-5)
+
+
+def test_a_scale_that_leaves_too_few_pixels_is_refused():
+    model = create_segmenter("mit_b0", 4).eval()
+    with pytest.raises(ConfigError, match=r"scale 0.4 makes 26x38 pixels of an image of 64x96"):
+        infer(model, torch.rand(1, 3, 64, 96), Inference(scales=(1.0, 0.4)))
 
 
 def test_windows_without_a_stride_are_two_thirds_apart_and_say_so():

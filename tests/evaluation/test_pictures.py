@@ -34,6 +34,15 @@ def test_legend_names_the_classes_that_occur_and_no_other() -> None:
     assert PALETTE[0] in colours
     assert PALETTE[1] not in colours
     assert BACKGROUND in colours
+    assert (0, 0, 0) not in colours
+
+
+def test_legend_says_what_black_is() -> None:
+    label = np.zeros((16, 32), int)
+    label[0, 0] = 255
+    with_ignored = np.asarray(scene_picture(np.zeros((16, 32, 3), np.uint8), {"label": label}, NAMES, PALETTE))
+    legend = with_ignored[TITLE_HEIGHT + 192 + MARGIN :]
+    assert {PALETTE[0], (0, 0, 0)} <= {tuple(colour) for colour in legend.reshape(-1, 3)}
 
 
 def test_a_long_legend_wraps_instead_of_running_out() -> None:

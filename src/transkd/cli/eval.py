@@ -20,9 +20,9 @@ def main() -> NoReturn:
 
 
 def _check(values: dict[str, Any]) -> Sequence[object]:
-    from transkd.cli.eval_config import eval_problems
+    from transkd.cli.eval_config import eval_problems, named_keys
 
-    return eval_problems(values)
+    return eval_problems(values, named_keys(sys.argv[1:]))
 
 
 def _eval(values: dict[str, Any]) -> None:

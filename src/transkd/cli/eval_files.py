@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from transkd.cli.eval_config import EvalConfig
+from transkd.data.datasets import available_datasets, get_layout
 from transkd.errors import ConfigError
-from transkd.evaluation.evaluate import Evaluation
+from transkd.evaluation.report import Evaluation
+from transkd.evaluation.submission import UNFINISHED
 from transkd.evaluation.summary import confusion_picture, markdown
 
 SCORES, PAGE, CONFUSION = "scores.json", "scores.md", "confusion.png"
+SUBMISSION, ARCHIVE = "submission.json", "submission.zip"
 PICTURES = BEST, WORST = "best", "worst"
 
 
@@ -23,11 +29,11 @@ def free_folder(config: EvalConfig) -> Path:
         ConfigError: it holds something else.
     """
     folder = Path(config.output or Path("evaluations", default_name(config))).expanduser()
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists() or (folder.is_dir() and all(map(_is_unfinished, folder.iterdir()))):
         return folder
     if not config.overwrite:
         raise ConfigError(f"{folder} exists already: choose another output=…, or overwrite=true to replace its scores")
-    if not (folder / SCORES).is_file():
+    if not any((folder / name).is_file() for name in (SCORES, SUBMISSION)):
         raise ConfigError(f"{folder} holds no scores of transkd, so overwrite=true does not replace it")
     return folder
 
@@ -41,7 +47,7 @@ def default_name(config: EvalConfig) -> str:
         *path.parts[-2:],
         config.data.name,
         config.split,
-        config.protocol.name,
+        re.sub(r"[^\w.]+", "_", config.protocol.title),
         "x".join(map(str, size)) if isinstance(size, tuple) else str(size),
         *(["slide"] if views.crop else []),
         *(["flip"] if views.flip else []),
@@ -53,34 +59,70 @@ def default_name(config: EvalConfig) -> str:
 def claim_folder(folder: Path) -> None:
     """Make the folder, so that a place that cannot be written shows before anything is scored.
 
+    What an evaluation that was stopped left unfinished is removed.
+
     Raises:
         ConfigError: it cannot be written.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
+        for name in (*_submission_folders(), ARCHIVE):
+            _remove(folder / (name + UNFINISHED))
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a ConfigError that names the folder."""
+    try:
+        yield
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written ({error.strerror}): choose another output=…") from error
 
 
+def clear_previous(folder: Path) -> None:
+    """Remove what an evaluation before left, and nothing else."""
+    for name in (*PICTURES, *_submission_folders(), SCORES, PAGE, CONFUSION, SUBMISSION, ARCHIVE):
+        _remove(folder / name)
+
+
 def write_scores(folder: Path, report: dict[str, Any], evaluation: Evaluation) -> None:
-    """Write scores, page and confusion matrix, and remove the pictures of an evaluation before.
+    """Write scores, page and confusion matrix.
 
     Args:
         folder: where to.
         report: what ``scores.json`` holds.
         evaluation: the counts behind it.
     """
-    for kind in PICTURES:
-        shutil.rmtree(folder / kind, ignore_errors=True)
-    (folder / SCORES).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / SCORES, report)
     (folder / PAGE).write_text(markdown(report), encoding="utf-8")
     confusion_picture(evaluation.confusion.sum(0), evaluation.class_names).save(folder / CONFUSION)
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write plain values that hold no NaN."""
+    path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def picture_file(folder: Path, kind: str, rank: int, name: str) -> Path:
     """Return where an image's picture goes; files sort by rank."""
     (folder / kind).mkdir(exist_ok=True)
     return folder / kind / f"{rank:02d}-{name}.png"
+
+
+def _submission_folders() -> list[str]:
+    layouts = map(get_layout, available_datasets())
+    return [layout.benchmark.folder for layout in layouts if layout.benchmark is not None]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_unfinished(path: Path) -> bool:
+    return path.name.endswith(UNFINISHED)

@@ -6,6 +6,7 @@ from transkd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from transkd.evaluation.class_match import ClassMatch, match_classes, outputs_for_classes, select_outputs
+    from transkd.evaluation.comparison import require_comparable, result_differences
     from transkd.evaluation.cost import (
         count_macs,
         count_parameters,
@@ -39,6 +40,8 @@ __all__ = [
     "match_resolution",
     "outputs_for_classes",
     "protocol_differences",
+    "require_comparable",
+    "result_differences",
     "scene_picture",
     "score_meter",
     "score_model",
@@ -64,6 +67,8 @@ __getattr__, __dir__ = lazy_names(
         "match_resolution": "transkd.evaluation.protocol",
         "outputs_for_classes": "transkd.evaluation.class_match",
         "protocol_differences": "transkd.evaluation.protocol",
+        "require_comparable": "transkd.evaluation.comparison",
+        "result_differences": "transkd.evaluation.comparison",
         "scene_picture": "transkd.evaluation.pictures",
         "score_meter": "transkd.evaluation.scores",
         "score_model": "transkd.evaluation.scoring",

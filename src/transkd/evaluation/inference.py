@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from transkd.errors import ConfigError
 from transkd.evaluation.protocol import logits_at
 from transkd.models.checks import SMALLEST_SIDE
 
@@ -57,6 +58,9 @@ def infer(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
     Returns:
         The segmenter's own logits where ``inference`` is plain; else (B, K, H, W): logits for one view, the mean of
         the views' softmax for several, as mmsegmentation averages them. Windows that overlap average their logits.
+
+    Raises:
+        ConfigError: a scale makes an image smaller than segmenters take.
     """
     if inference.is_plain:
         return logits_of(images)
@@ -86,7 +90,12 @@ def _scaled(images: Tensor, scale: float) -> Tensor:
     if scale == 1.0:
         return images
     values = images.float() / 255 if images.dtype == torch.uint8 else images
-    size = [max(SMALLEST_SIDE, round(side * scale)) for side in images.shape[-2:]]
+    size = [round(side * scale) for side in images.shape[-2:]]
+    if min(size) < SMALLEST_SIDE:
+        raise ConfigError(
+            f"scale {scale:g} makes {size[0]}x{size[1]} pixels of an image of {images.shape[-2]}x{images.shape[-1]}, "
+            f"and a segmenter needs {SMALLEST_SIDE} a side: leave out that scale, or give larger images"
+        )
     return functional.interpolate(values, size, mode="bilinear", align_corners=False)
 
 

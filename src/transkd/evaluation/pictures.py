@@ -14,6 +14,7 @@ Pixels = npt.NDArray[np.uint8]
 Palette = Sequence[tuple[int, int, int]]
 
 TITLE_HEIGHT = 22
+NOT_LABELLED, IGNORED = "not labelled", (0, 0, 0)
 
 
 def colourise(classes: npt.NDArray[np.integer], palette: Palette) -> Pixels:
@@ -42,7 +43,7 @@ def scene_picture(
         panel_width: width of each panel in pixels.
 
     Returns:
-        The picture; its legend names the classes that occur in any of the maps.
+        The picture; its legend names the classes that occur in any of the maps, and ignored pixels where there are.
     """
     height = max(1, round(panel_width * image.shape[0] / image.shape[1]))
     size = (panel_width, height)
@@ -51,8 +52,11 @@ def scene_picture(
         panels[title] = Image.fromarray(colourise(ids, palette)).resize(size, Image.Resampling.NEAREST)
 
     width = MARGIN + len(panels) * (panel_width + MARGIN)
-    seen = sorted({int(i) for ids in classes.values() for i in np.unique(ids) if i < len(class_names)})
-    legend = legend_strip([class_names[i] for i in seen], [palette[i] for i in seen], width)
+    seen = sorted({int(i) for ids in classes.values() for i in np.unique(ids)})
+    entries = {class_names[i]: palette[i] for i in seen if i < len(class_names)}
+    if seen and seen[-1] >= len(class_names):
+        entries[NOT_LABELLED] = IGNORED
+    legend = legend_strip(list(entries), list(entries.values()), width)
     canvas = Image.new("RGB", (width, TITLE_HEIGHT + height + MARGIN + legend.height), BACKGROUND)
     pen = ImageDraw.Draw(canvas)
     for column, (title, panel) in enumerate(panels.items()):

@@ -1,4 +1,4 @@
-"""Scores of anything that gives logits or classes, in one pass over batches."""
+"""Scores of anything that gives logits, in one pass over batches."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transkd.evaluation.class_match import select_outputs
-from transkd.evaluation.protocol import Resolution, classes_and_labels
-from transkd.evaluation.scores import Scores, score_meter
+from transkd.evaluation.evaluate import evaluate
+from transkd.evaluation.protocol import Resolution
+from transkd.evaluation.scores import Scores
 
 
-@torch.no_grad()
 def score_model(
     logits_of: Callable[[Tensor], Tensor],
     batches: Iterable[Mapping[str, Any]],
@@ -23,7 +22,7 @@ def score_model(
     outputs: Sequence[int] | None = None,
     device: torch.device | str = "cpu",
 ) -> Scores:
-    """Score a segmenter, or the file it was exported to.
+    """Score a segmenter, or the file it was exported to: :func:`~transkd.evaluation.evaluate.evaluate` in short.
 
     Args:
         logits_of: from images (B, 3, H, W) to logits (B, K, h, w), such as a segmenter in eval mode.
@@ -37,9 +36,6 @@ def score_model(
     Returns:
         The scores over all batches.
     """
-    meter = score_meter(len(class_names)).to(device)
-    chosen = range(len(class_names)) if outputs is None else outputs
-    for batch in batches:
-        logits = select_outputs(logits_of(batch["image"].to(device)), chosen)
-        meter.update(*classes_and_labels(logits, batch["label"].to(device), resolution))
-    return Scores.from_confusion(meter.compute(), class_names)
+    return evaluate(
+        logits_of, batches, class_names, resolution=resolution, outputs=outputs, boundary=False, device=device
+    ).scores

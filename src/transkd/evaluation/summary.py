@@ -70,6 +70,16 @@ def protocol_line(report: Mapping[str, Any]) -> str:
     labels = "on labels resized with the images" if protocol["label_size"] == "image" else "on labels of their own size"
     where = "at a quarter of the input" if protocol["resolution"] == "logit" else labels
     parts = [f"protocol {protocol['name']}: input {_size(protocol['input_size'])}", f"scored {where}"]
+    return "; ".join([*parts, *_views(report)])
+
+
+def unscored_line(report: Mapping[str, Any]) -> str:
+    """Return how the predictions of a report without scores were made, as :func:`protocol_line` says it."""
+    return "; ".join([f"input {_size(report['protocol']['input_size'])}", *_views(report)])
+
+
+def _views(report: Mapping[str, Any]) -> list[str]:
+    protocol, parts = report["protocol"], []
     if protocol["inference"] == "slide":
         crop, stride = ("x".join(map(str, protocol[key])) for key in ("crop", "stride"))
         parts.append(f"windows of {crop} every {stride}")
@@ -79,7 +89,7 @@ def protocol_line(report: Mapping[str, Any]) -> str:
         parts.append("mirrored too")
     if report["precision"] is not None:
         parts.append(f"precision {report['precision']}")
-    return "; ".join(parts)
+    return parts
 
 
 def _size(size: int | str | Sequence[int]) -> str:
@@ -96,7 +106,8 @@ def class_row(report: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [" | ".join(heads), " | ".join("---" if i == 0 else "---:" for i in range(len(heads)))]
-    return [f"| {line} |" for line in (*lines, *(" | ".join(row) for row in rows))] + [""]
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+    return [f"| {line} |" for line in (*lines, *(" | ".join(row) for row in cells))] + [""]
 
 
 def confusion_picture(confusion: Tensor, class_names: Sequence[str]) -> Image.Image:

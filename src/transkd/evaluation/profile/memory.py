@@ -56,17 +56,17 @@ def measure(case: Case, settings: Settings) -> float | None:
         return _cuda_peak(network, case, settings)
     _load_libraries(case)
     held = sum(t.numel() * t.element_size() for t in network.module.state_dict().values()) if network.module else 0
-    before = _peak_now() - held
+    before = start_peak() - held
     runner = make_runner(network, case, settings)
     network = Network(case.model)  # the runner has its own copy
     if case.backend == "compiled":
         runner.run()
         _give_back()
-        before = _peak_now() - runner.weight_bytes
+        before = start_peak() - runner.weight_bytes
     _give_back()
-    _peak_now()
+    start_peak()
     runner.run()
-    return (_peak() - before) / MEGA
+    return (peak_bytes() - before) / MEGA
 
 
 def _cuda_peak(network: Network, case: Case, settings: Settings) -> float | None:
@@ -96,14 +96,14 @@ def _give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _peak_now() -> int:
+def start_peak() -> int:
     """Return the resident set's size in bytes, and begin a new peak; without proc(5), the peak so far."""
     with suppress(OSError):
         CLEAR_REFS.write_text(RESET_PEAK)
-    return _peak()
+    return peak_bytes()
 
 
-def _peak() -> int:
+def peak_bytes() -> int:
     """Return the peak of the resident set in bytes."""
     with suppress(OSError, StopIteration):
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))

@@ -1,0 +1,49 @@
+"""Which results may be compared: those of one protocol on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transkd.errors import ConfigError
+from transkd.evaluation.protocol import protocol_differences
+
+FINGERPRINT = ("count", "sha256")
+
+
+def result_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """List why the scores of two results do not compare: their protocols, and the files that were scored.
+
+    Args:
+        one: what a ``results.json`` or ``scores.json`` holds.
+        other: the same of another model.
+
+    Returns:
+        A line a difference, with both values; empty where the scores compare.
+    """
+    found = protocol_differences(one["protocol"], other["protocol"])
+    for key in FINGERPRINT:
+        mine, theirs = one["data"][key], other["data"][key]
+        if mine != theirs:
+            found.append(f"data.{key}: {mine} and {theirs}")
+    return found
+
+
+def require_comparable(results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse results whose scores do not compare.
+
+    Args:
+        results: what each is called -> what its ``results.json`` or ``scores.json`` holds.
+
+    Raises:
+        ConfigError: some differ from the first in protocol or data; names them, and what differs.
+    """
+    names = list(results)
+    lines = [
+        f"  {names[0]} and {name}: {'; '.join(differences)}"
+        for name in names[1:]
+        if (differences := result_differences(results[names[0]], results[name]))
+    ]
+    if lines:
+        head = "these scores do not compare, since they were made in different ways:"
+        raise ConfigError("\n".join([head, *lines, "score all models by one protocol on the same files"]))

@@ -1,0 +1,116 @@
+"""Predictions as files of ids, one PNG an image, as the test servers of benchmarks take them."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from transkd.errors import DataError
+from transkd.evaluation.evaluate import Prediction
+from transkd.evaluation.protocol import logits_at
+
+UNFINISHED = ".unfinished"
+
+
+@dataclass
+class LabelFiles:
+    """Writes predictions at the images' own sizes, in a folder that gets its name once all are there.
+
+    Give an instance's ``write`` to :func:`~transkd.evaluation.evaluate.evaluate` as ``keep``.
+
+    Attributes:
+        folder: where they end up; until ``finish`` they lie beside it, in ``FOLDER.unfinished``.
+        file_names: one an image of the split.
+        own_size: the height and width of an image, by its place in the split.
+        ids: the id that stands for each class in the files.
+        sizes: how many files of each (height, width) were written.
+
+    Raises:
+        DataError: two images would have the same file.
+    """
+
+    folder: Path
+    file_names: Sequence[str]
+    own_size: Callable[[int], tuple[int, int]]
+    ids: Sequence[int]
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        repeated = [name for name, count in Counter(self.file_names).items() if count > 1]
+        if repeated:
+            raise DataError(
+                f"{len(repeated)} names of images occur more than once, and a server knows an image by its name: "
+                f"{', '.join(sorted(repeated)[:3])}. Rename the images"
+            )
+        self._table = np.asarray(self.ids, np.uint8)
+        self._unfinished = self.folder.with_name(self.folder.name + UNFINISHED)
+
+    def start(self) -> None:
+        """Make the folder of unfinished files, empty."""
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        self._unfinished.mkdir(parents=True)
+
+    def write(self, prediction: Prediction) -> None:
+        """Write the files of one batch: 8-bit, one channel, each of its image's own size."""
+        for row, place in enumerate(prediction.index.tolist()):
+            size = self.own_size(place)
+            classes = prediction.classes[row]
+            if tuple(classes.shape) != size:
+                classes = logits_at(prediction.logits[row : row + 1].float(), size).argmax(dim=1)[0]
+            Image.fromarray(self._as_ids(classes)).save(self._unfinished / self.file_names[place])
+            self.sizes[size] += 1
+
+    def finish(self) -> None:
+        """Give the folder its name, in place of one of that name."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._unfinished.rename(self.folder)
+
+    def _as_ids(self, classes: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        return np.take(self._table, classes.cpu().numpy())
+
+
+def pack(folder: Path, archive: Path) -> int:
+    """Put a folder's files into a zip archive, below the folder's name; a PNG is not compressed again.
+
+    Args:
+        folder: the files.
+        archive: where to; it gets its name once it is complete.
+
+    Returns:
+        The archive's size in bytes.
+    """
+    unfinished = archive.with_name(archive.name + UNFINISHED)
+    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as zipped:
+        for file in sorted(folder.iterdir()):
+            zipped.write(file, f"{folder.name}/{file.name}")
+    unfinished.replace(archive)
+    return archive.stat().st_size
+
+
+def doubts(sizes: Counter[tuple[int, int]], *, size: tuple[int, int], count: int | None) -> list[str]:
+    """Say why a server may refuse files; empty where nothing is known to be wrong.
+
+    Args:
+        sizes: how many files of each (height, width) there are.
+        size: (height, width) of the server's images.
+        count: how many images it has; None where it is not asked about.
+    """
+    found = []
+    others = sum(number for own, number in sizes.items() if own != size)
+    if others:
+        example = next(own for own in sizes if own != size)
+        found.append(
+            f"{others} of {sizes.total()} files are not {size[0]}x{size[1]} pixels as the server's images are "
+            f"(the images here are {example[0]}x{example[1]})"
+        )
+    if count is not None and sizes.total() != count:
+        found.append(f"there are {sizes.total()} files, and the server has {count} images")
+    return found
