@@ -15,6 +15,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from transkd.errors import ConfigError
+from transkd.evaluation import require_comparable
+
 Results = dict[str, Any]
 
 
@@ -25,7 +28,10 @@ def main() -> None:
     parser.add_argument("--classes", action="store_true", help="also a table of the classes' IoU")
     arguments = parser.parse_args()
     results = [json.loads((run / "results.json").read_text()) for run in arguments.runs]
-    refuse_mixture(results)
+    try:
+        require_comparable({str(run): result for run, result in zip(arguments.runs, results, strict=True)})
+    except ConfigError as error:
+        sys.exit(str(error))
     methods: dict[str, list[Results]] = defaultdict(list)
     for result in results:
         methods[method(result)].append(result)
@@ -41,13 +47,6 @@ def method(result: Results) -> str:
     if result["distillation"] == "none":
         return f"{result['backbone']}, labels only"
     return f"{result['backbone']}, {result['distillation']}"
-
-
-def refuse_mixture(results: list[Results]) -> None:
-    """Exit where protocols or validation files differ."""
-    for key in ("protocol", "data"):
-        if any(result[key] != results[0][key] for result in results):
-            sys.exit(f"these runs differ in '{key}': their scores do not compare")
 
 
 def score_table(methods: dict[str, list[Results]]) -> list[str]:
