@@ -18,6 +18,7 @@ from runs import Runner
 from transkd.training import results as results_module
 from transkd.training import run as run_module
 from transkd.training import trainer as trainer_module
+from transkd.training import training_facts
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,7 @@ def lean(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what runs spend on counting costs and on the disk, which their weights do not depend on."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(run_module, "print_preflight", lambda *_: None)
+    monkeypatch.setattr(training_facts, "adapter_facts", lambda *_: {})
     monkeypatch.setattr(results_module, "segmenter_gmacs", lambda *_: 0.0)
     monkeypatch.setattr(results_module, "latency_ms", lambda *_: 0.0)
 

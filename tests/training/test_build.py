@@ -46,13 +46,38 @@ def test_only_rank_zero_is_first(variable: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_choice_of_weights_is_one_and_says_what_it_was(run, tmp_path: Path) -> None:
-    create_segmenter("tiny", 19).save_pretrained(tmp_path / "saved")
+    create_segmenter("tiny", 19).save_pretrained(tmp_path / "nameless")
+    create_segmenter("tiny", 19, class_names=CITYSCAPES.names).save_pretrained(tmp_path / "saved")
+    order = "its classes have no names: taken in the dataset's order"
     for overrides, said in (
         ((), "random weights"),
         ((f"student.weights={tmp_path / 'saved'}",), str(tmp_path / "saved")),
+        ((f"student.weights={tmp_path / 'nameless'}",), f"{tmp_path / 'nameless'} ({order})"),
     ):
         config = parse_config(run.config(tmp_path / "out", *overrides))
         assert build_student(config.student, build_data(config).classes).text == said
+
+
+def swapped(names: tuple[str, ...], one: int, other: int) -> list[str]:
+    order = list(names)
+    order[one], order[other] = order[other], order[one]
+    return order
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (swapped(CITYSCAPES.names, 3, 7), "output 3 is 'traffic sign', the dataset's class 3 'wall'"),
+        ([*CITYSCAPES.names[:-1], "tram"], "output 18 is 'tram', the dataset's class 18 'bicycle'"),
+        ([f"thing {k}" for k in range(19)], "output 0 is 'thing 0', the dataset's class 0 'road'"),
+    ],
+)
+def test_a_student_of_as_many_but_other_classes_is_refused(run, tmp_path: Path, names: list[str], said: str) -> None:
+    create_segmenter("tiny", 19, class_names=names).save_pretrained(tmp_path / "saved")
+    config = parse_config(run.config(tmp_path / "out", f"student.weights={tmp_path / 'saved'}"))
+    with pytest.raises(WeightsError, match="has as many classes as the dataset, 19, but others") as refusal:
+        build_student(config.student, build_data(config).classes)
+    assert said in str(refusal.value)
 
 
 @pytest.mark.parametrize("key", ["student.weights=pretrained", "student.pretrained=true"])

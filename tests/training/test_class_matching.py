@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from rich.console import Console
 
 from transkd.distillation import DistillationLoss
 from transkd.errors import ConfigError
 from transkd.models import create_segmenter
 from transkd.training import DistillModule
+from transkd.training.preflight import loss_table
 
 
 class Spy(DistillationLoss):
@@ -48,3 +50,16 @@ def test_without_names_on_both_sides_a_loss_on_logits_is_refused_and_one_on_feat
 def test_classes_without_a_common_name_are_refused() -> None:
     with pytest.raises(ConfigError, match="share fewer than two names"):
         distillation(["sky", "road"], ["cat", "dog"])
+
+
+def test_the_table_before_training_counts_on_the_shared_classes_too() -> None:
+    student = create_segmenter("tiny", 4, class_names=["sky", "traffic light", "road", "cow"])
+    teacher = create_segmenter("tiny_teacher", 5, class_names=["road", "traffic light", "sky", "tree", "bus"])
+    module = DistillModule(student, teacher, {"kd": 1.0, "skd": 1.0})
+    console = Console(record=True, width=150)
+    console.print(loss_table(module, (64, 64)))
+    lines = console.export_text().splitlines()
+    assert [line.split("│")[4].strip() for line in lines if "│ kd " in line or "│ skd " in line] == [
+        "logits",
+        "4→4 (24→48)",
+    ]

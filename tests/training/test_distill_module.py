@@ -82,9 +82,9 @@ def test_unknown_losses_and_weights_are_refused() -> None:
     student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
     with pytest.raises(ConfigError, match=r"'csff'.*did you mean 'csf'"):
         DistillModule(student, teacher, {"csff": 1.0})
-    with pytest.raises(ConfigError, match=r"losses\.csf: the weight must be a number, not 'much'"):
+    with pytest.raises(ConfigError, match=r"losses\.csf\.weight: give a number \(it is 'much'\)"):
         DistillModule(student, teacher, {"csf": "much"})
-    with pytest.raises(ConfigError, match=r"losses\.csf: the weight must be a number, not nan"):
+    with pytest.raises(ConfigError, match=r"losses\.csf\.weight: give a number \(it is nan\)"):
         DistillModule(student, teacher, {"csf": float("nan")})
 
 

@@ -101,4 +101,7 @@ def test_accumulated_gradients_are_checked_where_they_are_used(run, with_callbac
         run, with_callback, tmp_path / "run", "trainer.accumulate_grad_batches=2", at=3, value=False
     )
     assert message.startswith("stopped before the update of step 1: the gradient norm is")
+    named = message.split("files of the batch: ")[1].split("; ")[0].split(", ")
+    assert len(set(named)) == 6, "both batches of three make the gradient"
+    assert set(watcher.files) < set(named)
     assert torch.isfinite(torch.cat([p.flatten() for p in watcher.module.segmenter.parameters()])).all()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning as L
 import pytest
 
 from transkd.errors import CheckpointError, ConfigError
@@ -147,3 +148,72 @@ def test_a_saved_model_is_replaced_whole(tmp_path):
     assert {p.name for p in (tmp_path / "model").iterdir()} == {"a", "b"}
     folder.save_model(Model(["d"]), "model")
     assert {p.name for p in (tmp_path / "model").iterdir()} == {"d"}
+
+
+class FailsAtItsSecondStep(L.Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == 2:
+            raise RuntimeError("the machine is on fire")
+
+
+@pytest.fixture
+def failed_start(run, with_callback, tmp_path) -> Path:
+    """A run that logged two steps and saved nothing."""
+    with_callback(FailsAtItsSecondStep())
+    with pytest.raises(RuntimeError, match="on fire"):
+        run(tmp_path / "run", "checkpoint.every_n_steps=100")
+    with_callback(None)
+    return tmp_path / "run"
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_can_start_anew(run, failed_start):
+    before = {name: (failed_start / name).read_text() for name in ("config.yaml", "metrics.csv")}
+    assert before["metrics.csv"].count("\n") > 1
+    run(failed_start, "trainer.max_epochs=1", "trainer.limit_train_batches=1", "seed=1")
+    assert (failed_start / "results.json").is_file()
+    assert RunFolder(failed_start).saved_config()["seed"] == 1
+    assert (failed_start / "config.failed-1.yaml").read_text() == before["config.yaml"]
+    assert (failed_start / "metrics.failed-1.csv").read_text() == before["metrics.csv"]
+    with pytest.raises(ConfigError, match="already holds a run, which is not overwritten"):
+        run(failed_start, "seed=1")
+
+
+def test_a_second_failed_start_is_kept_beside_the_first(failed_start):
+    folder = RunFolder(failed_start)
+    for _ in range(2):
+        with folder.claimed({**folder.saved_config(), "resume": "none"}):
+            assert folder.holds_failed_start()
+    assert {path.name for path in failed_start.glob("config.*")} == {
+        "config.yaml",
+        "config.failed-1.yaml",
+        "config.failed-2.yaml",
+    }
+
+
+def test_going_on_with_a_failed_start_sets_nothing_aside(run, failed_start):
+    run(failed_start, "checkpoint.every_n_steps=100", "trainer.max_epochs=1", "resume=auto")
+    assert not list(failed_start.glob("*.failed-*"))
+
+
+@pytest.mark.parametrize(
+    "mine", ["notes.txt", "student", "results.json", "checkpoints/last.ckpt", "config.failed-x.yaml"]
+)
+def test_whatever_else_lies_there_keeps_the_folder_held(run, failed_start, never_trains, mine):
+    (failed_start / mine).touch()
+    with pytest.raises(ConfigError, match="already holds a run, which is not overwritten"):
+        run(failed_start)
+    assert not list(failed_start.glob("config.failed-1*"))
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "a: [", "name: of another tool\n"])
+def test_a_config_that_is_not_ours_keeps_the_folder_held(run, failed_start, never_trains, text):
+    (failed_start / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="already holds a run"):
+        run(failed_start)
+    assert (failed_start / "config.yaml").read_text() == text
+
+
+def test_a_run_that_still_trains_is_no_failed_start(run, failed_start):
+    with RunFolder(failed_start).claimed({"resume": "auto"}), pytest.raises(ConfigError, match="another process"):
+        RunFolder(failed_start).claimed({"resume": "none"}).__enter__()
+    assert not list(failed_start.glob("*.failed-*"))

@@ -27,7 +27,8 @@ class DistillationLoss(nn.Module):
 
     Attributes:
         name: the name it is registered under, its class name until then.
-        requires: what it reads of the taps, a subset of ``{"embeddings", "features", "logits"}``.
+        requires: what it reads: a subset of ``{"embeddings", "features", "logits", "labels"}``. The first three are of
+            the taps; a loss that names ``"labels"`` is called with ``labels=`` as well.
         student_channels: as given.
         teacher_channels: as given.
 
@@ -53,7 +54,7 @@ class DistillationLoss(nn.Module):
         super().__init__()
         self.student_channels = tuple(student_channels)
         self.teacher_channels = tuple(teacher_channels)
-        if not self.pairing():
+        if not (self.student_channels and self.teacher_channels):
             raise ConfigError(
                 f"{self.name}: needs at least one stage of student and teacher, "
                 f"got channels {self.student_channels} and {self.teacher_channels}"
@@ -66,14 +67,25 @@ class DistillationLoss(nn.Module):
     def forward(self, student: Taps, teacher: Taps) -> Tensor:
         """Compare the taps of one batch.
 
+        A loss with ``"labels"`` in :attr:`requires` defines
+        ``forward(self, student, teacher, labels: Tensor | None = None)`` and raises a ``ConfigError`` without them.
+        Its labels are (B, H, W) uint8 as the loader gives them, usually at the images' size, 255 where ignored. A
+        label is the number of one of the student's classes; for a loss that reads logits too, their channel.
+
         Args:
-            student: the student's taps.
+            student: the student's taps. Where the loss reads logits, both taps' are of the same classes, in one order.
             teacher: the teacher's taps on the same images; no gradient flows into them.
 
         Returns:
             A scalar in float32, under autocast too.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no forward(student, teacher)")
+
+    def compare(self, student: Taps, teacher: Taps, labels: Tensor) -> Tensor:
+        """Call the loss with what it requires: with ``labels`` (B, H, W) only if it names them in :attr:`requires`."""
+        needed = {"labels": labels} if "labels" in self.requires else {}
+        result: Tensor = self(student, teacher, **needed)
+        return result
 
     def pairing(self) -> list[tuple[int, int]]:
         """List the stages that are compared, as (student stage, teacher stage), 0-based, shallowest first."""

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    unset_fake_temporarily,
+)
 
 from transkd.distillation import DistillationLoss, create_loss
 from transkd.evaluation import count_parameters, without_computing
 from transkd.evaluation.profile import Macs, count_work
 from transkd.models import Segmenter, Taps
+from transkd.training.weight_schedules import WEIGHING
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,43 @@ def taps_without_computing(
 
 
 def loss_cost(loss: DistillationLoss, student: Taps, teacher: Taps) -> AdapterCost:
-    """Return what one loss costs on taps of one image; call it within :func:`taps_without_computing`."""
+    """Return what one loss costs on taps of one image; call it within :func:`taps_without_computing`.
+
+    A loss whose work depends on values, such as one that picks pixels by their labels, is counted on random taps and
+    labels.
+    """
+    try:
+        macs = _count(loss, student, teacher)
+    except (DataDependentOutputException, DynamicOutputShapeException):
+        with unset_fake_temporarily():
+            macs = _count(loss, _random(student), _random(teacher))
+    return AdapterCost(count_parameters(loss), macs)
+
+
+def _count(loss: DistillationLoss, student: Taps, teacher: Taps) -> Macs:
+    """Count a copy's work: a loss may remember what it has seen."""
     maps = [m for taps in (student, teacher) for m in _maps(taps)]
-    return AdapterCost(count_parameters(loss), count_work(lambda: loss(student, teacher), maps))
+    assert student.logits is not None
+    size = student.images.shape[-2:]
+    labels = torch.arange(size.numel(), device=student.images.device).view(1, *size) % student.logits.shape[1]
+    with unset_fake_temporarily():
+        copy = deepcopy(loss)
+    return count_work(lambda: copy.compare(student, teacher, labels.to(torch.uint8)), maps)
+
+
+def _random(taps: Taps) -> Taps:
+    assert taps.logits is not None
+
+    def values(shape: Tensor) -> Tensor:
+        return torch.randn(shape.shape, device=shape.device)
+
+    return replace(
+        taps,
+        images=values(taps.images),
+        embeddings=tuple(map(values, taps.embeddings)),
+        features=tuple(map(values, taps.features)),
+        logits=values(taps.logits),
+    )
 
 
 def method_cost(
@@ -59,7 +100,7 @@ def method_cost(
     """Return what all losses of a method cost together.
 
     Args:
-        losses: name of a registered loss -> its options; ``weight`` is none of them.
+        losses: name of a registered loss -> its options, its weight and the weight's schedule among them.
         student: the segmenter that learns.
         teacher: the segmenter it learns from.
         size: height and width of the image in pixels.
@@ -68,7 +109,7 @@ def method_cost(
         ConfigError: a loss that does not exist, or does not fit student and teacher.
     """
     made = [
-        create_loss(name, student=student, teacher=teacher, **{k: v for k, v in options.items() if k != "weight"})
+        create_loss(name, student=student, teacher=teacher, **{k: v for k, v in options.items() if k not in WEIGHING})
         for name, options in losses.items()
     ]
     with taps_without_computing(student, teacher, made, size) as (ours, theirs):
@@ -79,7 +120,7 @@ def _sum(costs: Sequence[AdapterCost]) -> AdapterCost:
     return AdapterCost(sum(cost.parameters for cost in costs), sum((cost.macs for cost in costs), Macs(0, 0, 0)))
 
 
-def _maps(taps: Taps) -> Iterator[torch.Tensor]:
+def _maps(taps: Taps) -> Iterator[Tensor]:
     yield from (taps.images, *taps.embeddings, *taps.features)
     if taps.logits is not None:
         yield taps.logits

@@ -20,7 +20,8 @@ from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.heads import find_head
 from transkd.training.instantiate import check_target, make, target_problems
 from transkd.training.problems import Problem, as_clause, shown
-from transkd.training.trainer_options import trainer_problems
+from transkd.training.trainer_options import is_endless, trainer_problems
+from transkd.training.weight_schedules import WEIGHING, weight_problems
 
 OPTIMIZER = "torch.optim.Optimizer"
 
@@ -154,6 +155,27 @@ def _probe(backbone: str) -> Segmenter:
         return create_segmenter(backbone)
 
 
+def _weights(values: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, setting in values["distillation"]["losses"].items():
+        path = f"distillation.losses.{name}"
+        yield from weight_problems(path, setting.get("weight", 1.0), setting.get("schedule"))
+
+
+def _length(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield that a schedule spans a training of unknown length."""
+    if not is_endless(values["trainer"]):
+        return
+    losses = values["distillation"]["losses"]
+    spanning = [f"distillation.losses.{name}.schedule" for name, setting in losses.items() if setting.get("schedule")]
+    spanning += ["schedule.name=poly"] if values["schedule"]["name"] == "poly" else []
+    if spanning:
+        yield Problem(
+            "trainer.max_epochs",
+            f"the training's length is unknown, and {', '.join(spanning)} spans it: give trainer.max_epochs or "
+            "trainer.max_steps (trainer.max_time may end it earlier)",
+        )
+
+
 def _losses(values: Mapping[str, Any]) -> Iterator[Problem]:
     wished = values["distillation"]["losses"]
     backbones = [values[role]["backbone"] for role in ("student", "teacher")]
@@ -165,10 +187,7 @@ def _losses(values: Mapping[str, Any]) -> Iterator[Problem]:
         return  # told by another check, or there once the user's own modules are imported
     for name, setting in wished.items():
         path = f"distillation.losses.{name}"
-        options = dict(setting)
-        weight = options.pop("weight", 1.0)
-        if isinstance(weight, bool) or not isinstance(weight, int | float):
-            yield Problem(f"{path}.weight", f"give a number (it is {shown(weight)})")
+        options = {key: value for key, value in setting.items() if key not in WEIGHING}
         if name not in available_losses() and values["imports"]:
             continue  # one of those modules may register it
         try:
@@ -218,6 +237,8 @@ _CHECKS = {
     _augmentation: ("augment.recipe", "augment.options"),
     _augmentation_of_size: ("augment.recipe", "augment.options", "data.size"),
     _segmenters: ("student", "teacher", "imports"),
+    _weights: ("distillation.losses",),
+    _length: ("trainer", "schedule", "distillation.losses"),
     _losses: ("distillation.losses", "student.backbone", "teacher.backbone", "imports"),
     _optimizer: ("optimizer",),
     _callbacks: ("callbacks",),

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import nn
+from rich.console import Console
+from torch import Tensor, nn
 
 from transkd.distillation import DistillationLoss, create_loss
 from transkd.errors import ConfigError
-from transkd.evaluation import match_classes, select_outputs
+from transkd.evaluation import IGNORE_INDEX, match_classes, select_outputs
 from transkd.models import Segmenter, Taps, create_segmenter, load_segmenter
 from transkd.models.backbones import find_backbone
+from transkd.training.callbacks.first_gradients import FirstGradients
+from transkd.training.callbacks.loss_time import LossTime
 from transkd.training.frozen_teacher import TeacherSlot
 from transkd.training.segmentation_module import Batch, SegmentationModule, Terms
+from transkd.training.stopwatch import Stopwatch
+from transkd.training.weight_schedules import LossWeight, read_weight
 
 LossSetting = float | Mapping[str, Any] | DistillationLoss
 
@@ -31,21 +39,29 @@ class DistillModule(TeacherSlot, SegmentationModule):
     """Train a student on labels and on a frozen teacher's taps.
 
     The total is the task loss plus the weighted sum of the distillation losses (TransKD, section III); every term
-    is logged by name. The adapters of the losses train with the student and stay out of it: ``module.student``
-    is the bare segmenter.
+    and its weight are logged by name. The adapters of the losses train with the student and stay out of it:
+    ``module.student`` is the bare segmenter. A loss of weight 0 is left out, and a warning says so; one whose schedule
+    makes its weight 0 for a while is computed all the same, and its adapters wait, for their gradient is 0 too.
 
     Args:
         student: a segmenter, or a registered name such as ``"mit_b0"``.
         teacher: a segmenter, the source of a saved one (see ``load_segmenter``), or a registered name, which gives
             a teacher with random weights (for smoke runs; it warns).
-        losses: name of a registered loss -> its weight, or its options with ``weight`` among them; or any name -> a
-            loss that was created by hand (such as one of :func:`transkd.load_release`), alone at weight 1 or as
-            ``{"loss": loss, "weight": w}``.
+        losses: name of a registered loss -> its weight, or its options with ``weight`` and ``schedule`` among them; or
+            any name -> a loss that was created by hand (such as one of :func:`transkd.load_release`), alone at weight
+            1 or as ``{"loss": loss, "weight": w, "schedule": s}``. A schedule is ``{"name": "constant"}``,
+            ``{"name": "warm_up", "share": 0.1}``, ``{"name": "decay", "share": 0.5, "shape": "cosine"}`` or a list of
+            such, whose factors multiply; see :mod:`transkd.training.weight_schedules`.
         **options: as :class:`SegmentationModule` takes them.
 
     Raises:
-        ConfigError: for an unknown loss or option, or for a loss that compares logits where the classes of
+        ConfigError: for an unknown loss, option or schedule, or for a loss that compares logits where the classes of
             student and teacher differ and cannot be matched by name.
+
+    Attributes:
+        weights: of each loss, a function of the step.
+        stopwatch: measures a step's parts while a callback wants it, None otherwise.
+        console: where the table of the first steps' gradients is printed; None for standard output.
 
     Example:
         >>> module = DistillModule(student="mit_b0", teacher="runs/teacher/model", losses={"csf": 1.0, "ea": 1.0})
@@ -70,10 +86,18 @@ class DistillModule(TeacherSlot, SegmentationModule):
         super().__init__(student, **options)
         self.hold_teacher(teacher_segmenter)
         self.losses = nn.ModuleDict()
+        self.weights: dict[str, LossWeight] = {}
+        self.stopwatch: Stopwatch | None = None
+        self.console: Console | None = None
+        self._total_steps = float("inf")
         for name, setting in losses.items():
             weight, loss = _resolve_loss(name, setting, student, teacher_segmenter)
+            if weight.base == 0:
+                rank_zero_warn(f"losses.{name} has weight 0: it is left out, and neither it nor its adapters train")
+                continue
             self.losses[name] = loss
-            self.loss_weights[name] = weight
+            self.weights[name] = weight
+            self.loss_weights[name] = weight.base
         required = {what for loss in self.distillation_losses().values() for what in loss.requires}
         self.needs_logits = "logits" in required
         self.class_match = match_classes(
@@ -110,23 +134,63 @@ class DistillModule(TeacherSlot, SegmentationModule):
         if compile_teacher:
             self.teacher.segmenter.backbone.compile()
 
+    def configure_callbacks(self) -> list[L.Callback]:
+        """Bring along what every distillation needs: what each loss does to the student at first, and what it costs."""
+        return [*super().configure_callbacks(), *([FirstGradients(self.console), LossTime()] if self.losses else [])]
+
+    def on_fit_start(self) -> None:
+        """Learn how long the training is, which schedules of weights span."""
+        super().on_fit_start()
+        self._total_steps = self.trainer.estimated_stepping_batches
+        scheduled = [name for name, weight in self.weights.items() if not weight.is_constant]
+        if scheduled and math.isinf(self._total_steps):
+            raise ConfigError(
+                f"the schedule of losses.{scheduled[0]} spans the training, whose length is unknown: give the Trainer "
+                "max_epochs or max_steps (max_time may end it earlier)"
+            )
+
+    def current_weights(self) -> dict[str, float]:
+        """Return the weight of each distillation loss at the trainer's optimiser step."""
+        step = self.trainer.global_step
+        return {name: weight.at(step, self._total_steps) for name, weight in self.weights.items()}
+
     def loss_terms(self, batch: Batch) -> Terms:
         """Return the cross-entropy and each distillation loss of a batch, unweighted."""
         images = self.images(batch)
         student = self.segmenter.taps(images, logits=True)
         assert student.logits is not None
         terms = {"ce": self.task_loss(student.logits, batch["label"])}
-        if self.losses:
+        if not self.losses:
+            return terms
+        with self._timed("teacher"):
             teacher = self.teacher.taps(images, logits=self.needs_logits)
-            student, teacher = self._on_shared_classes(student, teacher)
-            terms |= {name: loss(student, teacher) for name, loss in self.losses.items()}
+        with self._timed("losses"):
+            student, teacher = self.on_shared_classes(student, teacher)
+            for name, loss in self.distillation_losses().items():
+                terms[name] = loss.compare(student, teacher, self._labels_for(loss, batch["label"]))
+        if self.stopwatch is not None:
+            self.stopwatch.end_at_gradient_of(terms["ce"], "losses")
         return terms
 
-    def _on_shared_classes(self, student: Taps, teacher: Taps) -> tuple[Taps, Taps]:
+    def _timed(self, part: str) -> AbstractContextManager[None]:
+        return nullcontext() if self.stopwatch is None else self.stopwatch.measure(part)
+
+    def _labels_for(self, loss: DistillationLoss, labels: Tensor) -> Tensor:
+        """Return labels as channels of the logits that a loss compares; other losses get them as they are."""
+        match = self.class_match
+        if "logits" not in loss.requires or match is None or match.complete:
+            return labels
+        channels = torch.full((256,), IGNORE_INDEX, dtype=torch.uint8)
+        channels[list(match.ours)] = torch.arange(len(match.ours), dtype=torch.uint8)
+        return channels.to(labels.device)[labels.long()]
+
+    def on_shared_classes(self, student: Taps, teacher: Taps) -> tuple[Taps, Taps]:
         """Return both taps with the logits of the classes that both have, in the same order."""
         match = self.class_match
-        if match is None or match.complete or student.logits is None or teacher.logits is None:
+        if not self.needs_logits or match is None or match.complete:
             return student, teacher
+        assert student.logits is not None
+        assert teacher.logits is not None
         return (
             replace(student, logits=select_outputs(student.logits, match.ours)),
             replace(teacher, logits=select_outputs(teacher.logits, match.theirs)),
@@ -154,18 +218,16 @@ def _is_backbone(name: str) -> bool:
 
 def _resolve_loss(
     name: str, setting: LossSetting, student: Segmenter, teacher: Segmenter
-) -> tuple[float, DistillationLoss]:
+) -> tuple[LossWeight, DistillationLoss]:
     if isinstance(setting, DistillationLoss):
-        return 1.0, setting
+        return LossWeight(1.0), setting
     options = dict(setting) if isinstance(setting, Mapping) else {"weight": setting}
-    weight = options.pop("weight", 1.0)
+    weight = read_weight(name, options.pop("weight", 1.0), options.pop("schedule", None))
     ready = options.pop("loss", None)
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not torch.isfinite(torch.tensor(weight)):
-        raise ConfigError(f"losses.{name}: the weight must be a number, not {weight!r}")
     if ready is None:
-        return float(weight), create_loss(name, student=student, teacher=teacher, **options)
+        return weight, create_loss(name, student=student, teacher=teacher, **options)
     if not isinstance(ready, DistillationLoss) or options:
         raise ConfigError(
             f"losses.{name}: loss=… takes a DistillationLoss that was made by hand, and no options with it"
         )
-    return float(weight), ready
+    return weight, ready

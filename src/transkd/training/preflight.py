@@ -45,10 +45,13 @@ def run_facts(
     """Return what was composed, title -> one line."""
     height, width = image_size(data)
     counts = f"{len(data.train_dataset)} training and {len(data.val_dataset)} validation scenes"
-    terms = ["cross-entropy", *(f"{name} x {weight:g}" for name, weight in module.loss_weights.items())]
+    weights = module.weights if isinstance(module, DistillModule) else {}
+    terms = ["cross-entropy", *(f"{name} x {weight}" for name, weight in weights.items())]
     optimizer = f"{config.optimizer['_target_'].rpartition('.')[2]}, lr {config.optimizer.get('lr', 'default')}"
     batch = config.data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
     length = f"{trainer.max_steps} steps" if trainer.max_steps > 0 else f"{trainer.max_epochs} epochs"
+    if config.trainer.get("max_time") is not None:
+        length += f", at most {config.trainer['max_time']} (days:hours:minutes:seconds)"
     device = trainer.accelerator.__class__.__name__.removesuffix("Accelerator")
     return {
         "run": f"{config.name} in {config.output}" + (f", resumed from {checkpoint}" if checkpoint else ""),
@@ -110,19 +113,20 @@ def loss_table(module: DistillModule, size: tuple[int, int]) -> Table:
             justify="right" if heading in ("weight", "adapter parameters", "adapter GMAC") else "left",
         )
     losses = module.distillation_losses()
-    with taps_without_computing(module.segmenter, module.teacher, losses.values(), size) as (student, teacher):
+    with taps_without_computing(module.segmenter, module.teacher, losses.values(), size) as taps:
+        student, teacher = module.on_shared_classes(*taps)
         for name, loss in losses.items():
-            _add_loss(table, name, module.loss_weights[name], loss, student, teacher)
+            _add_loss(table, name, str(module.weights[name]), loss, student, teacher)
     return table
 
 
-def _add_loss(table: Table, name: str, weight: float, loss: DistillationLoss, student: Taps, teacher: Taps) -> None:
+def _add_loss(table: Table, name: str, weight: str, loss: DistillationLoss, student: Taps, teacher: Taps) -> None:
     cost = loss_cost(loss, student, teacher)
     table.add_row(
         name,
-        f"{weight:g}",
+        weight,
         ", ".join(sorted(loss.requires)),
-        "  ".join(_pair(student, teacher, s, t) for s, t in loss.pairing()),
+        "  ".join(_pair(student, teacher, s, t) for s, t in loss.pairing()) or "logits",
         f"{cost.parameters:,}",
         f"{cost.macs.with_attention / 1e9:.2f}",
     )

@@ -125,7 +125,8 @@ def _place(
     model: type[BaseModel] | None = schema
     choices: list[type[BaseModel]] = []
     for number, part in enumerate(loc):
-        is_key = isinstance(values, Mapping) and (part in values or number == len(loc) - 1)
+        is_tag = any(_is_tagged(choice, part) for choice in choices)
+        is_key = isinstance(values, Mapping) and (part in values or (number == len(loc) - 1 and not is_tag))
         if not is_key and not isinstance(part, int):
             model = next((c for c in choices if _is_tagged(c, part)), model)
             continue
@@ -147,7 +148,7 @@ def _sections(field: FieldInfo) -> list[type[BaseModel]]:
     return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
 
 
-def _is_tagged(section: type[BaseModel], tag: str) -> bool:
+def _is_tagged(section: type[BaseModel], tag: str | int) -> bool:
     return any(tag in get_args(field.annotation) for field in section.model_fields.values())
 
 

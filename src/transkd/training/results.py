@@ -13,6 +13,7 @@ import lightning as L
 import torch
 from lightning.pytorch.trainer.states import TrainerStatus
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
@@ -27,6 +28,8 @@ from transkd.training.distill_module import DistillModule
 from transkd.training.run_folder import RunFolder
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.segmenters import weights_choice
+from transkd.training.training_facts import distillation_facts, training_facts
+from transkd.training.wandb_results import show_in_wandb
 
 SEGMENTER = "segmenter."
 
@@ -37,7 +40,6 @@ def finish(
     trainer: L.Trainer,
     data: SceneDataModule,
     module: SegmentationModule,
-    seconds: float,
     console: Console,
 ) -> dict[str, Any]:
     """Save the chosen weights, score the saved file, write ``results.json`` and say what to do next.
@@ -46,7 +48,10 @@ def finish(
         What ``results.json`` holds (on the first process; the others return it without costs).
     """
     assert trainer.state.status == TrainerStatus.FINISHED
-    steps = trainer.global_step
+    size = _image_size(data)
+    facts: dict[str, Any] = {"training": training_facts(trainer)}  # now: the scoring below is no part of it
+    if isinstance(module, DistillModule):
+        facts |= distillation_facts(trainer, module, size)
     chosen = folder.best if config.checkpoint.select == "best" and folder.best.exists() else folder.last
     epoch = _restore_chosen(module, chosen)
     name = "student" if isinstance(module, DistillModule) else "model"
@@ -55,19 +60,15 @@ def finish(
         module.segmenter.load_state_dict(load_segmenter(saved).state_dict())
     trainer.strategy.barrier("saved")
     module.last_scores = None
-    module.scores_in_fp32 = True  # as transkd-eval scores the saved file
+    module.is_final_scoring = True
     if trainer.num_val_batches != [0] and config.trainer.get("limit_val_batches") != 0:
         trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
-    results = _results(config, data, module, trainer)
+    results = _results(config, data, module, trainer, size)
     results["checkpoint"] = {"chosen": chosen.stem, "epoch": epoch}
-    results["training"] = {
-        "steps": steps,
-        "epochs": trainer.current_epoch,
-        "seconds": round(seconds, 1),
-        "precision": trainer.precision,
-    }
+    results |= facts
     if trainer.is_global_zero:
         folder.write_results(results)
+        show_in_wandb(trainer.loggers, results)
         _print_results(results, folder, name, console)
     return results
 
@@ -89,12 +90,20 @@ def scored_weights(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     return {key.removeprefix(SEGMENTER): value for key, value in weights.items() if key.startswith(SEGMENTER)}
 
 
+def _image_size(data: SceneDataModule) -> tuple[int, int]:
+    """Return height and width of the images that are scored."""
+    image = data.val_dataset[0]["image"]
+    return int(image.shape[-2]), int(image.shape[-1])
+
+
 def _results(
-    config: TrainConfig, data: SceneDataModule, module: SegmentationModule, trainer: L.Trainer
+    config: TrainConfig,
+    data: SceneDataModule,
+    module: SegmentationModule,
+    trainer: L.Trainer,
+    size: tuple[int, int],
 ) -> dict[str, Any]:
     scores: Scores | None = module.last_scores
-    image = data.val_dataset[0]["image"]
-    size = (int(image.shape[-2]), int(image.shape[-1]))
     limited = int(sum(trainer.num_val_batches)) < len(data.val_dataloader())
     protocol = Protocol(
         dataset=config.data.name,
@@ -144,7 +153,7 @@ def _print_results(results: dict[str, Any], folder: RunFolder, name: str, consol
         table.add_column("class")
         table.add_column("IoU", justify="right")
         for class_name, iou in results["per_class"].items():
-            table.add_row(class_name, "absent" if iou is None else f"{100 * iou:.2f}")
+            table.add_row(escape(class_name), "absent" if iou is None else f"{100 * iou:.2f}")
         table.add_section()
         table.add_row("mIoU", f"{100 * results['miou']:.2f}", style="bold")
         table.add_row("pixel accuracy", f"{100 * results['pixel_accuracy']:.2f}")

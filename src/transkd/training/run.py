@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import random
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from transkd.training.run_folder import RunFolder
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.segmenters import RANDOM, weights_choice
 from transkd.training.trainer import build_trainer, is_first_process
+from transkd.training.training_facts import run_clock
 
 
 def train(values: Mapping[str, Any], *, console: Console | None = None) -> dict[str, Any]:
@@ -82,7 +82,8 @@ def _fit(
     rewind_metrics(trainer.loggers, checkpoint)
     if checkpoint is not None and trainer.is_global_zero:
         adopt_best(checkpoint, folder)
-    started = time.monotonic()
+    if isinstance(module, DistillModule):
+        module.console = console
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except torch.OutOfMemoryError as error:
@@ -90,8 +91,21 @@ def _fit(
             f"the device is out of memory: lower data.batch_size (it is {config.data.batch_size}) or data.size, or "
             f"set trainer.precision=bf16-mixed ({str(error).splitlines()[0]})"
         ) from error
-    seconds = time.monotonic() - started
-    return finish(config, folder, trainer, data, module, seconds, console)
+    _say_if_cut_short(trainer, console)
+    return finish(config, folder, trainer, data, module, console)
+
+
+def _say_if_cut_short(trainer: L.Trainer, console: Console) -> None:
+    """Say what it means that ``trainer.max_time`` ended the run: no schedule came to its end."""
+    clock = run_clock(trainer)
+    total = trainer.estimated_stepping_batches
+    if clock.stopped_by(trainer) == "time":
+        console.print(
+            f"stopped by trainer.max_time after step {trainer.global_step} of {total:.0f}: schedules span all "
+            f"{total:.0f}, so the learning rate and the losses' weights stopped on their way. As many steps with "
+            f"complete schedules: trainer.max_steps={trainer.global_step}",
+            soft_wrap=True,
+        )
 
 
 def _seed_process(seed: int) -> None:

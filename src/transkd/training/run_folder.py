@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from transkd.errors import CheckpointError, ConfigError
 from transkd.training.callbacks.checkpoints import BEST, LAST
 
 MARKS = ("config.yaml", "results.json", "metrics.csv", "checkpoints")
+LOCK = ".lock"
+LEFT_BY_A_START = {LOCK, "config.yaml", "metrics.csv", "checkpoints", "tensorboard", "wandb"}
+KEYS_OF_A_RUN = {"data", "student", "distillation", "trainer"}
+ASIDE = re.compile(r"(config|metrics)\.failed-(\d+)\.(yaml|csv)")
 
 
 class RunFolder:
@@ -67,17 +73,32 @@ class RunFolder:
         """Return whether a run, finished or not, lies here."""
         return any((self.path / mark).exists() for mark in MARKS)
 
+    def holds_failed_start(self) -> bool:
+        """Return whether all that lies here was left by a run that ended before its first checkpoint."""
+        if not ((self.path / LOCK).is_file() and self.config.is_file()):
+            return False
+        names = {path.name for path in self.path.iterdir()}
+        strange = [name for name in names - LEFT_BY_A_START if not ASIDE.fullmatch(name)]
+        saved = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
+        return not strange and not saved and self._saved_config_is_ours()
+
+    def _saved_config_is_ours(self) -> bool:
+        try:
+            return self.saved_config().keys() >= KEYS_OF_A_RUN
+        except (OSError, YAMLError, UnicodeDecodeError):
+            return False
+
     def checkpoint_to_resume(self, resume: str) -> Path | None:
         """Return the checkpoint that ``resume=auto|PATH|none`` means, None to start anew.
 
         Raises:
-            ConfigError: the folder holds a run and ``resume`` is none, or it holds other things.
+            ConfigError: the folder holds other things, or a run with a checkpoint and ``resume`` is none.
             CheckpointError: the checkpoint that was named does not exist.
         """
         if resume == "auto":
             self._refuse_foreign()
             return self.last if self.last.exists() else None
-        if self.holds_run():
+        if self.holds_run() and not self.holds_failed_start():
             raise ConfigError(
                 f"the folder {self.path} already holds a run, which is not overwritten: go on with it by "
                 "resume=auto, or choose another folder by name=… or output=…"
@@ -97,7 +118,7 @@ class RunFolder:
     def _refuse_foreign(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"output={self.path} is a file, not a folder")
-        if self.path.is_dir() and not self.holds_run() and any(p for p in self.path.iterdir() if p.name != ".lock"):
+        if self.path.is_dir() and not self.holds_run() and any(p for p in self.path.iterdir() if p.name != LOCK):
             raise ConfigError(
                 f"the folder {self.path} is not empty and holds no run of transkd: choose another output=…"
             )
@@ -111,7 +132,7 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("a")
+            lock = (self.path / LOCK).open("a")
         except OSError as error:
             raise self._unwritable(error) from error
         with lock:
@@ -121,8 +142,18 @@ class RunFolder:
                 raise ConfigError(
                     f"another process is training in {self.path}: wait for it, or choose another output=…"
                 ) from error
+            if config.get("resume") != "auto" and self.holds_failed_start():
+                self._set_aside()
             self._write_into(config)
             yield
+
+    def _set_aside(self) -> None:
+        """Keep what a failed start logged, under other names: ``config.failed-1.yaml``, ``metrics.failed-1.csv``."""
+        earlier = (ASIDE.fullmatch(path.name) for path in self.path.iterdir())
+        number = 1 + max((int(match[2]) for match in earlier if match), default=0)
+        for path in (self.config, self.metrics):
+            if path.exists():
+                path.rename(path.with_name(f"{path.stem}.failed-{number}{path.suffix}"))
 
     def _write_into(self, config: Mapping[str, Any]) -> None:
         try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from transkd.errors import ConfigError
 
 
 class Schedule(Protocol):
@@ -16,8 +19,8 @@ class Schedule(Protocol):
     def interval(self) -> Literal["step", "epoch"]:
         """How often the learning rate changes."""
 
-    def bind(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
-        """Return the torch scheduler for a training of ``total_steps`` optimiser steps."""
+    def bind(self, optimizer: Optimizer, total_steps: float) -> LRScheduler:
+        """Return the torch scheduler for a training of ``total_steps`` optimiser steps, inf where nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class LinearEpochDecay:
     epochs: int = 1500
     interval: Literal["epoch"] = "epoch"
 
-    def bind(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
+    def bind(self, optimizer: Optimizer, total_steps: float) -> LRScheduler:
         """Return the scheduler; ``total_steps`` is not used, the decay's length is part of the recipe."""
         del total_steps
         epochs = self.epochs
@@ -53,8 +56,17 @@ class PolyWarmUp:
     start: float = 0.01
     interval: Literal["step"] = "step"
 
-    def bind(self, optimizer: Optimizer, total_steps: int) -> LRScheduler:
-        """Return the scheduler for ``total_steps`` optimiser steps."""
+    def bind(self, optimizer: Optimizer, total_steps: float) -> LRScheduler:
+        """Return the scheduler for ``total_steps`` optimiser steps.
+
+        Raises:
+            ConfigError: where the number of steps is not known.
+        """
+        if math.isinf(total_steps):
+            raise ConfigError(
+                "the learning-rate schedule spans the training, whose length is unknown: give the Trainer max_epochs "
+                "or max_steps (max_time may end it earlier)"
+            )
         warm_up_steps = round(self.warm_up * total_steps)
 
         def factor(step: int) -> float:

@@ -48,8 +48,11 @@ class SegmentationModule(L.LightningModule):
         segmenter: the network that trains.
         weights_from: where each segmenter's weights come from, a line for people; empty if it was not said.
         last_scores: :class:`Scores` of the last validation, None before the first.
-        scores_in_fp32: validate without autocast, whatever the run's precision.
+        is_final_scoring: validate what the run saved: without autocast, and logged as ``final/…``.
+        loss_weights: what each loss term but the cross-entropy is weighted with, before any schedule.
         last_terms: the unweighted loss terms of the last training step, by name.
+        keeps_graph: whether the next training step leaves its terms in ``graph_terms``.
+        graph_terms: the unweighted terms with their graph, for a callback that asked for them.
     """
 
     def __init__(
@@ -88,8 +91,10 @@ class SegmentationModule(L.LightningModule):
         self.confusion = score_meter(segmenter.num_classes)
         self.weights_from: dict[str, str] = {}
         self.last_scores: Scores | None = None
-        self.scores_in_fp32 = False
+        self.is_final_scoring = False
         self.last_terms: Terms = {}
+        self.keeps_graph = False
+        self.graph_terms: Terms = {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (B, K, H/4, W/4) of images (B, 3, H, W)."""
@@ -122,29 +127,42 @@ class SegmentationModule(L.LightningModule):
         """Return the unweighted loss terms of a batch by name, each a scalar."""
         return {"ce": self.task_loss(self.segmenter(self.images(batch)), batch["label"])}
 
+    def current_weights(self) -> dict[str, float]:
+        """Return this step's weight of each loss term; a term that is not among them weighs 1."""
+        return dict(self.loss_weights)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the weighted sum of all loss terms, and log each of them."""
+        """Return the weighted sum of all loss terms, and log each of them and its weight."""
         terms = self.loss_terms(batch)
-        total = torch.stack([self.loss_weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
+        weights = self.current_weights()
+        total = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
         self.last_terms = {name: term.detach() for name, term in terms.items()}
+        self.graph_terms = terms if self.keeps_graph else {}
         values = {f"train/{name}": term for name, term in self.last_terms.items()}
         self.log_dict(values, on_step=True, on_epoch=False, prog_bar=len(values) > 1)
+        self.log_dict({f"train/weight/{name}": w for name, w in weights.items()}, on_step=True, on_epoch=False)
         self.log("train/loss", total.detach(), on_step=True, on_epoch=False, prog_bar=True)
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch into the confusion matrix."""
-        with torch.autocast(self.device.type, enabled=False) if self.scores_in_fp32 else nullcontext():
+        with torch.autocast(self.device.type, enabled=False) if self.is_final_scoring else nullcontext():
             logits = self.segmenter(self.images(batch))
         self.confusion.update(*classes_and_labels(logits, batch["label"], self.score_resolution))
 
     def on_validation_epoch_end(self) -> None:
-        """Log mean IoU, pixel accuracy and the IoU of each class that occurs, the same on every process."""
+        """Log mean IoU, pixel accuracy and the IoU of each class that occurs, the same on every process.
+
+        The scores of what a run saved are ``final/…``: they are no further point of its learning curve.
+        """
         scores = Scores.from_confusion(self.confusion.compute(), self.class_names)
         self.confusion.reset()
         self.last_scores = scores
-        self.log("val/miou", scores.miou, prog_bar=True)
-        self.log("val/pixel_accuracy", scores.pixel_accuracy)
+        prefix = "final" if self.is_final_scoring else "val"
+        self.log(f"{prefix}/miou", scores.miou, prog_bar=True)
+        self.log(f"{prefix}/pixel_accuracy", scores.pixel_accuracy)
+        if self.is_final_scoring:
+            return
         per_class = {f"val/iou/{name}": iou for name, iou in scores.per_class.items() if iou is not None}
         self.log_dict(per_class)
 
@@ -159,6 +177,6 @@ class SegmentationModule(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser and its schedule."""
         optimizer = self.optimizer_factory(self.trainable_parameters())
-        scheduler = self.schedule.bind(optimizer, int(self.trainer.estimated_stepping_batches))
+        scheduler = self.schedule.bind(optimizer, self.trainer.estimated_stepping_batches)
         config: Any = {"scheduler": scheduler, "interval": self.schedule.interval}
         return {"optimizer": optimizer, "lr_scheduler": config}

@@ -8,6 +8,7 @@ import torch
 
 from transkd.data.classes import ClassSet
 from transkd.errors import WeightsError
+from transkd.evaluation import match_classes
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.pretrained import load_pretrained
 from transkd.models.weights import state_shapes, tensor_differences
@@ -36,7 +37,7 @@ def build_student(config: StudentConfig, classes: ClassSet) -> Origin:
     """Return the student for a dataset's classes; saved weights keep their normalisation.
 
     Raises:
-        WeightsError: weights that are missing, or of another architecture or class count.
+        WeightsError: weights that are missing, of another architecture, or of other classes.
     """
     regularisation = {"drop_path_rate": config.drop_path_rate, "dropout": config.dropout}
     source = weights_choice(config)
@@ -50,9 +51,30 @@ def build_student(config: StudentConfig, classes: ClassSet) -> Origin:
             f"student.weights={source} has {saved.num_classes} classes, but the dataset has {classes.num_classes}: "
             "use weights of the same classes, or student.weights=pretrained"
         )
+    text = _check_classes(source, saved, classes)
     student = Segmenter(**saved.config | {k: v for k, v in regularisation.items() if v is not None} | _named(classes))
     student.load_state_dict(saved.state_dict())
-    return Origin(student, str(source))
+    return Origin(student, text)
+
+
+def _check_classes(source: str, saved: Segmenter, classes: ClassSet) -> str:
+    """Refuse as many but other classes: each output would go on as another class. Returns where the weights are from.
+
+    Raises:
+        WeightsError: where names of the same place differ.
+    """
+    if saved.class_names is None:
+        return f"{source} (its classes have no names: taken in the dataset's order)"
+    match = match_classes(saved.class_names, saved.num_classes, classes.names, classes.num_classes)
+    if match is not None and match.complete:
+        return str(source)
+    same = set() if match is None else {a for a, b in zip(match.ours, match.theirs, strict=True) if a == b}
+    place = next(place for place in range(saved.num_classes) if place not in same)
+    raise WeightsError(
+        f"student.weights={source} has as many classes as the dataset, {classes.num_classes}, but others or in another "
+        f"order: output {place} is '{saved.class_names[place]}', the dataset's class {place} '{classes.names[place]}'. "
+        "Use weights of the same classes, or student.weights=pretrained"
+    )
 
 
 def build_teacher(config: TeacherConfig, classes: ClassSet, dataset: str) -> Origin:

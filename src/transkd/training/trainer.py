@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 
 from transkd.data import SceneDataModule
-from transkd.training.callbacks import LineProgress, RandomState, RunCheckpoints, ScenePictures, StudentEMA
+from transkd.training.callbacks import LineProgress, RandomState, RunCheckpoints, RunClock, ScenePictures, StudentEMA
 from transkd.training.checkpoint_io import SafeCheckpointIO
 from transkd.training.config import TrainConfig
 from transkd.training.instantiate import make
@@ -34,13 +34,16 @@ def build_trainer(
     """Return the trainer of a run.
 
     Args:
-        config: the run's config; its ``trainer`` section goes to Lightning as it is.
+        config: the run's config; its ``trainer`` section goes to Lightning, but for ``max_time``, which the run's own
+            clock keeps: it stops between optimiser steps only, and over all sessions.
         values: the same in plain containers, for the loggers.
         folder: the run's folder.
         data: the run's data, set up.
         console: decides between a progress bar and lines.
     """
     options = dict(config.trainer)
+    if options.pop("max_time", None) is not None and options.get("max_epochs") is None:
+        options["max_epochs"] = -1
     if _has_several_processes(options) and options.get("strategy", "auto") in ("auto", "ddp"):
         backend = "gloo" if options.get("accelerator") == "cpu" else None
         options["strategy"] = DDPStrategy(process_group_backend=backend)
@@ -56,7 +59,9 @@ def build_trainer(
 
 
 def _has_several_processes(options: Mapping[str, Any]) -> bool:
-    return options.get("devices", 1) not in (1, "1", [0]) or options.get("num_nodes", 1) > 1
+    devices = options.get("devices", 1)
+    several = len(devices) != 1 if isinstance(devices, list | tuple) else devices not in (1, "1")
+    return several or options.get("num_nodes", 1) > 1
 
 
 def _batches(options: Mapping[str, Any], data: SceneDataModule) -> int:
@@ -70,6 +75,7 @@ def _callbacks(config: TrainConfig, folder: RunFolder, data: SceneDataModule, co
     callbacks: list[Callback] = [
         make(node, "lightning.pytorch.callbacks.Callback") for node in config.callbacks.values()
     ]
+    callbacks.append(RunClock(config.trainer.get("max_time"), config.trainer.get("max_steps", -1)))
     callbacks.append(RandomState())
     if config.ema_decay is not None:
         callbacks.append(StudentEMA(config.ema_decay))

@@ -34,6 +34,14 @@ def trainer_problems(options: Mapping[str, Any]) -> list[Problem]:
     return problems or list(_refused_together(options))
 
 
+def is_endless(options: Mapping[str, Any]) -> bool:
+    """Return whether neither steps nor epochs end a training; ``max_time`` alone ends it nobody knows at which step."""
+    steps, epochs = options.get("max_steps", -1), options.get("max_epochs")
+    if epochs is None:
+        epochs = 1000 if options.get("max_time") is None else -1  # as Lightning takes it
+    return bool(steps == -1 and epochs == -1)
+
+
 def _option_problems(key: str, value: object) -> Iterator[Problem]:
     path = f"trainer.{key}"
     if key in OWNED_BY_RUN:

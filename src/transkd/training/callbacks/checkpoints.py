@@ -86,7 +86,7 @@ class RunCheckpoints(Checkpoint):
         if loop._should_accumulate() or loop._num_ready_batches_reached() or loop._should_check_val_fx(fetcher):
             return
         stop = self._stop_is_requested(trainer)
-        if stop or trainer.global_step - self.last_saved_step >= self.every_n_steps:
+        if stop or trainer.should_stop or trainer.global_step - self.last_saved_step >= self.every_n_steps:
             self._save(trainer, LAST)
         self._stopping = stop
 
@@ -115,8 +115,12 @@ class RunCheckpoints(Checkpoint):
         self._save(trainer, BEST)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save; stop if it was asked for."""
-        self._save(trainer, LAST)
+        """Save; stop if it was asked for.
+
+        An epoch that the run's budget has cut short was saved by its last step or validation, to be gone on with.
+        """
+        if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+            self._save(trainer, LAST)
         if self._stop_is_requested(trainer):
             self._stop(trainer)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
+
+from transkd.training.callbacks.clock import RunClock
 
 
 class LineProgress(ProgressBar):
@@ -75,6 +78,10 @@ class LineProgress(ProgressBar):
         if not done:
             return "?"
         seconds = (trainer.estimated_stepping_batches - trainer.global_step) * (time.monotonic() - self._started) / done
+        clocks = (c.time_remaining() for c in trainer.callbacks if isinstance(c, RunClock))  # type: ignore[attr-defined]
+        seconds = min(seconds, *(left for left in clocks if left is not None), math.inf)
+        if math.isinf(seconds):
+            return "?"
         minutes, seconds = divmod(round(max(0.0, seconds)), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"

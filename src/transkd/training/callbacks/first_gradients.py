@@ -1,0 +1,189 @@
+"""Whether each loss reaches the student at all, and whose gradient leads: measured in the first steps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.utilities import rank_zero_warn
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+Measured = dict[str, dict[str, float | None]]
+
+TASK_LOSS = "ce"
+
+
+class FirstGradients(Callback):
+    """Measure each loss term's gradient on the student in the first optimiser steps, and warn of terms without any.
+
+    Of a step's batches the first is measured, under DDP the first process's. The gradients are computed besides the
+    backward pass, from the same graph, and change nothing of the training. Where that does not work nothing is
+    measured, and a line says why: under strategies that leave weights in pieces (all but one device and DDP), or where
+    torch cannot go through a graph twice, for lack of memory for instance.
+
+    Args:
+        console: where the table goes; None for standard output.
+        steps: optimiser steps that are measured, from the very first of the training.
+
+    Attributes:
+        not_measured: why nothing is measured, None if it is.
+    """
+
+    def __init__(self, console: Console | None = None, steps: int = 3) -> None:
+        self.steps = steps
+        self.console = console
+        self.not_measured: str | None = None
+        self._measured: list[Measured] = []
+        self._steps_done: set[int] = set()
+        self._told = False
+
+    @property
+    def means(self) -> Measured:
+        """Each term's weight, value and gradient norm, means over the measured steps; a norm is None if none exists."""
+        terms = self._measured[0] if self._measured else {}
+        return {
+            name: {
+                key: _mean([step[name][key] for step in self._measured]) for key in ("weight", "value", "gradient_norm")
+            }
+            for name in terms
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was measured."""
+        return {"measured": self._measured, "steps_done": sorted(self._steps_done), "told": self._told}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what was measured."""
+        self._measured = list(state_dict["measured"])
+        self._steps_done = set(state_dict["steps_done"])
+        self._told = bool(state_dict["told"])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Find out whether it can be measured here."""
+        if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+            self.not_measured = f"weights are in pieces under {type(trainer.strategy).__name__}"
+        if self.not_measured and trainer.global_step < self.steps:
+            self._print(trainer, f"gradients of the first steps are not measured: {self.not_measured}")
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: dict[str, Tensor], batch_idx: int
+    ) -> None:
+        """Ask for the graph of this step's terms."""
+        module: Any = pl_module
+        step = trainer.global_step
+        module.keeps_graph = self.not_measured is None and step < self.steps and step not in self._steps_done
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        """Measure."""
+        module: Any = pl_module
+        terms: dict[str, Tensor] = module.graph_terms
+        if not terms:
+            return
+        module.graph_terms, module.keeps_graph = {}, False
+        weights = module.current_weights()
+        student = [p for p in module.segmenter.parameters() if p.requires_grad]
+        try:
+            self._measured.append(
+                {
+                    name: {
+                        "weight": weights.get(name, 1.0),
+                        "value": float(term.detach()),
+                        "gradient_norm": _gradient_norm(term, student, _scale(trainer)),
+                    }
+                    for name, term in terms.items()
+                }
+            )
+        except RuntimeError as error:  # such as memory that a second pass does not fit into
+            self.not_measured = str(error).splitlines()[0]
+            rank_zero_warn(f"gradients of the first steps are not measured: {self.not_measured}")
+        self._steps_done.add(trainer.global_step)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        """Tell, once all is measured."""
+        if trainer.global_step >= self.steps:
+            self._tell(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Tell what there is of a shorter training."""
+        self._tell(trainer)
+
+    def _tell(self, trainer: L.Trainer) -> None:
+        if self._told or not self._measured:
+            return
+        self._told = True
+        for name in silent_terms(self._measured):
+            rank_zero_warn(self._warning(name))
+        self._print(trainer, gradient_table(self.means, len(self._measured)))
+
+    def _warning(self, name: str) -> str:
+        steps = len(self._measured)
+        first = self._measured[0][name]
+        what = "is not connected to" if first["gradient_norm"] is None else "has a gradient of exactly 0 on"
+        return (
+            f"the loss '{name}' does nothing: in the first {steps} steps its value ({first['value']:.4g} at first) "
+            f"{what} the student's weights. Look at its options, at what it compares, and for a detach() in a loss of "
+            "your own"
+        )
+
+    def _print(self, trainer: L.Trainer, what: Table | str) -> None:
+        if trainer.is_global_zero:
+            (self.console or Console()).print(what)
+
+
+def silent_terms(measured: list[Measured]) -> list[str]:
+    """List the terms whose gradient on the student was exactly 0, or did not exist, in every measured step."""
+    names = measured[0] if measured else {}
+    return [name for name in names if all(step[name]["gradient_norm"] in (None, 0.0) for step in measured)]
+
+
+def gradient_table(means: Measured, steps: int) -> Table:
+    """Return the table of terms: weight, value, gradient norm, and the norm times the weight."""
+    table = Table(
+        title=f"Loss terms in the first {steps} steps" if steps > 1 else "Loss terms in the first step",
+        caption="means; gradient: its norm on the student's weights",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("term")
+    for heading in ("weight", "value", "gradient", "weight x gradient", f"of {TASK_LOSS}'s"):
+        table.add_column(heading, justify="right")
+    task = means.get(TASK_LOSS, {}).get("gradient_norm")
+    for name, facts in means.items():
+        weight, gradient = facts["weight"] or 0.0, facts["gradient_norm"]
+        pull = None if gradient is None else weight * gradient
+        share = None if pull is None or not task else pull / task
+        cells = (f"{weight:.4g}", _number(facts["value"]), _number(gradient), _number(pull))
+        table.add_row(name, *cells, "" if share is None else f"{100 * share:.3g} %")
+    return table
+
+
+def _gradient_norm(term: Tensor, parameters: list[torch.nn.Parameter], scale: float) -> float | None:
+    """Return the norm of a term's gradient, None where it does not depend on the parameters."""
+    if not term.requires_grad:
+        return None
+    found = torch.autograd.grad(term * scale, parameters, retain_graph=True, allow_unused=True)
+    gradients = [gradient for gradient in found if gradient is not None]
+    return float(torch.nn.utils.get_total_norm(gradients)) / scale if gradients else None
+
+
+def _scale(trainer: L.Trainer) -> float:
+    """Return what fp16's scaler multiplies losses with: without it small gradients would be lost to rounding."""
+    plugin: Any = trainer.precision_plugin
+    scaler = plugin.scaler if isinstance(plugin, MixedPrecision) else None
+    return 1.0 if scaler is None else float(scaler.get_scale())
+
+
+def _mean(values: list[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return math.fsum(numbers) / len(numbers) if numbers else None
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"

@@ -1,0 +1,162 @@
+"""Which loss pulls the student how hard at first, and that asking changes nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from rich.console import Console
+from runs import rows, state
+from test_distill_module import quiet_trainer
+
+from transkd import DistillModule, SceneDataModule, create_segmenter
+from transkd.distillation import DistillationLoss, register_loss
+from transkd.training.callbacks import FirstGradients, LossTime, first_gradients
+from transkd.training.run import train
+
+DISTILLED = "distillation=transkd_base"
+
+
+@register_loss("cut_off_for_tests")
+class CutOff(DistillationLoss):
+    """Trains its adapter, and never the student."""
+
+    def __init__(self, student_channels, teacher_channels, *, detach: bool = True):
+        super().__init__(student_channels, teacher_channels)
+        self.scale = torch.nn.Parameter(torch.ones(()))
+        self.detach = detach
+
+    def forward(self, student, teacher):
+        features = student.features[0].float()
+        return (features.detach() if self.detach else features * 0.0).mean() * self.scale + self.scale.square()
+
+
+def module_with(**losses: object) -> DistillModule:
+    torch.manual_seed(0)
+    student = create_segmenter("tiny", 19, dropout=0.0, drop_path_rate=0.0)
+    return DistillModule(student, create_segmenter("tiny_teacher", 19), losses)
+
+
+def fit(module: DistillModule, scenes: Path, folder: Path, *callbacks: L.Callback, **options: object) -> FirstGradients:
+    module.console = Console(record=True, width=150, file=(folder / "log").open("w"))
+    data = SceneDataModule("cityscapes", scenes, size=[64, 64], batch_size=3, workers=0)
+    trainer = quiet_trainer(folder, limit_val_batches=0, callbacks=list(callbacks), **{"max_epochs": 1, **options})
+    trainer.fit(module, data)
+    return next(c for c in trainer.callbacks if isinstance(c, FirstGradients))
+
+
+class ByHand(L.Callback):
+    """The gradient norm of a weighted sum of terms by an ordinary backward pass on the same batch and weights."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.norms: list[dict[str, float]] = []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if batch_idx >= self.steps:
+            return
+        saved = {name: value.clone() for name, value in module.state_dict().items()}
+        norms = {}
+        for name in ("ce", "csf", "pea"):
+            module.zero_grad()
+            module.loss_terms(batch)[name].backward()
+            grads = [p.grad.flatten() for p in module.segmenter.parameters() if p.grad is not None]
+            norms[name] = float(torch.cat(grads).double().norm())
+        module.zero_grad()
+        module.load_state_dict(saved)
+        self.norms.append(norms)
+
+
+def test_norms_are_those_of_a_backward_pass_of_the_term_alone(scenes_root: Path, tmp_path: Path) -> None:
+    by_hand = ByHand(3)
+    module = module_with(csf=0.25, pea={"weight": 2.0, "schedule": {"name": "warm_up", "share": 1.0}})
+    first = fit(module, scenes_root, tmp_path, by_hand)
+    assert len(by_hand.norms) == 3
+    for name, facts in first.means.items():
+        assert facts["gradient_norm"] == pytest.approx(sum(step[name] for step in by_hand.norms) / 3, rel=1e-4)
+    assert {name: facts["weight"] for name, facts in first.means.items()} == {"ce": 1.0, "csf": 0.25, "pea": 0.5}
+    table = module.console.export_text()
+    assert "Loss terms in the first 3 steps" in table
+    ce, csf = first.means["ce"]["gradient_norm"], first.means["csf"]["gradient_norm"]
+    line = next(line for line in table.splitlines() if "csf" in line)
+    assert f"{0.25 * csf:.4g}" in line
+    assert f"{100 * 0.25 * csf / ce:.3g} %" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({}, "is not connected to the student's weights"), ({"detach": False}, "has a gradient of exactly 0 on")],
+)
+def test_a_term_that_does_nothing_is_told_by_name(options, said, scenes_root: Path, tmp_path: Path) -> None:
+    module = module_with(csf=1.0, cut_off_for_tests=options)
+    with pytest.warns(
+        UserWarning, match=f"the loss 'cut_off_for_tests' does nothing: in the first 3 steps.*{said}"
+    ) as all_:
+        fit(module, scenes_root, tmp_path)
+    assert not any("'csf' does nothing" in str(warning.message) for warning in all_)
+
+
+def test_a_term_whose_weight_is_0_at_first_does_something(scenes_root: Path, tmp_path: Path, recwarn) -> None:
+    schedule = {"name": "warm_up", "begin": 0.9, "share": 0.1}
+    first = fit(module_with(csf={"schedule": schedule}), scenes_root, tmp_path)
+    assert first.means["csf"]["weight"] == 0
+    assert first.means["csf"]["gradient_norm"] > 0
+    assert not any("does nothing" in str(warning.message) for warning in recwarn)
+
+
+def test_a_shorter_training_tells_what_it_has(scenes_root: Path, tmp_path: Path) -> None:
+    module = module_with(csf=1.0)
+    fit(module, scenes_root, tmp_path, max_steps=2)
+    assert "Loss terms in the first 2 steps" in module.console.export_text()
+
+
+def test_where_it_cannot_be_measured_it_says_why(scenes_root: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(first_gradients, "SingleDeviceStrategy", DDPStrategy)
+    module = module_with(csf=1.0)
+    first = fit(module, scenes_root, tmp_path, max_steps=1)
+    assert first.means == {}
+    assert "not measured: weights are in pieces under SingleDeviceStrategy" in module.console.export_text()
+
+
+def test_memory_that_a_second_pass_does_not_fit_into_stops_nothing(scenes_root, tmp_path, monkeypatch) -> None:
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
+
+    monkeypatch.setattr(torch.autograd, "grad", full)
+    module = module_with(csf=1.0)
+    with pytest.warns(UserWarning, match="not measured: CUDA out of memory."):
+        assert fit(module, scenes_root, tmp_path).means == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("data.batch_size=4", "trainer.accumulate_grad_batches=2"), ("trainer.precision=bf16-mixed",)],
+    ids=["plain", "accumulating", "bf16"],
+)
+def test_a_run_is_bitwise_the_one_that_measures_nothing(run, lean, tmp_path, monkeypatch, options) -> None:
+    options = (DISTILLED, "trainer.max_epochs=1", "trainer.limit_val_batches=0", *options)
+    results = run(tmp_path / "with", *options)
+    assert set(results["first_steps"]) == {"ce", "csf", "pea"}
+    for callback in (FirstGradients, LossTime):
+        monkeypatch.setattr(callback, "on_train_batch_start", lambda *_: None)
+    assert run(tmp_path / "without", *options)["first_steps"] == {}
+    assert state(tmp_path / "with") == state(tmp_path / "without")
+    assert rows(tmp_path / "with") == rows(tmp_path / "without")
+
+
+def test_a_resumed_run_still_knows_its_first_steps(run, lean, tmp_path) -> None:
+    console = Console(record=True, width=150, file=(tmp_path / "log").open("w"))
+    options = (DISTILLED, "schedule=paper", "trainer.limit_val_batches=0")
+    first = run(tmp_path / "run", *options, "trainer.max_epochs=1")
+    again = train(run.config(tmp_path / "run", *options, "resume=auto"), console=console)
+    assert again["training"]["steps"] == 8
+    assert again["first_steps"] == first["first_steps"]
+    assert "Loss terms in the first" not in console.export_text()
+    saved = json.loads((tmp_path / "run/results.json").read_text())
+    assert saved["first_steps"] == again["first_steps"]
+    assert all(math.isfinite(number) for facts in saved["first_steps"].values() for number in facts.values())

@@ -1,0 +1,163 @@
+"""Weights of losses over a training: numbers worked out by hand, and every mistake told."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from runs import rows
+from test_distill_module import BATCH
+from test_resuming import train_killed_and_resumed
+
+from transkd import DistillModule, create_loss, create_segmenter
+from transkd.errors import ConfigError
+from transkd.training.config import config_problems
+from transkd.training.weight_schedules import LossWeight, read_weight
+
+DISTILLED = "distillation=transkd_base"
+
+
+def over(steps: int, schedule: object, base: float = 1.0) -> list[float]:
+    weight = read_weight("csf", base, schedule)
+    return [weight.at(step, steps) for step in range(steps + 1)]
+
+
+def test_constant() -> None:
+    assert over(4, None, 0.5) == over(4, {"name": "constant"}, 0.5) == [0.5] * 5
+    assert read_weight("csf", 1, {"name": "constant"}).is_constant
+
+
+def test_warm_up_rises_linearly_from_its_beginning() -> None:
+    assert over(10, {"name": "warm_up", "share": 0.5}, 2.0) == pytest.approx([0, 0.4, 0.8, 1.2, 1.6, *[2] * 6])
+    late = over(10, {"name": "warm_up", "begin": 0.2, "share": 0.4, "start": 0.5})
+    assert late == pytest.approx([0.5, 0.5, 0.5, 0.625, 0.75, 0.875, *[1] * 5])
+
+
+def test_decay_falls_to_its_end_and_stays_there() -> None:
+    assert over(10, {"name": "decay", "share": 0.5, "end": 0.2}) == pytest.approx(
+        [1, 0.84, 0.68, 0.52, 0.36, *[0.2] * 6]
+    )
+    cosine = over(4, {"name": "decay", "shape": "cosine"})
+    assert cosine == pytest.approx([1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 0])
+    assert over(10, {"name": "decay", "begin": 0.8}) == pytest.approx([*[1] * 9, 0.5, 0])
+
+
+def test_the_factors_of_several_multiply() -> None:
+    schedule = [{"name": "warm_up", "share": 0.5}, {"name": "decay", "begin": 0.25, "share": 0.5}]
+    assert over(8, schedule, 4.0) == pytest.approx([0, 1, 2, 4 * 0.75 * 0.75, 4 * 0.5, 4 * 0.25, 0, 0, 0])
+    assert str(read_weight("csf", 4, schedule)) == "4 x warm_up x decay"
+
+
+WRONG = {
+    "warm_upp": ({"name": "warm_upp"}, "schedule.name: there is no such choice; did you mean 'warm_up'?"),
+    "no name": ({"share": 0.1}, "schedule.name: is missing"),
+    "option": (
+        {"name": "decay", "ends": 0.1},
+        "schedule.ends: there is no such key; did you mean 'schedule.end'?",
+    ),
+    "range": ({"name": "warm_up", "share": 0}, "schedule.share: give a number above 0 (it is 0)"),
+    "text": ({"name": "warm_up", "share": "half"}, "schedule.share: give a number (it is 'half')"),
+    "shape": (
+        {"name": "decay", "shape": "cosin"},
+        "schedule.shape: there is no such choice; did you mean 'cosine'? (it is 'cosin')",
+    ),
+    "too long": (
+        {"name": "decay", "begin": 0.7, "share": 0.5},
+        "schedule: begin and share are shares of the training and may add up to 1 (they are 0.7 and 0.5)",
+    ),
+    "word": ("warm_up", "schedule: give {name: warm_up|decay|constant, …} or a list of such (it is 'warm_up')"),
+    "in a list": (
+        [{"name": "constant"}, {"name": "decay", "end": 2}],
+        "schedule.1.end: give 1 or less (it is 2)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistaken_schedule_is_told_by_config_and_module_alike(case: str, run, tmp_path: Path) -> None:
+    schedule, said = WRONG[case]
+    values = run.config(tmp_path / "run", DISTILLED)
+    values["distillation"]["losses"]["csf"]["schedule"] = schedule
+    assert [str(problem) for problem in config_problems(values)] == [f"distillation.losses.csf.{said}"]
+    with pytest.raises(ConfigError) as refusal:
+        read_weight("csf", 1.0, schedule)
+    assert str(refusal.value) == f"losses.csf.{said}"
+
+
+def test_all_mistakes_are_told_at_once(run, tmp_path: Path) -> None:
+    values = run.config(tmp_path / "run", DISTILLED, "seed=-1", "trainer.max_epochs=-1")
+    losses = values["distillation"]["losses"]
+    losses["csf"] = {"weight": -1, "schedule": {"name": "decay", "end": 2, "shape": "bent"}}
+    losses["pea"] = {"weight": "much", "stage_wights": [1]}
+    told = {problem.path for problem in config_problems(values)}
+    assert told == {
+        "seed",
+        "trainer.max_epochs",
+        "distillation.losses.csf.weight",
+        "distillation.losses.csf.schedule.end",
+        "distillation.losses.csf.schedule.shape",
+        "distillation.losses.pea.weight",
+        "distillation.losses.pea",
+    }
+
+
+def test_a_schedule_needs_a_training_of_known_length(run, tmp_path: Path) -> None:
+    endless = ("schedule=paper", "trainer.max_epochs=-1", "trainer.max_time=00:01:00:00")
+    assert config_problems(run.config(tmp_path / "run", DISTILLED, *endless)) == []
+    scheduled = "+distillation.losses.csf.schedule={name:decay}"
+    (problem,) = config_problems(run.config(tmp_path / "run", DISTILLED, *endless, scheduled))
+    assert str(problem) == (
+        "trainer.max_epochs: the training's length is unknown, and distillation.losses.csf.schedule spans it: give "
+        "trainer.max_epochs or trainer.max_steps (trainer.max_time may end it earlier)"
+    )
+    (problem,) = config_problems(
+        run.config(tmp_path / "run", "trainer.max_epochs=null", "trainer.max_time=00:01:00:00")
+    )
+    assert "schedule.name=poly spans it" in str(problem)
+    (problem,) = config_problems(run.config(tmp_path / "run", "trainer.max_time=1h"))
+    assert problem.path == "trainer"
+    assert "DD:HH:MM:SS" in problem.message
+
+
+def test_the_module_takes_what_the_config_takes() -> None:
+    student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
+    by_hand = create_loss("csf", student=student, teacher=teacher)
+    schedule = {"name": "warm_up", "share": 0.5}
+    module = DistillModule(
+        student,
+        teacher,
+        {"csf": {"loss": by_hand, "weight": 2, "schedule": schedule}, "pea": {"schedule": [schedule, schedule]}},
+    )
+    assert isinstance(module.weights["csf"], LossWeight)
+    assert [module.weights[name].at(1, 4) for name in ("csf", "pea")] == [1.0, 0.25]
+
+
+def test_a_loss_of_weight_0_is_left_out_and_said_so() -> None:
+    student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
+    with pytest.warns(UserWarning, match=r"losses\.csf has weight 0: it is left out"):
+        module = DistillModule(student, teacher, {"csf": 0, "pea": 1.0})
+    assert set(module.losses) == {"pea"}
+    assert set(module.loss_terms(BATCH)) == {"ce", "pea"}
+
+
+def test_weights_are_logged_and_weigh_the_loss_and_a_resumed_run_has_them_too(
+    run, lean, with_callback, tmp_path
+) -> None:
+    options = (
+        DISTILLED,
+        "distillation.losses.pea.weight=2",
+        "+distillation.losses.pea.schedule={name:warm_up,begin:0.25,share:0.5}",
+        "+distillation.losses.csf.schedule=[{name:decay,shape:cosine,share:0.5,end:0.5}]",
+    )
+    train_killed_and_resumed(run, with_callback, tmp_path / "base", options, "on_train_batch_start:6")
+    logged = [row for row in rows(tmp_path / "base") if row["train/loss"]]
+    assert len(logged) == 8
+    warm = [0, 0, 0, 0.5, 1, 1.5, 2, 2]
+    fall = [0.75 + 0.25 * math.cos(math.pi * min(step / 4, 1)) for step in range(8)]
+    assert [float(row["train/weight/pea"]) for row in logged] == pytest.approx(warm, abs=1e-7)
+    assert [float(row["train/weight/csf"]) for row in logged] == pytest.approx(fall)
+    for row, pea, csf in zip(logged, warm, fall, strict=True):
+        total = float(row["train/ce"]) + pea * float(row["train/pea"]) + csf * float(row["train/csf"])
+        assert float(row["train/loss"]) == pytest.approx(total, rel=1e-5)
+        assert float(row["train/pea"]) > 0, "a term is computed while its weight is 0"
