@@ -18,7 +18,8 @@ BELOW = {
     "evaluation": {"models"},
     "training": {"distillation", "data", "evaluation", "models"},
     "export": {"data", "evaluation", "models"},
-    "cli": {"training", "export", "distillation", "data", "evaluation", "models"},
+    "reporting": {"evaluation", "models"},
+    "cli": {"training", "export", "reporting", "distillation", "data", "evaluation", "models"},
 }
 FREE_TO_ALL = {"errors", "lazy"}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/**/*.py"))

@@ -30,8 +30,8 @@ def users_form(arguments: Sequence[str]) -> list[str]:
 
     ``+experiment=x`` and ``experiment=x`` mean the same, and sweep and debug choices have the last word wherever they
     stand.
-    A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``. Flags come last: Hydra
-    takes overrides only side by side.
+    A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``. Flags come
+    last: Hydra takes overrides only side by side.
     """
     flags, overrides = split_arguments(arguments)
     plain: list[str] = []

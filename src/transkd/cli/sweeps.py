@@ -161,13 +161,14 @@ class Sweep:
         if not jobs:
             return 0
         facts = list(dict.fromkeys(name for job in jobs for name in job.facts))
+        console.print(f"\nthe sweep's folder: {_from_here(str(self.plan.folder))}", highlight=False, soft_wrap=True)
         table = Table(title="the sweep's jobs", title_justify="left")
         for head in ("job", "settings", "fate", *facts, "minutes", "where"):
             table.add_column(head, overflow="fold")
         for job in jobs:
             cells = [_shown(job.facts.get(name)) for name in facts]
             minutes = f"{job.seconds / 60:.1f}" if job.seconds else ""
-            told = job.folder if job.fate in WELL else _first_line(job.message)
+            told = _from_here(job.folder) if job.fate in WELL else _first_line(job.message)
             fate = Text(job.fate, style=COLOURS.get(job.fate, "yellow"))
             table.add_row(str(job.number + 1), Text("\n".join(job.overrides)), fate, *cells, minutes, Text(told))
         console.print(table)
@@ -229,6 +230,11 @@ def _read(path: Path) -> Job:
 
 def _shown(value: object) -> str:
     return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _from_here(folder: str) -> str:
+    path = Path(folder)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else folder
 
 
 def _first_line(message: str) -> str:

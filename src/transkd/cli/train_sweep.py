@@ -79,4 +79,4 @@ def _grouped(values: dict[str, Any]) -> dict[str, Any]:
 
 def _outcome(fate: Any, folder: RunFolder, results: Mapping[str, Any]) -> Outcome:
     miou = results.get("miou")
-    return Outcome(fate, str(folder.path), {"mIoU": None if miou is None else 100 * miou})
+    return Outcome(fate, str(folder.path.absolute()), {"mIoU": None if miou is None else 100 * miou})

@@ -1,0 +1,23 @@
+"""Reports over many runs: what compares is gathered into a table, and what does not is refused."""
+
+from typing import TYPE_CHECKING
+
+from transkd.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from transkd.reporting.build import Report, ReportOptions, build_report
+    from transkd.reporting.collect import collect_runs
+    from transkd.reporting.files import report_files
+
+__all__ = ["Report", "ReportOptions", "build_report", "collect_runs", "report_files"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Report": "transkd.reporting.build",
+        "ReportOptions": "transkd.reporting.build",
+        "build_report": "transkd.reporting.build",
+        "collect_runs": "transkd.reporting.collect",
+        "report_files": "transkd.reporting.files",
+    },
+)

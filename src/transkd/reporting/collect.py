@@ -1,0 +1,128 @@
+"""Finding runs below folders, whatever the nesting."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from transkd.errors import ConfigError
+from transkd.reporting.runs import CONFIG, MARKS, METRICS, RESULTS, Run, UnusableRunError, read_run
+
+PARTS_OF_A_RUN = {"checkpoints", "predictions", "student", "model", "wandb", "tensorboard"}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A folder that is not in the report, and why."""
+
+    folder: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What was found.
+
+    Attributes:
+        runs: finished runs, in the order of their folders.
+        left_out: folders that look like runs and are of no use.
+    """
+
+    runs: tuple[Run, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def collect_runs(sources: Sequence[str], key: str = "runs") -> Collection:
+    """Collect the runs below some folders.
+
+    Args:
+        sources: folders of runs or above them, globs of such, or the folders of sweeps, which name their jobs' runs.
+        key: what messages call them.
+
+    Raises:
+        ConfigError: a source that does not exist, or no finished run below any of them.
+    """
+    runs: list[Run] = []
+    left_out: list[LeftOut] = []
+    roots: list[Path] = []
+    for path in [path for source in sources for path in _expanded(source, key)]:
+        jobs = read_sweep(path)
+        roots += [path, *(job.folder for job in jobs if job.folder is not None)]
+        left_out += [LeftOut(job.file, f"job {job.fate}: {job.message}") for job in jobs if job.folder is None]
+    for folder in _run_folders(roots):
+        try:
+            runs.append(read_run(folder))
+        except UnusableRunError as error:
+            left_out.append(LeftOut(folder, str(error)))
+    if not runs:
+        found = "".join(f"\n  {one.folder}: {one.reason}" for one in left_out)
+        where = ", ".join(sources)
+        raise ConfigError(
+            f"{key}={where}: there is no finished run, a folder with {CONFIG} and {RESULTS} as transkd-train leaves it"
+            + (f"; what there is:{found}" if found else "")
+        )
+    return Collection(tuple(runs), tuple(left_out))
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """What a sweep says of one of its jobs.
+
+    Attributes:
+        file: where it says so.
+        fate: what became of the job.
+        folder: its run; None where it left none.
+        message: why it did not go well.
+    """
+
+    file: Path
+    fate: str
+    folder: Path | None
+    message: str
+
+
+def read_sweep(folder: Path) -> list[SweepJob]:
+    """Return the jobs of a sweep by the files in its folder, empty where it is none.
+
+    A damaged file is a job that left no run.
+    """
+    jobs: list[SweepJob] = []
+    for file in sorted(folder.glob("jobs/*.json")):
+        try:
+            job = json.loads(file.read_text())
+            run = Path(job["folder"]) if job["folder"] else None
+            jobs.append(SweepJob(file, str(job["fate"]), run, str(job["message"])))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            jobs.append(SweepJob(file, "unknown", None, f"the file cannot be read ({type(error).__name__})"))
+    return jobs
+
+
+def _expanded(source: str, key: str) -> list[Path]:
+    path = Path(source).expanduser()
+    if path.exists():
+        return [path.parent] if path.is_file() and path.name in MARKS else [path]
+    if glob.has_magic(source):
+        found = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207, a glob may be absolute
+        if folders := [path for path in found if path.is_dir()]:
+            return folders
+    raise ConfigError(f"{key}={source}: there is no such folder; give a folder of runs, a list [a,b], or a glob")
+
+
+def _run_folders(roots: Sequence[Path]) -> Iterator[Path]:
+    """Yield each folder that looks like a run once, following links."""
+    seen: set[Path] = set()
+    for root in roots:
+        for place, folders, files in os.walk(root, followlinks=True):
+            folder = Path(place)
+            if (real := folder.resolve()) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            is_run = {CONFIG, RESULTS, METRICS} & set(files)
+            if is_run:
+                yield folder
+            folders[:] = sorted(f for f in folders if not f.startswith(".") and not (is_run and f in PARTS_OF_A_RUN))

@@ -1,0 +1,188 @@
+"""Runs of one method: the same network taught in the same way, told apart by seeds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from transkd.errors import ConfigError
+from transkd.reporting.recipes import architecture, comparison_facts, frozen, method_options, recipe_facts, shown
+from transkd.reporting.runs import Run
+from transkd.reporting.teachers import Teachers
+
+Kind = Literal["teacher", "plain", "distilled"]
+ORDER: tuple[Kind, ...] = ("teacher", "plain", "distilled")
+PLAIN_TITLE = "plain student"
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a row of a table is made of.
+
+    Attributes:
+        title: what the row is called.
+        kind: teacher, plain student or distilled student.
+        runs: one run a seed, by seed.
+        repeats: further runs of a seed with equal results, which count once.
+        student: the network, so that a method finds its plain student.
+        teachers: the runs that taught it.
+    """
+
+    title: str
+    kind: Kind
+    runs: tuple[Run, ...]
+    repeats: tuple[Run, ...]
+    student: tuple[str, str | None, int | None]
+    teachers: tuple[Run, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Its seeds, ascending."""
+        return tuple(run.seed for run in self.runs)
+
+
+def methods_of(students: Sequence[Run], taught_by: Teachers, teachers: Sequence[Run]) -> tuple[Method, ...]:
+    """Sort the runs of one table into methods: teachers first, then plain students, then the others, the best first.
+
+    Args:
+        students: runs that compare with each other.
+        taught_by: which run taught which student.
+        teachers: the teachers to show.
+
+    Raises:
+        ConfigError: runs of the same method and seed with different results, of which a mean would be none over seeds.
+    """
+    by_method: dict[str, list[Run]] = defaultdict(list)
+    for run in students:
+        by_method[_identity(run, taught_by.of)].append(run)
+    titles = _titles([runs[0] for runs in by_method.values()], taught_by.of)
+    groups = [("plain" if runs[0].is_plain else "distilled", runs) for runs in by_method.values()]
+    methods = [_method(title, kind, runs, taught_by.of) for title, (kind, runs) in zip(titles, groups, strict=True)]
+    methods += _teacher_methods(teachers, taught_by.of)
+    clashes = [line for method, lines in methods for line in lines]
+    if clashes:
+        raise ConfigError(
+            "runs of the same method and seed have different results, so that a mean would not be over seeds:\n"
+            + "\n".join(f"  {line}" for line in clashes)
+            + "\nleave one of each out, such as by exclude=folder:"
+            + clashes[0].rsplit(" and ", 1)[1].split(" ")[0]
+        )
+    return tuple(sorted((m for m, _ in methods), key=_place))
+
+
+def _place(method: Method) -> tuple[object, ...]:
+    """Return what methods are sorted by: role, network, then the best first."""
+    mean = sum(run.miou for run in method.runs) / len(method.runs)
+    return ORDER.index(method.kind), str(method.student), -mean, method.title
+
+
+def _teacher_methods(teachers: Sequence[Run], of: Mapping[Path, Run]) -> list[tuple[Method, list[str]]]:
+    by_recipe: dict[str, list[Run]] = defaultdict(list)
+    for run in teachers:
+        by_recipe[_recipe_of(run)].append(run)
+    firsts = [runs[0] for runs in by_recipe.values()]
+    backbones = [run.results.backbone for run in firsts]
+    titles = [
+        f"teacher {run.results.backbone}" + (f" ({run.name})" if backbones.count(run.results.backbone) > 1 else "")
+        for run in firsts
+    ]
+    return [_method(title, "teacher", runs, of) for title, runs in zip(titles, by_recipe.values(), strict=True)]
+
+
+def _method(title: str, kind: str, runs: Sequence[Run], of: Mapping[Path, Run]) -> tuple[Method, list[str]]:
+    by_seed: dict[int, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_seed[run.seed].append(run)
+    clashes = [
+        f"{title}, seed {seed}: {first.folder} (mIoU {100 * first.miou:.2f}) and {other.folder} "
+        f"(mIoU {100 * other.miou:.2f})"
+        for seed, (first, *others) in sorted(by_seed.items())
+        for other in others
+        if _scores(first) != _scores(other)
+    ]
+    kept = tuple(by_seed[seed][0] for seed in sorted(by_seed))
+    repeats = tuple(run for seed in sorted(by_seed) for run in by_seed[seed][1:])
+    taught = {of[run.folder].folder: of[run.folder] for run in kept if run.folder in of}
+    found: Kind = next(name for name in ORDER if name == kind)
+    return Method(title, found, kept, repeats, architecture(runs[0]), tuple(taught.values())), clashes
+
+
+def _scores(run: Run) -> tuple[object, ...]:
+    return run.results.miou, run.results.pixel_accuracy, run.results.per_class
+
+
+def _identity(run: Run, of: Mapping[Path, Run]) -> str:
+    return frozen([architecture(run), method_options(run), None if run.is_plain else _teacher_identity(run, of)])
+
+
+def _teacher_identity(run: Run, of: Mapping[Path, Run]) -> str:
+    """Return what taught a run, whatever its seed; what its config names where the teacher's run is not known."""
+    teacher = of.get(run.folder)
+    return str(run.teacher_weights) if teacher is None else _recipe_of(teacher)
+
+
+def _recipe_of(run: Run) -> str:
+    return frozen([architecture(run), method_options(run), recipe_facts(run), str(run.teacher_weights)])
+
+
+def _titles(runs: Sequence[Run], of: Mapping[Path, Run]) -> list[str]:
+    """Return a title for each method: its name, and as much of options, network and teacher as tells it apart."""
+    titles = [PLAIN_TITLE if run.is_plain else run.results.distillation for run in runs]
+    titles = _told_apart(titles, runs, lambda alike: _option_texts([method_options(run) for run in alike]))
+    titles = _told_apart(titles, runs, lambda alike: _when_different([_teacher_text(run, of) for run in alike]))
+    networks = _when_different([architecture(run)[0] for run in runs])
+    networks = _told_apart(networks, runs, lambda alike: _option_texts([_head_facts(run) for run in alike]))
+    networks = [network.removeprefix(", ") for network in networks]
+    return [f"{network}, {title}" if network else title for network, title in zip(networks, titles, strict=True)]
+
+
+def _head_facts(run: Run) -> dict[str, Any]:
+    _, head, width = architecture(run)
+    return {"head": head, "head_width": width}
+
+
+def _teacher_text(run: Run, of: Mapping[Path, Run]) -> str:
+    teacher = of.get(run.folder)
+    if teacher is None:
+        return "" if run.is_plain else f"from {run.teacher_weights}"
+    return f"from {teacher.results.backbone} ({teacher.name})"
+
+
+def _told_apart(titles: Sequence[str], runs: Sequence[Run], texts_of: Callable[[list[Run]], list[str]]) -> list[str]:
+    found = list(titles)
+    for title in dict.fromkeys(titles):
+        places = [place for place, other in enumerate(titles) if other == title]
+        if len(places) > 1:
+            for place, text in zip(places, texts_of([runs[place] for place in places]), strict=True):
+                found[place] = f"{title}, {text}" if text else title
+    return found
+
+
+def _when_different(texts: Sequence[str]) -> list[str]:
+    return list(texts) if len(set(texts)) > 1 else [""] * len(texts)
+
+
+def _option_texts(options: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return each one's options in which not all are alike, such as ``losses.csf.weight 0.5``."""
+    keys = dict.fromkeys(key for one in options for key in one)
+    differ = [key for key in keys if len({frozen(one.get(key)) for one in options}) > 1]
+    return [", ".join(f"{key.removeprefix('losses.')} {shown(one.get(key))}" for key in differ) for one in options]
+
+
+def same_names(runs: Iterable[Run]) -> list[str]:
+    """Return a sentence for each name that several runs have."""
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for run in runs:
+        by_name[run.name].append(str(run.folder))
+    return [
+        f"{len(all_)} runs are called {name}: {', '.join(all_)}." for name, all_ in by_name.items() if len(all_) > 1
+    ]
+
+
+def also_students(teachers: Sequence[Run], students: Sequence[Run]) -> tuple[Run, ...]:
+    """Return the teachers that have the students' own network and recipe, and so compare with them."""
+    facts = {frozen([architecture(run), comparison_facts(run)]) for run in students}
+    return tuple(run for run in teachers if frozen([architecture(run), comparison_facts(run)]) in facts)

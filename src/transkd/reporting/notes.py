@@ -1,0 +1,93 @@
+"""What a reader has to know beside the numbers, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from transkd.reporting.rows import Row
+from transkd.reporting.runs import Run
+
+
+def table_notes(rows: Sequence[Row], confidence: float) -> tuple[str, ...]:
+    """Return the sentences on a table: how intervals were made, what is absent and why, what to beware of."""
+    runs = [run for row in rows for run in row.method.runs]
+    return (
+        *_spread_notes(rows),
+        *_gain_notes(rows, confidence),
+        *_gap_notes(rows),
+        *_selection_notes(runs),
+        *_cost_notes(rows),
+    )
+
+
+def _spread_notes(rows: Sequence[Row]) -> Iterator[str]:
+    if any(row.miou.std is not None for row in rows):
+        yield "± is the sample standard deviation over seeds (n - 1)."
+    single = [row.method.title for row in rows if row.miou.count == 1 and row.method.kind != "teacher"]
+    if single:
+        yield f"One seed only, so no deviation and no interval: {', '.join(single)}."
+
+
+def _gain_notes(rows: Sequence[Row], confidence: float) -> Iterator[str]:
+    students = {row.method.student for row in rows if row.method.kind == "plain"}
+    if any(row.method.kind == "distilled" and row.method.student not in students for row in rows):
+        yield (
+            "Gains are absent where there is no plain student of the same network and recipe to compare with: train it "
+            "with distillation=none."
+        )
+    gains = [row.gain for row in rows if row.gain]
+    level = f"{100 * confidence:g} %"
+    if any(gain.how == "paired" for gain in gains):
+        yield f"Intervals are of {level}, by Student's t on the differences seed by seed."
+    for row in rows:
+        if row.gain and row.gain.how == "unpaired":
+            yield f"{row.method.title}: the seeds do not pair with the plain student's: Welch's interval ({level})."
+    noise = [row.method.title for row in rows if row.gain and row.gain.verdict == "within the noise"]
+    if noise:
+        yield f"Within the noise (the interval covers 0, so no effect is shown): {', '.join(noise)}."
+    below = [row.method.title for row in rows if row.gain and row.gain.verdict == "below the noise"]
+    if below:
+        yield f"Worse than the plain student: {', '.join(below)}."
+    tested = sum(gain.verdict != "unknown" for gain in gains)
+    if tested > 1:
+        share = round(1 / (1 - confidence))
+        yield (
+            f"Each interval is for its method alone: of {share} methods without any effect, one is expected to leave "
+            "the noise."
+        )
+
+
+def _gap_notes(rows: Sequence[Row]) -> Iterator[str]:
+    gains = [row for row in rows if row.gain]
+    if gains and not any(row.method.kind == "teacher" for row in rows):
+        yield "There is no teacher's run in this table, so the share of the gap that was recovered is absent."
+    plain = {row.method.student: row.miou.mean for row in rows if row.method.kind == "plain"}
+    lower = [
+        row.method.title
+        for row in gains
+        if row.method.teachers
+        and sum(run.miou for run in row.method.teachers) / len(row.method.teachers) <= plain[row.method.student]
+    ]
+    if lower:
+        yield f"The teacher is not above the plain student, so there is no gap to recover: {', '.join(lower)}."
+
+
+def _selection_notes(runs: Sequence[Run]) -> Iterator[str]:
+    if any(run.results.checkpoint.get("chosen") == "best" for run in runs):
+        yield (
+            "Scores are of the best validated epoch, chosen on the split that is reported: higher than on data that "
+            "nothing was chosen on."
+        )
+    if any(run.results.training.stopped_by == "time" for run in runs):
+        yield "Runs were stopped by the clock (trainer.max_time): their budget is time, and their steps differ."
+
+
+def _cost_notes(rows: Sequence[Row]) -> Iterator[str]:
+    runs = [run for row in rows for run in row.method.runs]
+    if any(run.results.latency_ms is not None for run in runs):
+        yield (
+            "Latency is the median over all runs of the same network, each measured as its training ended; "
+            "`transkd-profile` compares networks side by side."
+        )
+    if len({run.results.device for run in runs}) > 1:
+        yield "The runs were made on different machines: latencies, seconds and memory do not compare between them."

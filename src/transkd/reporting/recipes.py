@@ -1,0 +1,120 @@
+"""What two runs must have in common for their scores to stand in one table, and what makes them different methods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from transkd.errors import TransKDError
+from transkd.evaluation.protocol import TITLE, Protocol
+from transkd.models.backbones import find_backbone
+from transkd.reporting.runs import Run
+
+ARCHITECTURE = ("student.backbone", "student.head", "student.head_width")
+NOT_THE_RECIPE = (
+    "name",
+    "output",
+    "seed",
+    "resume",
+    "imports",
+    "logger",
+    "pictures",
+    "compile",
+    "channels_last",
+    "distillation",
+    "teacher",
+    *ARCHITECTURE,
+    "data.root",
+    "data.workers",
+    "data.val_batch_size",
+    "checkpoint.every_n_steps",
+    "trainer.accelerator",
+    "trainer.strategy",
+    "trainer.benchmark",
+    "trainer.default_root_dir",
+    "trainer.deterministic",
+    "trainer.detect_anomaly",
+    "trainer.enable_model_summary",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "trainer.num_sanity_val_steps",
+    "trainer.profiler",
+)
+"""Keys that name a run, choose the method, or only say where and how conveniently it runs."""
+
+
+def score_facts(run: Run) -> dict[str, Any]:
+    """Return how a score was made and on which files: where these differ, scores do not compare."""
+    defaults = Protocol("", "", "native", "label").as_dict()
+    protocol = {**defaults, **run.results.protocol}
+    facts = {f"protocol.{key}": value for key, value in protocol.items() if key != TITLE}
+    return facts | {"data.count": run.results.data.count, "data.sha256": run.results.data.sha256}
+
+
+def recipe_facts(run: Run) -> dict[str, Any]:
+    """Return how a run was trained, but for method, seed and network: budget, batches, optimiser, augmentation.
+
+    Runs that end by wall-clock (``trainer.max_time``) take as many steps as they can: their budget is the time.
+    """
+    config = run.flat_config
+    facts = {key: value for key, value in config.items() if is_set(value) and not _within(key, NOT_THE_RECIPE)}
+    if config.get("trainer.max_time") is None and run.results.training.steps is not None:
+        facts["training.steps"] = run.results.training.steps
+    return facts
+
+
+def comparison_facts(run: Run) -> dict[str, Any]:
+    """Return all that the runs of one table share."""
+    return score_facts(run) | recipe_facts(run)
+
+
+def differing_keys(facts: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """List the keys that two runs differ in; what one of them did not record is no difference."""
+    keys = sorted(facts.keys() | others.keys())
+    return [key for key in keys if facts.get(key) != others.get(key) and not _unrecorded(key, facts, others)]
+
+
+def architecture(run: Run) -> tuple[str, str | None, int | None]:
+    """Return backbone, head and the head's width of what was trained; the usual head where none is named."""
+    backbone, head, width = (run.flat_config.get(key) for key in ARCHITECTURE)
+    return str(backbone), head or _usual_head(str(backbone)), width
+
+
+def method_options(run: Run) -> dict[str, Any]:
+    """Return name and losses of a run's distillation, flat: ``{"name": "kd", "losses.kd.weight": 1.0}``."""
+    prefix = "distillation."
+    options = {key.removeprefix(prefix): value for key, value in run.flat_config.items() if key.startswith(prefix)}
+    return {key: value for key, value in options.items() if is_set(value)}
+
+
+def is_set(value: object) -> bool:
+    """Return whether a value says something: null, false and nothing are as good as a key that an older run lacks."""
+    return value is not None and value is not False and value not in ({}, [])
+
+
+def frozen(facts: object) -> str:
+    """Return facts as one text that is equal where they are."""
+    return json.dumps(facts, sort_keys=True, default=str)
+
+
+def shown(value: object) -> str:
+    """Return a config's value as one writes it."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, default=str)
+
+
+def _unrecorded(key: str, facts: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    return key == "training.steps" and (key not in facts or key not in others)
+
+
+def _usual_head(backbone: str) -> str | None:
+    try:
+        return find_backbone(backbone).head
+    except TransKDError:
+        return None
+
+
+def _within(key: str, sections: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in sections)

@@ -1,0 +1,144 @@
+"""The numbers of a table: scores over seeds, gains over the plain student, the share of the gap, and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from transkd.reporting.methods import Method
+from transkd.reporting.runs import Run
+from transkd.reporting.student_t import Difference, Spread, difference
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a method costs: its network, and its training as a mean over seeds; None where no run says.
+
+    Attributes:
+        params: parameters.
+        gmacs: 1e9 multiply-accumulates an image.
+        latency_ms: an image; the median over all runs of this network on these devices.
+        steps: optimiser steps.
+        seconds: of training, validations included.
+        images_per_second: in training.
+        peak_memory_mb: of training, the largest over seeds.
+        losses_share: share of a training step's time that the distillation losses take.
+        adapter_parameters: parameters that train beside the student and leave with the losses.
+    """
+
+    params: int
+    gmacs: float | None
+    latency_ms: float | None
+    steps: float | None
+    seconds: float | None
+    images_per_second: float | None
+    peak_memory_mb: float | None
+    losses_share: float | None
+    adapter_parameters: int | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's numbers, shares in [0, 1].
+
+    Attributes:
+        method: the runs behind it.
+        miou, pixel_accuracy: over seeds.
+        gain: of the mean IoU over the plain student of the same network; None for that itself, or without one.
+        recovered: share of the gap between plain student and teacher; None where one of the two is not there, or the
+            teacher is not above the plain student.
+        per_class: class -> mean IoU over the seeds that have it; None where none has.
+        class_gains: class -> gain over the plain student.
+        costs: of network and training.
+    """
+
+    method: Method
+    miou: Spread
+    pixel_accuracy: Spread | None
+    gain: Difference | None
+    recovered: float | None
+    per_class: dict[str, float | None]
+    class_gains: dict[str, float | None]
+    costs: Costs
+
+
+def build_rows(methods: Sequence[Method], confidence: float) -> tuple[Row, ...]:
+    """Return a row for each method.
+
+    Args:
+        methods: of one table.
+        confidence: of the intervals, such as 0.95.
+    """
+    runs = [run for method in methods for run in (*method.runs, *method.repeats)]
+    plain = {method.student: method for method in methods if method.kind == "plain"}
+    return tuple(_row(method, plain.get(method.student), runs, confidence) for method in methods)
+
+
+def _row(method: Method, plain: Method | None, runs: Sequence[Run], confidence: float) -> Row:
+    accuracies = [run.results.pixel_accuracy for run in method.runs if run.results.pixel_accuracy is not None]
+    classes = _class_means(method.runs)
+    compared = plain if method.kind == "distilled" else None
+    plain_classes = _class_means(compared.runs) if compared else {}
+    gain = difference(_mious(method), _mious(compared), confidence) if compared else None
+    return Row(
+        method,
+        Spread.of([run.miou for run in method.runs]),
+        Spread.of(accuracies) if accuracies else None,
+        gain,
+        _recovered(method, compared, gain),
+        classes,
+        {name: _minus(classes[name], plain_classes.get(name)) for name in classes} if compared else {},
+        _costs(method, runs),
+    )
+
+
+def _mious(method: Method) -> dict[int, float]:
+    return {run.seed: run.miou for run in method.runs}
+
+
+def _recovered(method: Method, plain: Method | None, gain: Difference | None) -> float | None:
+    if plain is None or gain is None or not method.teachers:
+        return None
+    gap = fmean(run.miou for run in method.teachers) - fmean(run.miou for run in plain.runs)
+    return gain.mean / gap if gap > 0 else None
+
+
+def _class_means(runs: Sequence[Run]) -> dict[str, float | None]:
+    names = dict.fromkeys(name for run in runs for name in run.results.per_class)
+    values = {name: [run.results.per_class.get(name) for run in runs] for name in names}
+    return {name: _mean(of_runs) for name, of_runs in values.items()}
+
+
+def _minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+def _costs(method: Method, runs: Sequence[Run]) -> Costs:
+    first = method.runs[0].results
+    devices = {run.results.device for run in method.runs}
+    alike = [run for run in runs if run.results.params == first.params and run.results.gmacs == first.gmacs]
+    latencies = [run.results.latency_ms for run in alike if run.results.device in devices]
+    training = [run.results.training for run in method.runs]
+    losses = [run.results.distillation_cost for run in method.runs if run.results.distillation_cost]
+    peaks = _known(t.peak_memory_mb for t in training)
+    return Costs(
+        first.params,
+        first.gmacs,
+        median(known) if (known := _known(latencies)) else None,
+        _mean(t.steps for t in training),
+        _mean(t.seconds for t in training),
+        _mean(t.images_per_second for t in training),
+        max(peaks) if peaks else None,
+        _mean(cost.losses_share for cost in losses),
+        next((cost.adapter_parameters for cost in losses if cost.adapter_parameters is not None), None),
+    )
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = _known(values)
+    return fmean(known) if known else None

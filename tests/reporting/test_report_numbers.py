@@ -1,0 +1,137 @@
+"""The numbers of a report, each worked out again from the scores that went in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import Maker
+from scipy import stats
+
+from transkd.reporting import ReportOptions, build_report
+from transkd.reporting.numbers import report_json, table_csv
+from transkd.reporting.plots.curves import mean_curve
+from transkd.reporting.rows import Row
+
+NONE, EA = (0.400, 0.410, 0.405), (0.502, 0.508, 0.511)
+
+
+@pytest.fixture
+def rows(field: Path) -> dict[str, Row]:
+    """Return the rows of the field by title."""
+    return {row.method.title: row for row in build_report(ReportOptions(("runs",))).tables[0].rows}
+
+
+def test_rows_are_teachers_plain_students_and_the_best_first(rows: dict[str, Row]) -> None:
+    assert list(rows) == ["teacher mit_b2", "plain student", "transkd_ea", "kd", "cwd"]
+
+
+def test_means_deviations_gains_and_gap(rows: dict[str, Row]) -> None:
+    row = rows["transkd_ea"]
+    assert (row.miou.mean, row.miou.std) == pytest.approx((np.mean(EA), np.std(EA, ddof=1)))
+    theirs = stats.ttest_rel(EA, NONE).confidence_interval(0.95)
+    assert row.gain is not None
+    assert (row.gain.mean, row.gain.low, row.gain.high) == pytest.approx(
+        (np.mean(EA) - np.mean(NONE), theirs.low, theirs.high)
+    )
+    assert row.recovered == pytest.approx((np.mean(EA) - np.mean(NONE)) / (0.7 - np.mean(NONE)))
+    verdicts = {title: row.gain.verdict for title, row in rows.items() if row.gain}
+    assert verdicts == {"transkd_ea": "above the noise", "kd": "within the noise", "cwd": "below the noise"}
+    assert rows["plain student"].gain is None
+    assert rows["teacher mit_b2"].recovered is None
+
+
+def test_classes_that_are_absent_stay_absent(rows: dict[str, Row]) -> None:
+    row = rows["transkd_ea"]
+    assert row.per_class["sign symbol"] is None
+    assert row.class_gains["sign symbol"] is None
+    assert row.class_gains["road"] == pytest.approx(np.mean(EA) - np.mean(NONE))
+
+
+def test_costs(rows: dict[str, Row]) -> None:
+    costs = rows["kd"].costs
+    assert (costs.seconds, costs.images_per_second, costs.peak_memory_mb) == (180.0, 2.0, 900.0)
+    assert (costs.losses_share, costs.adapter_parameters) == (0.25, 650_000)
+    assert rows["plain student"].costs.losses_share is None
+    assert rows["teacher mit_b2"].costs.images_per_second is None
+
+
+def test_one_latency_a_network(make: Maker) -> None:
+    """Three runs of one network took 8, 9 and 30 ms: noise of the machine, not of the method."""
+    for seed, (method, latency) in enumerate((("none", 8.0), ("kd", 9.0), ("cwd", 30.0))):
+        overrides = () if method == "none" else ("teacher.weights=random",)
+        make(method, seed, overrides=overrides, results={"latency_ms": latency})
+    (table,) = build_report(ReportOptions(("runs",))).tables
+    assert [row.costs.latency_ms for row in table.rows] == [9.0, 9.0, 9.0]
+    assert any(note.startswith("Latency is the median over all runs of the same network") for note in table.notes)
+
+
+def test_machines_that_differ_are_told(make: Maker) -> None:
+    make("none", results={"latency_ms": 8.0})
+    make("kd", overrides=("teacher.weights=random",), results={"latency_ms": 2.0, "device": "NVIDIA H200"})
+    (table,) = build_report(ReportOptions(("runs",))).tables
+    assert [row.costs.latency_ms for row in table.rows] == [8.0, 2.0]
+    assert any(note.startswith("The runs were made on different machines") for note in table.notes)
+
+
+def test_curves_are_means_where_all_were_validated(make: Maker) -> None:
+    make("none", 0, curve=[(9, 0.1), (19, 0.2), (39, 0.4)])
+    make("none", 1, curve=[(9, 0.3), (29, 0.3), (39, 0.5)])
+    make("none", 2, curve=[])
+    curve = mean_curve(build_report(ReportOptions(("runs",))).tables[0].rows[0].method.runs)
+    assert [point.step for point in curve] == [10, 40]
+    assert [point.miou.mean for point in curve] == pytest.approx([0.2, 0.45])
+    assert curve[0].miou.std == pytest.approx(np.std([0.1, 0.3], ddof=1))
+
+
+def test_a_single_run(make: Maker) -> None:
+    make("none", miou=0.42)
+    (table,) = build_report(ReportOptions(("runs",))).tables
+    (row,) = table.rows
+    assert (row.miou.mean, row.miou.std, row.gain, row.recovered) == (0.42, None, None, None)
+    assert table.notes[0] == "One seed only, so no deviation and no interval: plain student."
+
+
+def test_no_plain_student(make: Maker) -> None:
+    make("kd", overrides=("teacher.weights=random",))
+    (table,) = build_report(ReportOptions(("runs",))).tables
+    assert table.rows[0].gain is None
+    assert any(note.startswith("Gains are absent where there is no plain student of the same") for note in table.notes)
+
+
+def test_seeds_that_do_not_pair_are_said(make: Maker) -> None:
+    for seed, miou in ((0, 0.40), (1, 0.41)):
+        make("none", seed, miou)
+    for seed, miou in ((1, 0.50), (2, 0.51), (3, 0.53)):
+        make("kd", seed, miou, overrides=("teacher.weights=random",))
+    (table,) = build_report(ReportOptions(("runs",))).tables
+    assert "kd: the seeds do not pair with the plain student's: Welch's interval (95 %)." in table.notes
+    theirs = stats.ttest_ind((0.50, 0.51, 0.53), (0.40, 0.41), equal_var=False).confidence_interval(0.95)
+    gain = table.rows[1].gain
+    assert gain is not None
+    assert (gain.low, gain.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_csv_and_json_hold_the_numbers(field: Path, rows: dict[str, Row]) -> None:
+    report = build_report(ReportOptions(("runs",)))
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(table_csv(report.tables[0])))}
+    assert list(lines) == list(rows)
+    line, row = lines["transkd_ea"], rows["transkd_ea"]
+    assert row.gain is not None
+    assert float(line["miou"]) == row.miou.mean
+    assert float(line["gain_low"]) == row.gain.low
+    assert line["gain_verdict"] == "above the noise"
+    assert line["seeds"] == "0 1 2"
+    assert (lines["plain student"]["gain"], lines["plain student"]["losses_share"]) == ("", "")
+    values = json.loads(report_json(report))
+    (table,) = values["tables"]
+    assert [one["method"] for one in table["rows"]] == list(rows)
+    assert table["rows"][2]["gain"]["high"] == row.gain.high
+    assert table["rows"][2]["per_class"]["sign symbol"] is None
+    assert table["rows"][2]["teachers"] == ["runs/teacher-s0"]
+    assert [run["miou"] for run in table["rows"][2]["runs"]] == list(EA)
+    assert table["data"] == {"count": 5, "sha256": "ab" * 32}
