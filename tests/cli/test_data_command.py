@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import time
 from functools import partial
@@ -160,14 +161,14 @@ def test_a_dataset_is_downloaded_and_passes_the_check(data: Command, tmp_path: P
     archives = archives_of(dataset, tmp_path / "sources")
     with Server() as served:
         served.files = {f"/mirror/{name}": content for name, content in archives.items()}
-        arguments = ["action=download", f"data={dataset}", "data.root=set", f"url={served.url}/mirror/"]
+        arguments = ["action=download", f"data={dataset}", "data.root=a set", f"url={served.url}/mirror/"]
         assert "published" in (refused := data(*arguments).refused("transkd-data", code=1))
         assert "checksum=false" in refused
         outcome = data(*arguments, "checksum=false")
         assert outcome.code == 0, outcome.err
         counts = ", ".join(f"{count} {split}" for split, count in SCENES[dataset].items())
         assert f"{counts} scenes" in outcome.out
-        follow = outcome.out.splitlines()[-1].removeprefix("next: transkd-data ").split()
+        follow = shlex.split(outcome.out.splitlines()[-1].removeprefix("next: transkd-data "))
         assert "nothing to do" in data(*arguments, "checksum=false").out
     checked = data(*follow, "workers=0", "pictures=0")
     assert checked.code == 0, checked.err
@@ -193,11 +194,12 @@ def test_what_is_not_downloaded(data: Command, tmp_path: Path, arguments: list[s
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.jpg", "photos"]
 
 
-def test_a_download_that_is_stopped_goes_on(data: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_download_that_is_stopped_goes_on(data: Command, tmp_path: Path, number: signal.Signals) -> None:
     content = tar_of(voc_files() | {"VOCdevkit/large.bin": bytes(20_000_000)})
 
     def stop() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         time.sleep(0.3)
 
     with Server() as served:
@@ -205,7 +207,7 @@ def test_a_download_that_is_stopped_goes_on(data: Command, tmp_path: Path) -> No
         served.midway = stop
         arguments = ["action=download", "data=voc2012", "data.root=set", f"url={served.url}/voc.tar", "checksum=false"]
         outcome = data(*arguments)
-        assert outcome.code == 128 + signal.SIGINT
+        assert outcome.code == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
         assert outcome.err == "transkd-data: stopped; what was downloaded is kept, and the same command goes on\n"
         assert [path.name for path in (tmp_path / "set").iterdir()] == [".download"]
         kept = (tmp_path / "set/.download/VOCtrainval_11-May-2012.tar.part").stat().st_size

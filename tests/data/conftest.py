@@ -20,6 +20,14 @@ CITYSCAPES_NAMES = {
 
 
 @pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of one's own that holds classes.yaml alone."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/classes.yaml").write_text("- road\n- car\n- sky\n")
+    return tmp_path / "own"
+
+
+@pytest.fixture
 def cityscapes_root(tmp_path: Path) -> Path:
     """Raw labelIds only, as downloaded; all 34 ids and 255 appear in every label."""
     root = tmp_path / "cityscapes"

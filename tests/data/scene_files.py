@@ -22,3 +22,9 @@ def picture(index: int, size: tuple[int, int] = SIZE) -> np.ndarray:
 
 def ids(index: int, in_use: range = range(19), size: tuple[int, int] = SIZE) -> np.ndarray:
     return np.random.default_rng(index).integers(in_use.start, in_use.stop, size, dtype=np.uint8)
+
+
+def scene(image: Path, mask: Path, number: int = 0) -> None:
+    """Write an image and a mask of the ids 0 to 2."""
+    write(image, picture(number))
+    write(mask, ids(number, range(3)))

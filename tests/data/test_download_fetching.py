@@ -163,6 +163,14 @@ def test_a_file_of_unknown_length(served: Served, part: Path) -> None:
     assert part.read_bytes() == CONTENT
 
 
+def test_a_connection_lost_where_only_the_published_size_is_known(served: Served, part: Path) -> None:
+    """Without a length in the answer, its end looks like the file's."""
+    served.length, served.cuts = False, [16 * CHUNK]
+    get(served, part, size=len(CONTENT))
+    assert part.read_bytes() == CONTENT
+    assert served.ranges_asked == [None, f"bytes={16 * CHUNK}-"]
+
+
 def test_the_standard_librarys_server_will_do(part: Path, tmp_path: Path, served: Served) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site/f.bin").write_bytes(CONTENT)

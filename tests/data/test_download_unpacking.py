@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from dataset_archives import tar_of, zip_of
 from file_server import contents
@@ -106,6 +107,20 @@ def test_a_zip_with_a_flipped_bit(tmp_path: Path) -> None:
     content = bytearray(stream.getvalue())
     content[500] ^= 1
     with pytest.raises(DataError, match=r"damaged.*CRC"):
+        unpacked(bytes(content), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_a_compressed_tar_with_a_flipped_bit(kind: str, tmp_path: Path) -> None:
+    """gzip tells of it at the archive's very end; gzip and bz2 by errors of the kind that full disks raise."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=f"w:{kind}") as archive:
+        member = tarfile.TarInfo("a.bin")
+        member.size = 100_000
+        archive.addfile(member, io.BytesIO(np.random.default_rng(0).bytes(member.size)))
+    content = bytearray(stream.getvalue())
+    content[len(content) // 2] ^= 1
+    with pytest.raises(DataError, match="archive is damaged, or no archive that can be read"):
         unpacked(bytes(content), tmp_path)
 
 

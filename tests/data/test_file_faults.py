@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from PIL import Image
 from rich.console import Console
 from scene_files import ids, picture, write
 
-from transkd.cli.data_check import CheckRequest, print_classes, run_check
+from transkd.cli.data_check import CheckRequest, run_check
+from transkd.cli.data_outcome import print_classes
 from transkd.data.check import Kind, survey
 from transkd.data.colour_masks import MaskReader
 from transkd.data.datasets import classes_of, find_incomplete_scenes, find_scenes, find_splits
 from transkd.data.labels import lookup_table
-from transkd.data.reading import read_image, read_label, read_mask
+from transkd.data.mask_files import read_label, read_mask
+from transkd.data.reading import read_image
 from transkd.errors import DataError
 
 # Images
@@ -62,6 +65,46 @@ def test_lossy_masks_are_refused_in_any_format(tmp_path: Path, name: str, option
     Image.fromarray(ids(0, range(3))).save(tmp_path / name, **options)
     with pytest.raises(DataError, match=rf"{name}: a label stored as {kind}, which does not keep ids"):
         read_mask(tmp_path / name)
+
+
+def test_a_lossy_webp_is_no_mask(tmp_path: Path) -> None:
+    label = np.repeat(ids(0, range(3))[:, :, None], 3, 2)
+    exif = Image.Exif()
+    exif[0x010E] = "the pixels come later in such a file"
+    for name, options in (("a", {}), ("b", {"exif": exif})):
+        Image.fromarray(label).save(tmp_path / f"{name}.webp", **options)
+        with pytest.raises(DataError, match=rf"{name}\.webp: a label stored as lossy WebP, which does not keep ids"):
+            read_mask(tmp_path / f"{name}.webp")
+        Image.fromarray(label).save(tmp_path / f"{name}.webp", lossless=True, **options)
+        np.testing.assert_array_equal(read_mask(tmp_path / f"{name}.webp").pixels, label)
+
+
+@pytest.mark.parametrize(("magic", "largest"), [("P5", 2), ("P2", 2), ("P5", 1000), ("P6", 100)])
+def test_masks_whose_values_programs_stretch(tmp_path: Path, magic: str, largest: int) -> None:
+    """Pillow reads the ids 0, 1, 2 of a PGM with the largest value 2 as 0, 128, 255, the last of which is ignored."""
+    values = np.arange(12, dtype=np.uint16) % 3
+    body = " ".join(map(str, values)).encode() if magic == "P2" else values.astype(">u2" if largest > 255 else "u1")
+    shape = "2 2" if magic == "P6" else "4 3"
+    (tmp_path / "a.pgm").write_bytes(f"{magic}\n{shape}\n{largest}\n".encode() + bytes(body))
+    with pytest.raises(DataError, match=rf"a\.pgm: a label that says its largest value is {largest}, so that programs"):
+        read_mask(tmp_path / "a.pgm")
+
+
+@pytest.mark.parametrize(("largest", "kind"), [(255, "u1"), (65535, ">u2")])
+def test_masks_with_the_customary_largest_value(tmp_path: Path, largest: int, kind: str) -> None:
+    values = np.arange(12).reshape(3, 4) % 3
+    (tmp_path / "a.pgm").write_bytes(f"P5\n4 3\n{largest}\n".encode() + values.astype(kind).tobytes())
+    np.testing.assert_array_equal(read_label(tmp_path / "a.pgm"), values)
+
+
+@pytest.mark.parametrize("white_is", [0, 1])
+def test_tiffs_of_4_bits_of_either_sign(tmp_path: Path, white_is: int) -> None:
+    tags = {256: 4, 257: 2, 258: 4, 259: 1, 262: white_is, 273: 200, 277: 1, 278: 2, 279: 4}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    header = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
+    (tmp_path / "a.tif").write_bytes(header.ljust(200, b"\0") + b"\x01\x20\x12\x00")
+    with pytest.raises(DataError, match=r"a\.tif: a 4-bit greyscale label"):
+        read_mask(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -195,6 +238,16 @@ def test_images_turned_by_exif_are_told_and_shown(tmp_path: Path) -> None:
     assert len(np.unique(shown[40:100, 40:200].reshape(-1, 3), axis=0)) > 50, "the turned one is in the sheet"
 
 
+def test_an_outcome_that_could_not_be_written_is_told_before_reading(make_camvid: Callable[..., Path]) -> None:
+    root = make_camvid()
+    (root / "file").touch()
+    read: list[int] = []
+    request = CheckRequest("camvid", str(root), {}, None, "train", "val", 0, 0, root / "file/x/out.json", False)
+    with pytest.raises(DataError, match=r"cannot write .*out\.json: .*file is no folder that can be written to"):
+        run_check(request, lambda done, _: read.append(done))
+    assert read == []
+
+
 def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     """Square brackets style the screen's text, and some of them end in an error there."""
     root = tmp_path / "[/own]"
@@ -206,6 +259,7 @@ def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     assert "[/x]" in text
     assert "[red]y" in text
     assert "folder at " in text
+    assert "folders images/train and masks/train" in " ".join(text.split())
     console = Console(width=200, record=True, file=io.StringIO())
     print_classes(classes_of("folder", root), console)
     assert "[/x]" in console.export_text()

@@ -9,26 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scene_files import ids, picture, write
+from scene_files import ids, picture, scene, write
 
 from transkd.data import SceneDataModule, build_dataset
 from transkd.data.datasets import classes_of, find_incomplete_scenes, find_scenes, find_splits
 from transkd.errors import ConfigError, DataError
 
 CLASSES = "- road\n- car\n- sky\n"
-
-
-def scene(image: Path, mask: Path, number: int = 0) -> None:
-    write(image, picture(number))
-    write(mask, ids(number, range(3)))
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A root with classes.yaml alone."""
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own/classes.yaml").write_text(CLASSES)
-    return tmp_path / "own"
 
 
 @pytest.fixture

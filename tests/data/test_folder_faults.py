@@ -8,23 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scene_files import ids, picture, write
+from scene_files import ids, picture, scene, write
 
 from transkd.data import SceneDataModule
 from transkd.data.datasets import classes_of, find_incomplete_scenes, find_scenes, find_splits
 from transkd.errors import ConfigError, DataError
-
-
-def scene(image: Path, mask: Path, number: int = 0) -> None:
-    write(image, picture(number))
-    write(mask, ids(number, range(3)))
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own/classes.yaml").write_text("- road\n- car\n- sky\n")
-    return tmp_path / "own"
 
 
 @pytest.fixture
@@ -57,6 +45,17 @@ def test_links_in_a_circle_end(flat: Path) -> None:
     (flat / "images/s0.png").symlink_to(flat / "images/s0.png")
     with pytest.raises(DataError, match=r"s0\.png: cannot read this image"):
         SceneDataModule("folder", flat, size=16, augment="none").setup("fit")
+
+
+def test_links_between_folders_repeat_no_scene(root: Path) -> None:
+    for kind in ("images", "masks"):
+        for name, other in (("a", "b"), ("b", "a")):
+            write(root / kind / name / f"{name}.png", ids(0, range(3)))
+            (root / kind / name / "other").symlink_to(root / kind / other)
+        (root / kind / "again").symlink_to(root / kind / "a")
+        write(root.parent / kind / "c.png", ids(1, range(3)))
+        (root / kind / "elsewhere").symlink_to(root.parent / kind)
+    assert all_names(root) == ["a__a", "b__b", "elsewhere__c"]
 
 
 def test_what_archives_and_servers_leave_is_no_scene(flat: Path) -> None:
@@ -173,6 +172,22 @@ def test_other_files_beside_the_folders_do_not_matter(flat: Path) -> None:
     for name in ("README.txt", "meta.csv", "requirements.txt", "notes.json"):
         (flat / name).write_text("a, b\n")
     assert all_names(flat) == ["s0", "s1", "s2", "s3"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"val_fraction": 0.5}, r"val_fraction: the splits come from lists, nothing is drawn: .* \(it is 0\.5\)"),
+        ({"split_seed": 3}, r"split_seed: the splits come from lists, nothing is drawn: .* \(it is 3\)"),
+        ({"group": "weather", "splits": "fraction"}, r"group: the splits come from a fraction, but only lists have"),
+    ],
+)
+def test_options_that_do_not_matter_are_refused(flat: Path, options: dict[str, object], message: str) -> None:
+    for split, text in (("train", "s0\ns1\n"), ("val", "s2\n")):
+        (flat / f"{split}.csv").write_text(text)
+    assert all_names(flat, val_fraction=0.5, split_seed=3, splits="fraction") == ["s0", "s1", "s2", "s3"]
+    with pytest.raises(ConfigError, match=rf"data\.options\.{message}"):
+        find_scenes("folder", flat, "train", **options)
 
 
 def test_images_of_both_splits_are_warned_of_before_training(flat: Path) -> None:
@@ -292,6 +307,15 @@ def test_lists_with_faults(flat: Path, text: str, message: str) -> None:
     assert message in refusal(flat)
 
 
+def test_an_entry_that_may_be_several_files_names_its_line(flat: Path) -> None:
+    for folder in ("x", "y"):
+        scene(flat / f"images/{folder}/t.png", flat / f"masks/{folder}/t.png")
+    (flat / "train.txt").write_text("s0\ns1 t\n")
+    assert "train.txt, line 2: 't' may be " in refusal(flat)
+    (flat / "train.txt").write_text("s0\nx/t\ns1.png y/t\n")
+    assert [sample.name for sample in find_scenes("folder", flat, "train").samples] == ["s0", "x__t", "s1"]
+
+
 def test_a_list_of_names_without_folders_says_what_is_missing(root: Path) -> None:
     scene(root / "pics/a.png", root / "segs/a.png")
     (root / "train.txt").write_text("a\n")
@@ -345,3 +369,8 @@ def test_class_files_that_say_something_else_than_meant(root: Path, text: str, m
 def test_a_comment_after_a_class_is_no_colour(root: Path) -> None:
     (root / "classes.yaml").write_text("road: [1, 2, 3]  # 804080\ncar: '#000001'  #ffffff\n")
     assert classes_of("folder", root).palette == ((1, 2, 3), (0, 0, 1))
+
+
+def test_a_comment_below_a_key_is_no_colour(root: Path) -> None:
+    (root / "classes.yaml").write_text("names:\n  #804080 is what others draw\n  - road\n  - car\n")
+    assert classes_of("folder", root).names == ("road", "car")

@@ -12,7 +12,8 @@ from scene_files import ids, picture, write
 from transkd.data import CAMVID
 from transkd.data.classes import CITYSCAPES_LABEL_IDS
 from transkd.data.labels import class_lookup, lookup_table, to_class_ids
-from transkd.data.reading import read_image, read_label, read_mask
+from transkd.data.mask_files import read_label, read_mask
+from transkd.data.reading import read_image
 from transkd.errors import DataError
 
 # Smooth, so that lossy formats keep it closely.

@@ -54,6 +54,16 @@ def test_what_is_missing_is_named(cityscapes_root: Path, acdc_root: Path, make_c
         find_unlabelled_images("camvid", make_camvid(), "val")
 
 
+def test_what_the_file_system_refuses_is_told(cityscapes_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(folder: Path, *_: object) -> object:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "glob", denied)
+    write(cityscapes_root / "leftImg8bit/test/a/a_000000_000000_leftImg8bit.png", picture(0))
+    with pytest.raises(DataError, match=r"test: cannot be read \(Permission denied\)"):
+        find_unlabelled_images("cityscapes", cityscapes_root, "test")
+
+
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_the_size_in_the_header_is_that_of_the_picture(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()

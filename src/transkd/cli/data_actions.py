@@ -12,8 +12,9 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from transkd.cli.data_check import CheckRequest, print_classes, run_check
-from transkd.cli.data_download import run_download
+from transkd.cli.data_check import CheckRequest, run_check
+from transkd.cli.data_download import next_check, run_download
+from transkd.cli.data_outcome import print_classes
 from transkd.data.convert import convert_nyuv2
 from transkd.data.datasets import available_datasets, classes_of
 from transkd.data.synth import write_scenes
@@ -53,7 +54,7 @@ class SynthAction(Section):
                 overwrite=self.overwrite,
                 progress=progress,
             )
-        console.print(str(report), highlight=False, soft_wrap=True)
+        console.print(str(report), highlight=False, markup=False, soft_wrap=True)
 
 
 class NyuAction(Section):
@@ -72,7 +73,7 @@ class NyuAction(Section):
             report = convert_nyuv2(
                 self.mat, self.mapping, self.splits, self.root, workers=self.workers, progress=progress
             )
-        console.print(f"{report}\nnext: transkd-data action=check data=nyuv2 data.root={self.root}", soft_wrap=True)
+        console.print(f"{report}\n{next_check('nyuv2', self.root)}", highlight=False, markup=False, soft_wrap=True)
 
 
 class CheckAction(Section):

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
-
 from transkd.cli.contact_sheet import contact_sheet
-from transkd.data import ClassSet, Sample
-from transkd.data.check import Kind, SplitSurvey, Survey, survey
+from transkd.cli.data_outcome import CheckOutcome
+from transkd.data import Sample
+from transkd.data.check import SplitSurvey, Survey, survey
 from transkd.data.datasets import find_incomplete_scenes
-from transkd.errors import ConfigError, DataError, did_you_mean
-
-DARK = 0.04
-"""Mean level, 0 to 1, below which a split's images look black, as 12-bit numbers in 16-bit files do."""
-SHOWN = 5
-"""How many files of each problem the screen names; the file names all."""
+from transkd.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -42,47 +34,6 @@ class CheckRequest:
     overwrite: bool
 
 
-@dataclass(frozen=True)
-class CheckOutcome:
-    """What was found, and where it was written.
-
-    Attributes:
-        survey: what was found.
-        report: the file of the numbers.
-        sheet: the contact sheet, None where none was drawn.
-        missing_splits: by key, the splits that training would look for and that are not there.
-    """
-
-    survey: Survey
-    report: Path
-    sheet: Path | None
-    missing_splits: Mapping[str, str]
-
-    def tell(self, console: Console) -> None:
-        """Print what was found.
-
-        Raises:
-            DataError: if there are problems; says how many.
-        """
-        found = self.survey
-        console.print(_overview(found))
-        console.print(_class_table(found))
-        _print_weights(found, console)
-        _print_notes(found, console)
-        for key, split in self.missing_splits.items():
-            _line(
-                console,
-                f"note: there is no split '{split}'; to train, set data.{key}; {did_you_mean(split, found.splits)}",
-            )
-        _print_findings(found, console)
-        for what, path in (("numbers", self.report), ("contact sheet", self.sheet)):
-            if path is not None:
-                _line(console, f"{what} in {path}")
-        if found.findings:
-            raise DataError(f"{len(found.findings)} problems in {found.name} at {found.root}; all are in {self.report}")
-        _line(console, "no problems found")
-
-
 def run_check(request: CheckRequest, progress: Callable[[int, int], None]) -> CheckOutcome:
     """Read every file of a dataset, and write what was found.
 
@@ -95,6 +46,7 @@ def run_check(request: CheckRequest, progress: Callable[[int, int], None]) -> Ch
         DataError: if the root or the classes are missing, or the output cannot be written.
     """
     report = _free_report(request)
+    _require_writable(report)
     found = survey(
         request.name,
         request.root,
@@ -118,15 +70,6 @@ def run_check(request: CheckRequest, progress: Callable[[int, int], None]) -> Ch
     return CheckOutcome(found, report, sheet if drawn else None, missing if found.splits else {})
 
 
-def print_classes(classes: ClassSet, console: Console) -> None:
-    """Print id, name and colour of each class."""
-    table = Table("id", "class", "colour (R, G, B)")
-    for index, (name, colour) in enumerate(zip(classes.names, classes.palette, strict=True)):
-        table.add_row(str(index), escape(name), _swatch(colour))
-    table.add_row(str(classes.ignore_index), "ignored", "")
-    console.print(table)
-
-
 def _free_report(request: CheckRequest) -> Path:
     """Return where the numbers go: what the user named, or the first number that is free."""
     if request.output is None:
@@ -137,6 +80,13 @@ def _free_report(request: CheckRequest) -> Path:
     if taken and not request.overwrite:
         raise ConfigError(f"{taken[0]} exists already: choose another output=…, or overwrite=true to replace it")
     return report
+
+
+def _require_writable(report: Path) -> None:
+    """Raise a DataError before hours of reading if the outcome could not be written after them."""
+    there = next(path for path in report.absolute().parents if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"cannot write {report}: {there} is no folder that can be written to; choose another output=…")
 
 
 def _draw(request: CheckRequest, found: Survey, path: Path) -> bool:
@@ -166,89 +116,3 @@ def _chosen(split: SplitSurvey, count: int) -> list[Sample]:
 
 def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [samples[i * len(samples) // count] for i in range(count)]
-
-
-def _overview(found: Survey) -> Table:
-    table = Table("split", "scenes", "by", "height x width", "mean (R, G, B)", "std", "ignored")
-    for name, split in found.splits.items():
-        numbers: Any = split.as_dict()
-        sizes = [f"{size} ({count})" for size, count in numbers["sizes"].items()]
-        more = [f"and {len(sizes) - 3} more"] if len(sizes) > 3 else []
-        pixels = int(split.pixels.sum()) + split.ignored
-        table.add_row(
-            escape(name),
-            str(numbers["scenes"]),
-            escape(split.split_by.removeprefix(f"{found.root}/")),
-            "\n".join([*sizes[:3], *more]),
-            " ".join(f"{value:.3f}" for value in numbers["mean"]),
-            " ".join(f"{value:.3f}" for value in numbers["std"]),
-            f"{100 * split.ignored / max(1, pixels):.2f} %",
-        )
-    table.title = escape(f"{found.name} at {found.root}")
-    table.title_justify = "left"
-    return table
-
-
-def _class_table(found: Survey) -> Table:
-    table = Table("id", "class", "colour (R, G, B)")
-    for name in found.splits:
-        table.add_column(f"{escape(name)}, % of pixels", justify="right")
-    weights = found.class_weights()
-    for rule in weights:
-        table.add_column(f"{rule.replace('_', ' ')} weight", justify="right")
-    for index, name in enumerate(found.classes.names):
-        shares = [100 * split.pixels[index] / max(1, split.pixels.sum()) for split in found.splits.values()]
-        table.add_row(
-            str(index),
-            escape(name),
-            _swatch(found.classes.palette[index]),
-            *(f"{share:.3f}" for share in shares),
-            *(f"{values[index]:.3f}" for values in weights.values()),
-        )
-    return table
-
-
-def _swatch(colour: tuple[int, int, int]) -> Text:
-    red, green, blue = colour
-    return Text.assemble(("    ", f"on rgb({red},{green},{blue})"), f" {red}, {green}, {blue}")
-
-
-def _print_weights(found: Survey, console: Console) -> None:
-    for rule, values in found.class_weights().items():
-        listed = ",".join(f"{value:.4g}" for value in values)
-        _line(console, f"{rule.replace('_', ' ')} weights of {found.weighed}: objective.class_weights=[{listed}]")
-
-
-def _print_notes(found: Survey, console: Console) -> None:
-    for name, split in found.splits.items():
-        if split.absent and split.samples:
-            _line(console, f"note: no pixel of {name} is of {', '.join(split.absent)}")
-        if split.image_pixels and split.mean < DARK:
-            _line(
-                console,
-                f"note: the images of {name} are nearly black (mean {split.mean:.3f}); 16-bit files must use all bits",
-            )
-        if split.turned:
-            _line(
-                console,
-                f"note: {len(split.turned)} images of {name} are turned or mirrored by their EXIF orientation, such as "
-                f"{split.turned[0]}; labels must fit the image as it is shown: look at the contact sheet",
-            )
-        if split.repeated:
-            first = " and ".join(map(str, split.repeated[0][:2]))
-            _line(console, f"note: {len(split.repeated)} pictures are in {name} more than once, such as {first}")
-
-
-def _print_findings(found: Survey, console: Console) -> None:
-    for kind in Kind:
-        messages = [f"{finding.split}: {finding.message}" for finding in found.findings if finding.kind is kind]
-        if messages:
-            _line(console, f"{kind}: {len(messages)}", style="bold red")
-            for message in messages[:SHOWN]:
-                _line(console, f"  {message}")
-            if len(messages) > SHOWN:
-                _line(console, f"  and {len(messages) - SHOWN} more")
-
-
-def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(text, style=style), soft_wrap=True)

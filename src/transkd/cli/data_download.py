@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -33,7 +34,12 @@ def run_download(
             name, root, url=url, checksum=checksum, keep_archives=keep_archives, watcher=_Screen(console)
         )
     _line(console, str(report))
-    _line(console, f"next: transkd-data action=check data={name} data.root={root}")
+    _line(console, next_check(name, root))
+
+
+def next_check(name: str, root: str) -> str:
+    """Say which command reads a new dataset, for a shell."""
+    return f"next: {shlex.join(['transkd-data', 'action=check', f'data={name}', f'data.root={root}'])}"
 
 
 class _Screen:

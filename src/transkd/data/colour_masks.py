@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from transkd.data.labels import UNKNOWN_ID, UnknownIdsError, to_class_ids
-from transkd.data.reading import Mask, read_mask
+from transkd.data.mask_files import Mask, read_mask
 from transkd.errors import DataError
 
 Colour = tuple[int, int, int]
@@ -23,7 +23,8 @@ _IDS_ADVICE = (
     "Name them in classes.yaml, as classes ('road: 1', where the ids do not start at 0) or below 'ignore'; "
     "data.options.masks_hold=colours reads greys as colours."
 )
-_CODE = np.array([1 << 16, 1 << 8, 1], np.uint32)
+_SHIFTS = np.array([16, 8, 0], np.uint32)
+_CODE = np.left_shift(np.uint32(1), _SHIFTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,8 @@ class MaskReader:
     def _unknown_colours(
         self, pixels: npt.NDArray[np.uint8], unknown: npt.NDArray[np.bool_], path: Path
     ) -> UnknownIdsError:
-        found, counts = np.unique(pixels[unknown], axis=0, return_counts=True)
+        codes, counts = np.unique(pixels[unknown] @ _CODE, return_counts=True)
+        found = ((codes[:, None] >> _SHIFTS) & 255).astype(np.uint8)
         order = np.argsort(-counts, kind="stable")[:5]
         listed = "; ".join(
             f"{_shown(_colour(found[i]))} ({counts[i]} pixels, {self._nearest(found[i])})" for i in order

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from transkd.data.classes import ClassSet
 from transkd.data.labels import IDS_ADVICE, class_lookup, to_class_ids
-from transkd.data.reading import read_label
+from transkd.data.mask_files import read_label
 
 
 class LabelReader(Protocol):

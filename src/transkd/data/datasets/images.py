@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from transkd.errors import DataError
@@ -33,13 +34,13 @@ _CLUTTER = ("__MACOSX", "@eaDir", "Thumbs.db")
 def find_pictures(folder: Path) -> list[tuple[str, str]]:
     """List the pictures in a folder and those below it, hidden ones left out; no file is opened.
 
+    Links to folders are followed, unless they lead to one that is listed anyway.
+
     Returns:
         (path below the folder with ``/`` and composed accents, the file's whole path), sorted; as text, since there
         may be very many.
     """
-    found: list[tuple[str, str]] = []
-    _walk(str(folder), "", found)
-    return sorted(found)
+    return sorted(_walk(str(folder), "", set()))
 
 
 def suffixes_in(folder: Path) -> str:
@@ -65,16 +66,37 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _walk(folder: str, prefix: str, found: list[tuple[str, str]]) -> None:
+def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, str]]:
+    """Give (name, path) of each picture; what links lead to comes last, and no folder twice."""
+    links: list[tuple[str, str]] = []
+    yield from _walk_unlinked(folder, prefix, seen, links)
+    while links:
+        rest: list[tuple[str, str]] = []
+        for name, path in sorted(links):
+            yield from _walk_unlinked(path, name, seen, rest)
+        links = rest
+
+
+def _walk_unlinked(
+    folder: str, prefix: str, seen: set[tuple[int, int]], links: list[tuple[str, str]]
+) -> Iterator[tuple[str, str]]:
+    facts = os.stat(folder)  # noqa: PTH116
+    if (facts.st_dev, facts.st_ino) in seen:
+        return
+    seen.add((facts.st_dev, facts.st_ino))
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
             if name.startswith(".") or name in _CLUTTER:
                 continue
             if name.lower().endswith(IMAGE_SUFFIXES) and not is_folder(entry):
-                found.append((prefix + _composed(name, folder), entry.path))
-            elif is_folder(entry) and not (entry.is_symlink() and _leads_up(entry.path)):
-                _walk(entry.path, f"{prefix}{_composed(name, folder)}/", found)
+                yield prefix + _composed(name, folder), entry.path
+            elif is_folder(entry):
+                below = f"{prefix}{_composed(name, folder)}/"
+                if not entry.is_symlink():
+                    yield from _walk_unlinked(entry.path, below, seen, links)
+                elif not _leads_up(entry.path):
+                    links.append((below, entry.path))
 
 
 def _composed(name: str, folder: str) -> str:
@@ -89,7 +111,7 @@ def _composed(name: str, folder: str) -> str:
 
 
 def _leads_up(link: str) -> bool:
-    """Tell whether a link leads to a folder that it lies in, so that following it would never end."""
+    """Tell whether a link leads to a folder that it lies in, which holds more than what is looked for."""
     target = os.path.realpath(link)
     inside = os.path.realpath(os.path.dirname(link))  # noqa: PTH120
     return os.path.commonpath([target, inside]) == target

@@ -124,7 +124,8 @@ NYUV2_LAYOUT = Layout(
     origin=(
         "Make it from nyu_depth_v2_labeled.mat (https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html), "
         "classMapping40.mat and splits.mat: "
-        "transkd-data action=nyuv2 mat=PATH mapping=PATH splits=PATH root=ROOT"
+        "transkd-data action=nyuv2 mat=PATH mapping=PATH splits=PATH root=ROOT; "
+        "or: transkd-data action=download data=nyuv2 data.root=ROOT"
     ),
     find=find_nyuv2,
     find_splits=nyuv2_splits,

@@ -159,7 +159,7 @@ VOC2012_LAYOUT = Layout(
     ),
     origin=(
         "Download VOCtrainval_11-May-2012.tar from http://host.robots.ox.ac.uk/pascal/VOC/voc2012 "
-        "and unpack it into ROOT."
+        "and unpack it into ROOT; or: transkd-data action=download data=voc2012 data.root=ROOT"
     ),
     find=find_voc2012,
     find_splits=voc2012_splits,

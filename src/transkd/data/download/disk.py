@@ -14,12 +14,16 @@ from rich.filesize import decimal
 from transkd.errors import DataError
 
 
+class NoRoomError(DataError):
+    """A disk that is too small."""
+
+
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise a DataError unless the disk of a folder, which need not exist yet, has room for some bytes."""
+    """Raise a NoRoomError unless the disk of a folder, which need not exist yet, has room for some bytes."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        raise DataError(
+        raise NoRoomError(
             f"{what} needs {decimal(needed)}, but the disk of {existing} has {decimal(free)} free: make room, or "
             "choose a folder on another disk with data.root=PATH"
         )
@@ -32,7 +36,7 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(
+            raise NoRoomError(
                 f"the disk of {folder} is full; what was downloaded is kept: make room, and the same command goes on"
             ) from error
         where = error.filename or folder

@@ -13,11 +13,12 @@ from rich.filesize import decimal
 from transkd.data.datasets import find_scenes, get_layout
 from transkd.data.download.answers import is_address, plain
 from transkd.data.download.checksums import Verdict, judge
-from transkd.data.download.disk import require_space, writing
-from transkd.data.download.fetching import discard, fetch, finish
+from transkd.data.download.disk import NoRoomError, require_space, writing
+from transkd.data.download.fetching import discard, fetch, part_of
 from transkd.data.download.folders import (
     READY,
     RECORD,
+    UNPACKED,
     WORK,
     claimed,
     count_scenes,
@@ -51,7 +52,7 @@ def download_dataset(
         root: the dataset's folder: new, empty or begun by the same command.
         url: a mirror: the address of the file, or with ``/`` at its end the folder that holds the files by their names.
         checksum: False takes files of another checksum, size or number of scenes than the published ones.
-        keep_archives: leaves the downloaded files in ``ROOT/.download``.
+        keep_archives: leaves the downloaded files in ``ROOT/.download``, where files that were put there by hand stay.
         watcher: sees the progress.
 
     Returns:
@@ -71,12 +72,13 @@ def download_dataset(
         return there
     _require_packages(recipe)
     with writing(root), claimed(root) as work:
-        if (root / RECORD).is_file():  # by a call that has ended since
-            return _report(recipe, root, count_scenes(recipe, root), downloaded=False)
         if not (work / READY).is_dir():
+            if (root / RECORD).is_file():  # by a call that has ended since
+                return _report(recipe, root, count_scenes(recipe, root), downloaded=False)
             _make(recipe, sources, work, checksum=checksum, watcher=watcher or Silent())
-        install(root, keep_archives=keep_archives)
-    return _report(recipe, root, count_scenes(recipe, root), downloaded=True, archives=work if keep_archives else None)
+        install(recipe, root, keep_archives=keep_archives)
+    kept = any((work / file.name).is_file() for file in recipe.files)
+    return _report(recipe, root, count_scenes(recipe, root), downloaded=True, archives=work if kept else None)
 
 
 def _recipe(name: str) -> Recipe:
@@ -130,14 +132,18 @@ def _make(recipe: Recipe, sources: Mapping[RemoteFile, str], work: Path, *, chec
     """Get the files and make the dataset from them, ready to be moved to its place."""
     if checksum:
         missing = sum(file.size or 0 for file in recipe.files if not (work / file.name).is_file())
-        begun = sum(part.stat().st_size for part in work.glob("*.part"))
-        require_space(work, max(missing - begun, 0) + recipe.unpacked, get_layout(recipe.dataset).title)
+        begun = sum(path.stat().st_size for path in work.glob("*.part"))
+        written = sum(path.stat().st_size for path in work.glob(f"{UNPACKED}*/**/*"))
+        needed = max(missing - begun, 0) + max(recipe.unpacked - written, 0)
+        require_space(work, needed, get_layout(recipe.dataset).title)
     verdicts = {file: _get(file, url, work, checksum=checksum, watcher=watcher) for file, url in sources.items()}
     # Named by its sources, so that unpacking never goes on with what other files have begun.
     contents = hashlib.sha256("".join(verdict.sha256 for verdict in verdicts.values()).encode())
-    unpacked = work / f"unpacked-{contents.hexdigest()[:12]}"
+    unpacked = work / f"{UNPACKED}{contents.hexdigest()[:12]}"
     try:
         recipe.prepare(work, unpacked, watcher)
+    except NoRoomError:
+        raise
     except DataError as error:
         raise DataError(
             f"{error}\nWhere a downloaded file is wrong, remove it from {work}, and give the same command"
@@ -154,7 +160,7 @@ def _get(file: RemoteFile, url: str, work: Path, *, checksum: bool, watcher: Wat
     """Download a file, unless it is there, and compare it with what is published of it."""
     target = work / file.name
     was_there = target.is_file()
-    path = target if was_there else work / f"{file.name}.part"
+    path = target if was_there else part_of(target)
     if not was_there:
         watcher.say(f"{file.name} from {plain(url)}")
         fetch(url, path, size=file.size if checksum else None, watcher=watcher)
@@ -168,7 +174,7 @@ def _get(file: RemoteFile, url: str, work: Path, *, checksum: bool, watcher: Wat
             "url=URL, or take the file as it is with checksum=false"
         )
     if not was_there:
-        finish(path, target)
+        path.replace(target)
     watcher.say(f"{file.name}: {decimal(verdict.size)}, sha256 {verdict.sha256} ({verdict.problem or verdict.remark})")
     return verdict
 

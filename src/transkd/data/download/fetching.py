@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import requests
@@ -75,16 +75,20 @@ def fetch(url: str, part: Path, *, size: int | None, watcher: Watcher) -> None:
                 return
 
 
+def part_of(target: Path) -> Path:
+    """Return where a file is while it is not whole."""
+    return target.with_name(f"{target.name}.part")
+
+
+def was_fetched(target: Path) -> bool:
+    """Tell whether a file was downloaded, in this call or an earlier one, and not put there by someone."""
+    return _stamp_file(part_of(target)).is_file()
+
+
 def discard(part: Path) -> None:
     """Remove a part and what is known of it."""
     _stamp_file(part).unlink(missing_ok=True)
     part.unlink(missing_ok=True)
-
-
-def finish(part: Path, target: Path) -> None:
-    """Give a whole part its final name."""
-    part.replace(target)
-    _stamp_file(part).unlink(missing_ok=True)
 
 
 def _transfer(session: requests.Session, url: str, part: Path, size: int | None, progress: Progress) -> None:
@@ -103,6 +107,7 @@ def _transfer(session: requests.Session, url: str, part: Path, size: int | None,
             offer = read_offer(response, url)
             _require_fitting(offer, stamp, have, part, url)
             _require_size(offer, size, url)
+            offer = replace(offer, total=size if offer.total is None else offer.total)
             if offer.total is not None:
                 require_space(part.parent, offer.total - offer.start, part.stem)
             _receive(response, offer, part, url, progress)

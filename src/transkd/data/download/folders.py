@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from transkd.data.datasets import find_scenes, get_layout
 from transkd.data.download.disk import sync_folder
+from transkd.data.download.fetching import discard, part_of, was_fetched
 from transkd.data.download.recipes import Recipe
 from transkd.errors import DataError
 
@@ -20,7 +21,10 @@ WORK = ".download"
 """In the root: archives and unfinished work. Hidden, so that no dataset takes it for its own."""
 
 READY = "ready"
-"""In :data:`WORK`: the dataset, checked, on its way to its place."""
+"""In :data:`WORK`: the dataset, checked, on its way to its place. It goes last, when nothing is left to be done."""
+
+UNPACKED = "unpacked-"
+"""In :data:`WORK`: what names of unfinished datasets begin with."""
 
 RECORD = "download.json"
 """In the root: what was downloaded, from where."""
@@ -100,8 +104,10 @@ def make_ready(unpacked: Path, work: Path, record: Mapping[str, object]) -> None
     sync_folder(work)
 
 
-def install(root: Path, *, keep_archives: bool) -> None:
-    """Move a dataset that is ready to its place, and remove what it was made from.
+def install(recipe: Recipe, root: Path, *, keep_archives: bool) -> None:
+    """Move a dataset that is ready to its place, and remove what was downloaded for it.
+
+    Files that someone else put into :data:`WORK` stay there. Where it was interrupted, another call completes it.
 
     Raises:
         DataError: if something is in its place by now.
@@ -113,8 +119,11 @@ def install(root: Path, *, keep_archives: bool) -> None:
             raise DataError(f"{target} has appeared in the meantime, and is not overwritten: move it away")
         entry.replace(target)
     sync_folder(root)
-    for path in (root / WORK).iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif not keep_archives and path.name != _LOCK:
-            path.unlink()
+    for file in recipe.files:
+        path = root / WORK / file.name
+        if was_fetched(path) and not keep_archives:
+            path.unlink(missing_ok=True)
+        discard(part_of(path))
+    for folder in (root / WORK).glob(f"{UNPACKED}*"):
+        shutil.rmtree(folder)
+    ready.rmdir()

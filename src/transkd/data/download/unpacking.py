@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import shutil
 import stat
@@ -19,7 +20,11 @@ from transkd.data.download.disk import require_space
 from transkd.data.download.watching import Watcher
 from transkd.errors import DataError
 
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+_CHUNK = 1 << 20
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, OSError, RuntimeError, NotImplementedError),
+)
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,12 @@ def unpack(archive: Path, wanted: re.Pattern[str], into: Path, watcher: Watcher)
                 for target, member in targets.items():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with member.open() as source, target.open("wb") as file:
-                        shutil.copyfileobj(source, file, 1 << 20)
+                        shutil.copyfileobj(source, file, _CHUNK)
                     done += member.size
                     progress(done, total)
     except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system: those of gzip and bz2 have none
+            raise
         raise DataError(f"{archive} is damaged, or no archive that can be read ({error})") from error
 
 
@@ -78,6 +85,8 @@ def _members(archive: Path) -> Iterator[Sequence[_Member]]:
                 for info in tar.getmembers()
                 if not info.isdir()
             ]
+            while tar.fileobj is not None and tar.fileobj.read(_CHUNK):
+                pass  # the checksum of a compressed archive comes last
 
 
 def _is_plain(info: zipfile.ZipInfo) -> bool:

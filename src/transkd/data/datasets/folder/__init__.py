@@ -17,15 +17,8 @@ from transkd.data.datasets.folder.listed import (
 )
 from transkd.data.datasets.folder.matching import Match, match
 from transkd.data.datasets.folder.options import FolderOptions, SplitBy
-from transkd.data.datasets.folder.structure import (
-    SPLIT_NAMES,
-    TREE,
-    Structure,
-    find_structure,
-    like_split,
-    refuse_strays,
-    understood,
-)
+from transkd.data.datasets.folder.places import SPLIT_NAMES, Structure, like_split
+from transkd.data.datasets.folder.structure import TREE, find_structure, refuse_strays, understood
 from transkd.data.datasets.layout import Layout, Scenes, require_split
 from transkd.data.samples import Sample
 from transkd.errors import DataError
@@ -67,13 +60,14 @@ def find_folder(
 
     Raises:
         DataError: if images, masks, classes or the split are missing, or it is unclear which are meant.
-        ConfigError: if an option makes no sense.
+        ConfigError: if an option makes no sense, or says something that the splits do not come from.
     """
     options = FolderOptions(
         images, masks, image_suffix, mask_suffix, masks_hold, splits, val_fraction, split_seed, group
     )
     table = read_class_table(root, classes)
     how, structure, lists = _how(root, options, split)
+    options.refuse_unused(how)
     if how == "lists":
         require_split(FOLDER_LAYOUT, root, split, lists)
         samples, unmatched = listed_samples(root, lists[split], structure, options)

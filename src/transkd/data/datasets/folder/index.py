@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from transkd.data.datasets.folder.matching import Match
-from transkd.data.datasets.folder.structure import Place
+from transkd.data.datasets.folder.places import Place
 from transkd.errors import DataError
 
 

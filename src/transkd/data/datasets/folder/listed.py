@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from transkd.data.datasets.folder.index import PlaceIndex
 from transkd.data.datasets.folder.matching import match
 from transkd.data.datasets.folder.options import FolderOptions
-from transkd.data.datasets.folder.structure import Structure, like_split
+from transkd.data.datasets.folder.places import Structure, like_split
 from transkd.data.datasets.layout import Unmatched
 from transkd.data.datasets.lists import LIST_SUFFIXES, Row, has_split_column, read_rows, refuse_repeated, stem
 from transkd.data.samples import Sample
@@ -81,14 +81,14 @@ def listed_samples(
     matches = [(place, match(place, options)) for place in (structure.places if structure else ())]
     index = PlaceIndex(root, matches, beside=path.parent)
     rows = read_rows(path, is_name=index.is_image)
-    images = [index.image(row.image) for row in rows]
+    images = [_told(path, row, index.image, row.image) for row in rows]
     refuse_repeated(path, rows, [image or row.image for image, row in zip(images, rows, strict=True)])
     group = _group_column(path, rows, options)
     samples: list[Sample] = []
     missing: list[str] = []
     unlabelled: list[str] = []
     for row, image in zip(rows, images, strict=True):
-        mask = None if image is None else index.mask(row.mask, image)
+        mask = None if image is None else _told(path, row, index.mask, row.mask, image)
         if image is None:
             missing.append(row.image)
         elif mask is None:
@@ -105,6 +105,14 @@ def listed_samples(
     if unlabelled:
         unmatched.append(Unmatched(str(path), tuple(unlabelled), (), len(samples), hint))
     return samples, tuple(unmatched)
+
+
+def _told(path: Path, row: Row, find: Callable[..., str | None], *entry: str | None) -> str | None:
+    """Find what a line names; name the list and the line in errors."""
+    try:
+        return find(*entry)
+    except DataError as error:
+        raise DataError(f"{path}, line {row.line}: {error}") from None
 
 
 def refuse_equal_names(samples: Iterable[Sample]) -> None:

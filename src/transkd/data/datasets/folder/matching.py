@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transkd.data.datasets.folder.options import FolderOptions
-from transkd.data.datasets.folder.structure import Place
+from transkd.data.datasets.folder.places import Place
 from transkd.data.datasets.folder.together import SIGNS, share_out
 from transkd.data.datasets.images import find_pictures, suffixes_in
 from transkd.data.datasets.layout import Unmatched

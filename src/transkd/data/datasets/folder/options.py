@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from transkd.data.colour_masks import MASK_KINDS, MaskKind
 from transkd.errors import ConfigError, did_you_mean
 
 SplitBy = Literal["auto", "folders", "lists", "fraction"]
+_SAID = {"folders": "folders", "fraction": "a fraction"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,26 @@ class FolderOptions:
             raise ConfigError(f"data.options.{missing}: name both folders, images and masks, or neither")
         if (self.images or "").count("{split}") != (self.masks or "").count("{split}"):
             raise ConfigError("data.options.images: '{split}' stands in both folders, images and masks, or in neither")
+
+    def refuse_unused(self, how: SplitBy) -> None:
+        """Raise a ConfigError for an option that the way in which the splits are made takes no notice of.
+
+        Args:
+            how: what makes the splits; not "auto".
+        """
+        if how != "fraction":
+            for field in fields(self):
+                value = getattr(self, field.name)
+                if field.name in ("val_fraction", "split_seed") and value != field.default:
+                    raise ConfigError(
+                        f"data.options.{field.name}: the splits come from {how}, nothing is drawn: leave it out, or "
+                        f"set data.options.splits=fraction (it is {value})"
+                    )
+        if how != "lists" and self.group is not None:
+            raise ConfigError(
+                f"data.options.group: the splits come from {_SAID[how]}, but only lists have columns: leave it out, "
+                f"or write train.csv and val.csv with a heading such as image,{self.group}"
+            )
 
 
 def _check(key: str, value: object, kinds: tuple[type, ...], wanted: str) -> None:

@@ -1,27 +1,17 @@
-"""Where in a folder of one's own the images and the masks lie, found by the folders' names."""
+"""Where in a folder of one's own the images and the masks lie, as options or the folders' names say."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from transkd.data.datasets.folder.options import FolderOptions
+from transkd.data.datasets.folder.places import Place, Structure, find_by_names, like_split
 from transkd.data.datasets.folder.together import hint_for_one_folder
-from transkd.data.datasets.images import find_pictures, picture_stems
+from transkd.data.datasets.images import picture_stems
 from transkd.data.datasets.layout import subfolders
 from transkd.errors import DataError
 
-IMAGE_NAMES = (
-    *("images", "image", "imgs", "img", "jpegimages", "frames", "photos", "pictures", "rgb", "imgdir", "imagedir"),
-)
-MASK_NAMES = (
-    *("masks", "mask", "labels", "label", "annotations", "annotation", "annot", "anndir", "gt", "groundtruth"),
-    *("segmentations", "segmentation", "segmentationclass"),
-)
-SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test", "testing")
-_LIKE_SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})([\d_. -].*)?", re.IGNORECASE)
 TREE = (
     "  ROOT/\n"
     "    images/NAME.jpg  masks/NAME.png  (any image format; a fifth of them validates), or with\n"
@@ -31,36 +21,6 @@ TREE = (
     "    or train/  train_masks/  val/  val_masks/\n"
     "    and classes.yaml  ('- road' a line, or 'road: [128, 64, 128]')"
 )
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder of images and the folder of their masks."""
-
-    images: Path
-    masks: Path
-
-    def __str__(self) -> str:
-        """Name both folders."""
-        return f"{self.images} and {self.masks}" if self.images != self.masks else str(self.images)
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What a root holds.
-
-    Attributes:
-        whole: where all images and masks lie, if they lie together.
-        splits: split -> where its images and masks lie, if each split has folders of its own.
-    """
-
-    whole: Place | None
-    splits: dict[str, Place]
-
-    @property
-    def places(self) -> list[Place]:
-        """Every folder of images with its folder of masks, each file in one of them only."""
-        return [self.whole] if self.whole else list(self.splits.values())
 
 
 def find_structure(root: Path, options: FolderOptions, extra_splits: Iterable[str] = ()) -> Structure:
@@ -77,8 +37,7 @@ def find_structure(root: Path, options: FolderOptions, extra_splits: Iterable[st
     own = set(extra_splits)
     if options.images is not None and options.masks is not None:
         return _named(root, options.images, options.masks)
-    found = _all_found(root, own)
-    present = [structure for structure in found if structure is not None]
+    present = find_by_names(root, own)
     if len(present) == 1:
         return present[0]
     if present:
@@ -116,11 +75,6 @@ def understood() -> str:
     )
 
 
-def like_split(name: str) -> bool:
-    """Tell whether a folder or a list is called like a split: train, Val, train2017, test_night."""
-    return _LIKE_SPLIT.fullmatch(name) is not None
-
-
 def _named(root: Path, images: str, masks: str) -> Structure:
     """Return the places that the options name; ``{split}`` is any folder that is there in both."""
     if "{split}" not in images:
@@ -145,87 +99,16 @@ def _named(root: Path, images: str, masks: str) -> Structure:
     return Structure(None, splits)
 
 
-def _all_found(root: Path, own: Collection[str]) -> list[Structure | None]:
-    def is_split(name: str) -> bool:
-        return like_split(name) or name.lower() in own
-
-    return [_by_kind(root, is_split), _by_split(root, is_split), _side_by_side(root, is_split)]
-
-
 def _nearby(root: Path, own: Collection[str]) -> str:
     """Ask whether a folder in the root, or the one around it, is meant, if it holds what the root does not."""
     for folder in (root.parent, *(root / name for name in sorted(subfolders(root)))):
         try:
-            found = [place for structure in _all_found(folder, own) if structure for place in structure.places]
+            found = [place for structure in find_by_names(folder, own) for place in structure.places]
         except (DataError, OSError):
             continue
         if any(folder != root.parent or root in (place.images, place.masks) for place in found):
             return f"Did you mean data.root={folder}? "
     return ""
-
-
-def _by_kind(root: Path, is_split: Callable[[str], bool]) -> Structure | None:
-    """``images/`` and ``masks/``, with or without folders of each split below."""
-    place = _place_in(root)
-    if place is None:
-        return None
-    both = sorted(subfolders(place.images) & subfolders(place.masks))
-    named = both if any(map(is_split, both)) else []
-    return Structure(place, {name: Place(place.images / name, place.masks / name) for name in named})
-
-
-def _by_split(root: Path, is_split: Callable[[str], bool]) -> Structure | None:
-    """``train/images/`` and ``train/masks/``."""
-    names = sorted(subfolders(root))
-    if not any(map(is_split, names)):
-        return None
-    places = {name: _place_in(root / name) for name in names}
-    splits = {name: place for name, place in places.items() if place is not None}
-    return Structure(None, splits) if any(map(is_split, splits)) else None
-
-
-def _side_by_side(root: Path, is_split: Callable[[str], bool]) -> Structure | None:
-    """``train/`` (or ``train_images/``) and ``train_masks/``."""
-    present = {name.lower(): name for name in sorted(subfolders(root))}
-    splits = {}
-    for split in {*SPLIT_NAMES, *filter(is_split, present)}:
-        images = [name for name in _joined(split, ("", *IMAGE_NAMES)) if name in present]
-        masks = [name for name in _joined(split, MASK_NAMES) if name in present]
-        if images and masks:
-            own = present[images[0]] if images[0] == split else split
-            splits[own] = Place(root / present[images[0]], root / present[masks[0]])
-    return Structure(None, dict(sorted(splits.items()))) if splits else None
-
-
-def _joined(split: str, kinds: Collection[str]) -> Iterator[str]:
-    for kind in kinds:
-        yield from (f"{split}{sign}{kind}" for sign in (("",) if not kind else ("_", "-", "")))
-
-
-def _place_in(folder: Path) -> Place | None:
-    names = sorted(subfolders(folder))
-    images = [name for name in names if _plain(name) in IMAGE_NAMES]
-    masks = [name for name in names if _plain(name) in MASK_NAMES]
-    if not images or not masks:
-        return None
-    chosen = [_the_one(folder, kind, several) for kind, several in (("images", images), ("masks", masks))]
-    return Place(folder / chosen[0], folder / chosen[1])
-
-
-def _the_one(folder: Path, kind: str, names: list[str]) -> str:
-    """Return the only folder of these, or the only one that holds pictures."""
-    if len(names) > 1:
-        names = [name for name in names if find_pictures(folder / name)] or names
-    if len(names) > 1:
-        raise DataError(
-            f"{folder}: {' and '.join(f'{name}/' for name in names)} may both hold the {kind}: say which, "
-            "data.options.images=FOLDER data.options.masks=FOLDER"
-        )
-    return names[0]
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "").replace("-", "")
 
 
 def _contents(root: Path) -> str:
