@@ -18,8 +18,13 @@ import torch
 from command_runs import Command, Outcome
 from PIL import Image
 
+from transkd.cli.predict import quoted_paths
+from transkd.cli.predict_progress import Bars
 from transkd.data.classes import CAMVID, CITYSCAPES
 from transkd.data.reading import read_image
+from transkd.data.transforms import evaluation
+from transkd.evaluation import classes_and_labels
+from transkd.evaluation.inference import Inference, infer
 from transkd.export import export_segmenter
 from transkd.models import create_segmenter, load_segmenter
 from transkd.models.exported import METADATA
@@ -107,9 +112,23 @@ def test_names_and_colours_can_be_given(predict, photos: Path, tmp_path: Path) -
     )
     assert outcome.code == 0, outcome.err
     assert set(np.unique(np.asarray(Image.open(tmp_path / "c.png"))[..., 2])) == {200}
+    assert "classes: there is no file gone.yaml" in predict(
+        f"input={photos}", "output=d", "classes=gone.yaml", model="plain"
+    ).refused(NAME)
     refused = predict(f"input={photos}", "output=d", "classes=cityscapes", model="plain").refused(NAME)
     assert "classes=cityscapes has 19 classes, but the model has 7 outputs" in refused
     assert "did you mean 'camvid'?" in predict(f"input={photos}", "output=d", "classes=camvit").refused(NAME)
+
+
+def test_names_that_differ_from_the_models_own_are_said(predict, photos: Path, tmp_path: Path) -> None:
+    swapped = dict(zip(CAMVID.names, CAMVID.palette, strict=True))
+    lines = [f"{name}: {list(swapped[name])}" for name in (*CAMVID.names[:2], *CAMVID.names[:1:-1])]
+    (tmp_path / "mine.yaml").write_text("\n".join(lines))
+    source = f"input={photos / 'plain.png'}"
+    outcome = predict(source, "output=e.png", "kinds=colour", "classes=mine.yaml")
+    own, shown = CAMVID.names[2], CAMVID.names[-1]
+    assert f"classes=mine.yaml: the model's class 2 is {own}, which is shown as {shown}" in outcome.err
+    assert "which is shown as" not in predict(source, "output=f.png", "kinds=colour", "classes=camvid").err
 
 
 def test_nothing_is_overwritten_unless_told(predict, photos: Path, tmp_path: Path) -> None:
@@ -195,6 +214,43 @@ def test_windows_see_what_the_whole_sees_where_one_covers_it(predict, photos: Pa
     assert not np.array_equal(whole, many)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "views"),
+    [
+        ([], Inference()),
+        (["inference=slide"], Inference((48, 48))),
+        (["flip=true"], Inference(flip=True)),
+        (
+            ["inference=slide", "crop=[40,56]", "stride=[24,33]", "scales=[0.75,1.0,1.5]", "flip=true"],
+            Inference((40, 56), (24, 33), (0.75, 1.0, 1.5), flip=True),
+        ),
+    ],
+)
+def test_ids_are_the_classes_that_are_scored(
+    predict, photos: Path, models: Path, tmp_path: Path, arguments: list[str], views: Inference
+) -> None:
+    (photos / "three.txt").write_text("plain.png\nmore/phone.jpg\ngrey.png\n")
+    outcome = predict(f"input={photos / 'three.txt'}", "output=out", "kinds=ids", "size=48", "batch_size=1", *arguments)
+    assert outcome.code == 0, outcome.err
+    told = "camvid looks through windows of [48,48] pixels, [32,32] apart"
+    assert (told in outcome.err) == (arguments == ["inference=slide"])
+    segmenter = load_segmenter(models / "camvid").eval()
+    for name, source in (("plain", "plain.png"), ("more/phone", "more/phone.jpg"), ("grey", "grey.png")):
+        image = read_image(photos / source)
+        own = image.shape[:2]
+        seen, _ = evaluation(48)(image, np.zeros(own, np.uint8), 0)
+        assert min(seen.shape[:2]) == 48
+        scores = infer(segmenter, torch.from_numpy(seen).permute(2, 0, 1)[None], views)
+        classes, _ = classes_and_labels(scores, torch.zeros(1, *own, dtype=torch.uint8), "label")
+        assert np.array_equal(np.asarray(Image.open(tmp_path / f"out/{name}.png")), classes[0].numpy())
+        assert len(classes.unique()) > 1
+
+
+def test_windows_need_a_size_where_pictures_keep_theirs(predict, photos: Path) -> None:
+    message = predict(f"input={photos}", "output=out", "inference=slide").refused(NAME)
+    assert "inference=slide on pictures of their own sizes needs the windows': crop=[512,512]" in message
+
+
 def test_the_size_is_the_one_of_the_training_run(predict, photos: Path, models: Path, tmp_path: Path) -> None:
     run_folder = tmp_path / "runs/mine"
     run_folder.mkdir(parents=True)
@@ -220,6 +276,8 @@ def test_an_exported_file_predicts_what_its_source_does(predict, photos: Path, m
     assert outcome.code == 0, outcome.err
     ids, theirs = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("file", "torch"))
     assert np.mean(ids == theirs) > 0.999
+    message = predict(source, "output=x", "scales=[0.5,1]", model=str(tmp_path / "student.pt2")).refused(NAME)
+    assert "student.pt2 takes images of [64,96] only, and scales are others: leave scales out" in message
     message = predict(source, "output=x", "precision=bf16", model=str(tmp_path / "student.pt2")).refused(NAME)
     assert "an exported file has its own" in message
 
@@ -257,6 +315,14 @@ def test_a_file_of_classes_for_one_size(predict, photos: Path, tmp_path: Path) -
     assert Image.open(tmp_path / "phone.png").size == (64, 96)
     message = predict(source, "output=x.png", "kinds=confidence", model=model).refused(NAME)
     assert "gives classes without scores, which confidences need" in message
+    message = predict(
+        source, "output=x.png", "inference=slide", "crop=[64,96]", "scales=[0.5,1]", "flip=true", model=model
+    ).refused(NAME)
+    assert (
+        "classes.onnx gives classes without scores, which inference=slide and scales=[0.5,1] and flip=true" in message
+    )
+    assert "export it again with result=logits" in message
+    assert not (tmp_path / "x.png").exists()
     message = predict(source, "output=x.png", "size=128", model=model).refused(NAME)
     assert "takes images of [64,96] only: leave size out" in message
 
@@ -271,9 +337,79 @@ def test_every_mistake_is_named(predict) -> None:
     assert "opacity: give 1 or less" in message
     assert "crop: windows are for inference=slide" in message
     message = predict("input=x", "output=y", "inference=slide", "kinds=[ids,ids]").refused(NAME)
-    assert "inference=slide needs the windows' size" in message
     assert "ids stands there more than once" in message
+    message = predict("input=x", "output=y", "inference=slide", "size=native", "scales=[0,1]", "flip=2").refused(NAME)
+    assert "crop: inference=slide on pictures of their own sizes needs the windows': crop=[512,512]" in message
+    assert "scales" in message
+    assert "flip: give true or false" in message
+    message = predict("input=x", "output=y", "inference=slide", "size=[64,96]", "stride=[70,20]").refused(NAME)
+    assert "stride: steps of [70, 20] leave gaps between windows of [64, 64]" in message
     assert "there is no such file or folder" in predict("input=gone", "output=y").refused(NAME)
+    assert "input: is empty; '.' is the current folder" in predict("input=", "output=y").refused(NAME)
+
+
+def test_names_with_line_breaks_and_control_signs_stay_in_their_line(predict, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("good [red]\x1b[31m.png", "bad\nname.png", os.fsdecode(b"bad\xff.png")):
+        Image.new("RGB", (64, 64)).save(tmp_path / "in" / name)
+        if "bad" in name:
+            (tmp_path / "in" / name).write_bytes(b"no picture")
+    outcome = predict("input=in", "output=out")
+    assert outcome.code == 1
+    assert (tmp_path / "out/good [red]\x1b[31m.png").is_file()
+    assert "\n  in/bad\\nname.png: cannot read this image" in outcome.err
+    assert "\n  in/bad\\udcff.png: cannot read this image" in outcome.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_way_to_stop_is_heeded_in_the_same_way(
+    predict, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    (photos / "cut.bmp").write_bytes(b"no picture")
+    monkeypatch.setattr(Bars, "advance", lambda self: os.kill(os.getpid(), number))
+    outcome = predict(f"input={photos}", "output=out", "batch_size=1")
+    assert outcome.code == 128 + number
+    assert "cut.bmp: cannot read this image" in outcome.err
+    assert "existing=skip makes the others" in outcome.err
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == handlers
+    assert all(path.suffix == ".png" for path in (tmp_path / "out").rglob("*.*"))
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.png", "x[1].png", "k=v, {t}.png", "über (2).png", "it's.png", "7", 'quo"te', "tail\\", "\\'.png"]
+)
+def test_paths_need_no_quotes_of_hydras(predict, tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / name, format="PNG")
+    output = name.removesuffix(".png")
+    assert predict(f"input={name}", f"output={output}.out", "kinds=ids").code == 0
+    assert (tmp_path / f"{output}.out" / f"{output}.png").is_file()
+
+
+def test_arguments_that_are_no_bare_paths_stay_as_they_are() -> None:
+    for same in (
+        ["input='a b'", 'output="c"', "model2=null", "kinds=[ids]", "input=${x}", "--help"],
+        ["input=a,b", "-m"],
+    ):
+        assert quoted_paths(same) == same
+
+
+def test_nobody_reads_the_last_line(models: Path, photos: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [
+        sys.executable,
+        "-m",
+        "transkd.cli.predict",
+        f"model={models / 'camvid'}",
+        f"input={photos / 'plain.png'}",
+    ]
+    done = subprocess.run(
+        [*command, "output=out"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out/plain.png").is_file()
 
 
 def test_a_model_that_is_not_there(predict, photos: Path, tmp_path: Path) -> None:

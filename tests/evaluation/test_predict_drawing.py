@@ -9,7 +9,14 @@ from PIL import Image
 
 from transkd.evaluation.legend import BACKGROUND, SteadyLegend
 from transkd.evaluation.predict.colours import Classes, class_names, colours_by_name, distinct_colours
-from transkd.evaluation.predict.drawing import LEAST_LEGEND, LEAST_PANEL, MOST_PANEL, Drawer, confidence_pixels
+from transkd.evaluation.predict.drawing import (
+    LEAST_LEGEND,
+    LEAST_PANEL,
+    MOST_PANEL,
+    MOST_PANEL_HEIGHT,
+    Drawer,
+    confidence_pixels,
+)
 from transkd.evaluation.predict.files import write_ids, write_rgb
 from transkd.evaluation.predict.network import Prediction
 
@@ -69,6 +76,14 @@ def test_a_comparison_shows_picture_and_both_predictions(width: int, panel: int)
     assert [tuple(drawn[row, column]) for column in columns] == [(200,) * 3, CLASSES.colours[1], CLASSES.colours[2]]
     assert set(CLASSES.colours) <= colours_in(drawn)
     assert CLASSES.colours[2] not in colours_in(alone)
+
+
+def test_a_comparison_of_a_strip_stays_small_and_keeps_its_titles() -> None:
+    for height, width in ((5000, 3), (3, 5000), (700, 40)):
+        drawn = Drawer("student", CLASSES).compare(np.zeros((height, width, 3), np.uint8), halves(height, width))
+        assert drawn.shape[0] <= MOST_PANEL_HEIGHT + 100
+        assert 2 * LEAST_PANEL < drawn.shape[1] <= 3 * MOST_PANEL
+        assert (drawn[:20, drawn.shape[1] // 2 :] < 100).any()  # the second title
 
 
 def test_classes_of_the_same_name_and_colour_stand_in_a_legend_once() -> None:

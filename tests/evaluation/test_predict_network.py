@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from transkd.data.transforms import evaluation
-from transkd.errors import ConfigError, NonFiniteError
+from transkd.errors import ConfigError, DataError, NonFiniteError, TransKDError
 from transkd.evaluation.inference import Inference, infer
-from transkd.evaluation.predict.network import WHOLE_VALUES, Network, Prediction, classes_at
+from transkd.evaluation.predict.network import DENSE_PIXELS, WHOLE_VALUES, Network, Prediction, largest_at, softmax_of
 from transkd.evaluation.predict.resizing import input_size, resize
-from transkd.evaluation.predict.windows import Windows, bands
+from transkd.evaluation.predict.windows import bands
 from transkd.models import Segmenter, create_segmenter
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ def as_tensor(image: np.ndarray) -> Tensor:
     return torch.from_numpy(image).permute(2, 0, 1)[None]
 
 
-def only(results: list[Prediction | NonFiniteError]) -> Prediction:
+def only(results: list[Prediction | TransKDError]) -> Prediction:
     (result,) = results
     assert isinstance(result, Prediction)
     return result
@@ -72,11 +72,10 @@ def test_large_logits_class_by_class_give_the_same() -> None:
     logits = torch.randn(19, 32, 48, generator=torch.Generator().manual_seed(0))
     size = (760, 1200)
     assert logits.shape[0] * size[0] * size[1] > WHOLE_VALUES
-    ids, confidence = classes_at(logits, size, confidence=True)
+    ids, best = largest_at(logits, size)
     whole = torch.nn.functional.interpolate(logits[None], size, mode="bilinear")[0]
     assert torch.equal(ids, whole.argmax(0))
-    assert confidence is not None
-    torch.testing.assert_close(confidence, whole.softmax(0).max(0).values)
+    torch.testing.assert_close(softmax_of(best, logits), whole.softmax(0).max(0).values)
 
 
 @pytest.mark.parametrize(("size", "own"), [(64, (90, 120)), ((64, 128), (90, 120)), (96, (40, 70)), (None, (50, 60))])
@@ -109,7 +108,7 @@ def test_a_tiny_picture_is_enlarged_for_the_segmenter(segmenter: Segmenter) -> N
 )
 def test_bands_together_are_the_evaluations_windows(size: tuple[int, int], crop: Any, stride: Any) -> None:
     image = torch.from_numpy(picture(*size)).permute(2, 0, 1)
-    parts = list(bands(blocky, image, Windows.of(crop, stride), batch_size=2))
+    parts = list(bands(blocky, image, Inference(crop, stride)))
     tops = [top for top, _ in parts]
     heights = [logits.shape[1] for _, logits in parts]
     assert tops == [sum(heights[:number]) for number in range(len(parts))]
@@ -119,10 +118,10 @@ def test_bands_together_are_the_evaluations_windows(size: tuple[int, int], crop:
 
 def test_windows_and_another_size_go_together() -> None:
     image = picture(100, 150)
-    network = Network(blocky, lambda images: images[:, 0], CPU, size=200, windows=Windows.of((64, 64), None))
+    network = Network(blocky, lambda images: images[:, 0], CPU, size=200, views=Inference((64, 64)))
     logits = infer(blocky, as_tensor(resize(image, (200, 300))), Inference((64, 64)))
     ids = torch.nn.functional.interpolate(logits, (100, 150), mode="bilinear").argmax(1)[0]
-    assert np.mean(only(network.predict([image])).ids == ids.numpy()) > 0.999  # sums in another order
+    assert np.array_equal(only(network.predict([image])).ids, ids.numpy())
 
 
 class LargestTensor(TorchDispatchMode):
@@ -140,9 +139,8 @@ class LargestTensor(TorchDispatchMode):
 
 def test_a_large_picture_by_windows_needs_the_memory_of_a_band() -> None:
     image = picture(2000, 3000)
-    network = Network(
-        blocky, lambda images: images[:, 0], CPU, windows=Windows.of((256, 256), (256, 256)), batch_size=4
-    )
+    assert image[..., 0].size > DENSE_PIXELS
+    network = Network(blocky, lambda images: images[:, 0], CPU, views=Inference((256, 256), (256, 256)))
     with LargestTensor() as largest:
         found = only(network.predict([image]))
     assert found.ids.shape == (2000, 3000)
@@ -175,12 +173,43 @@ def test_scores_that_are_not_finite_are_no_prediction() -> None:
     assert "NaN or infinite" in str(second)
 
 
-def test_too_little_memory_is_said_with_a_remedy() -> None:
+def test_too_little_memory_for_a_batch_is_tried_one_by_one() -> None:
     def greedy(images: Tensor) -> Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        if len(images) > 1 or images.shape[-1] > 48:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return blocky(images)
 
     network = Network(greedy, lambda images: images[:, 0], CPU)
-    with pytest.raises(ConfigError, match="2 x 40x48 pixels do not fit into the memory: use a smaller batch_size"):
-        network.predict([picture(40, 48), picture(40, 48)])
-    with pytest.raises(ConfigError, match="use inference=slide"):
-        network.predict([picture(40, 48)])
+    found = network.predict([picture(40, 48), picture(40, 48, 1)])
+    assert [len(np.unique(only([one]).ids)) > 1 for one in found] == [True, True]
+    (failed,) = network.predict([picture(40, 64)])
+    assert isinstance(failed, ConfigError)
+    assert "40x64 pixels do not fit into the memory: use inference=slide" in str(failed)
+
+
+def test_what_a_score_sees_is_what_a_prediction_sees(segmenter: Segmenter) -> None:
+    images = [picture(90, 120), picture(90, 120, 1)]
+    views = Inference((48, 48), (20, 30), (0.75, 1.0, 1.5), flip=True)
+    network = Network(segmenter, segmenter.predict, CPU, size=64, views=views, confidence=True)
+    seen = torch.cat([as_tensor(resize(image, (64, 85))) for image in images])
+    shares = torch.nn.functional.interpolate(infer(segmenter, seen, views), (90, 120), mode="bilinear")
+    torch.testing.assert_close(shares.sum(1), torch.ones(2, 90, 120))
+    for found, expected in zip(network.predict(images), shares, strict=True):
+        assert isinstance(found, Prediction)
+        assert found.confidence is not None
+        assert np.array_equal(found.ids, expected.argmax(0).numpy())
+        np.testing.assert_allclose(found.confidence, expected.max(0).values.numpy(), rtol=1e-5)
+
+
+def test_a_picture_too_small_for_a_scale_is_told_with_it(segmenter: Segmenter) -> None:
+    network = Network(segmenter, segmenter.predict, CPU, views=Inference(scales=(0.5, 1.0)))
+    (failed,) = network.predict([picture(40, 64)])
+    assert isinstance(failed, ConfigError)
+    assert "scale 0.5 makes 20x32 pixels" in str(failed)
+
+
+def test_a_strip_is_not_enlarged_beyond_measure() -> None:
+    assert input_size((3, 5000), None) == (32, 5000)
+    with pytest.raises(DataError, match="3x5000 pixels would be enlarged to 512x853333 for the model: give another"):
+        input_size((3, 5000), 512)
+    assert input_size((9000, 9000), None) == (9000, 9000)

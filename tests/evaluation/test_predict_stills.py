@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +12,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from transkd.data.reading import read_image
 from transkd.errors import DataError
+from transkd.evaluation.inference import Inference
+from transkd.evaluation.predict import read_ahead as ahead
 from transkd.evaluation.predict.colours import Classes
 from transkd.evaluation.predict.drawing import Drawer
+from transkd.evaluation.predict.files import FullError
 from transkd.evaluation.predict.network import Network
 from transkd.evaluation.predict.outputs import Model
 from transkd.evaluation.predict.plan import plan_outputs
 from transkd.evaluation.predict.sources import Source
-from transkd.evaluation.predict.stills import predict_stills
+from transkd.evaluation.predict.stills import SLOW_PIXELS, Tally, Watcher, predict_stills
 
 CLASSES = Classes(tuple("abcd"), ((0, 0, 0), (80, 80, 80), (160, 160, 160), (240, 240, 240)))
 
@@ -54,7 +61,7 @@ def test_each_picture_gets_its_own_prediction_whatever_the_sizes(tmp_path: Path)
     sizes = ((40, 50), (40, 60), (33, 99))
     names = [f"{height}-{width}-{seed}" for seed in range(7) for height, width in sizes]
     spy, steps = Spy(), []
-    tally = predict_stills(jobs(names, tmp_path), picture, spy.model(), progress=lambda: steps.append(1))
+    tally = predict_stills(jobs(names, tmp_path), picture, spy.model(), watcher=Watcher(lambda: steps.append(1)))
     assert (tally.done, tally.failures, len(steps)) == (21, [], 21)
     for name in names:
         red = picture(Path(name))[..., 0]
@@ -98,15 +105,85 @@ def test_stopping_leaves_whole_files_only(tmp_path: Path) -> None:
 
     names = [f"40-40-{number}" for number in range(30)]
     with pytest.raises(KeyboardInterrupt):
-        predict_stills(jobs(names, tmp_path), picture, Spy().model(batch_size=1), progress=step)
+        predict_stills(jobs(names, tmp_path), picture, Spy().model(batch_size=1), watcher=Watcher(step))
     made = list(tmp_path.iterdir())
     assert 3 <= len(made) < 30
     for path in made:
         assert np.asarray(Image.open(path)).shape == (40, 40)
 
 
-def test_an_output_that_cannot_be_written_stops_with_its_name(tmp_path: Path) -> None:
-    planned = jobs(["40-40-1", "40-40-2"], tmp_path / "out")
-    (tmp_path / "out").write_text("in the way")
-    with pytest.raises(DataError, match=r"out/40-40-1\.png cannot be written"):
-        predict_stills(planned, picture, Spy().model())
+def test_an_output_that_cannot_be_written_is_listed_and_the_others_are_written(tmp_path: Path) -> None:
+    planned = jobs(["40-40-1", "40-40-2", "40-40-3"], tmp_path / "out")
+    planned[1] = replace(planned[1], outputs={"ids": tmp_path / "out" / f"{'x' * 252}.png"})
+    tally = predict_stills(planned, picture, Spy().model())
+    assert tally.done == 2
+    (failure,) = tally.failures
+    assert failure.startswith("40-40-2: ")
+    assert "xxx.png cannot be written: File name too long" in failure
+
+
+def test_a_full_disk_stops_all_and_leaves_whole_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save, saved = Image.Image.save, []
+
+    def fill(self: Image.Image, path: Path, **options: object) -> None:
+        saved.append(path)
+        if len(saved) > 3:
+            Path(path).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Image.Image, "save", fill)
+    tally = Tally()
+    with pytest.raises(FullError, match=r"png cannot be written: No space left on device"):
+        predict_stills(
+            jobs([f"40-40-{n}" for n in range(60)], tmp_path), picture, Spy().model(1), tally=tally, workers=1
+        )
+    assert tally.done == 3
+    assert len(list(tmp_path.iterdir())) == 3
+    assert len(saved) < 20
+
+
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    tally = predict_stills(jobs([str(tmp_path / "pipe.png")], tmp_path / "out"), read_image, Spy().model())
+    assert tally.failures == [f"{tmp_path / 'pipe.png'}: this is no regular file, not a picture."]
+
+
+def test_large_pictures_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "HELD_PIXELS", 2 * 40 * 50)
+    held = {"now": 0, "most": 0}
+    reading = threading.Lock()
+
+    def read(path: Path) -> np.ndarray:
+        with reading:
+            held["now"] += 1
+            held["most"] = max(held["most"], held["now"])
+        return picture(path)
+
+    def step() -> None:
+        with reading:
+            held["now"] -= 1
+
+    names = [f"40-50-{number}" for number in range(24)]
+    assert predict_stills(jobs(names, tmp_path), read, Spy().model(), watcher=Watcher(step)).done == 24
+    assert held["most"] <= 2 + 1 + 2 + 2 + 2
+
+
+def test_a_picture_that_takes_long_is_named_once_before_it_is_predicted(tmp_path: Path) -> None:
+    side = int(SLOW_PIXELS**0.5)
+    spy, told = Spy(), []
+    names = [f"{side}-{side}-1", f"{side + 1}-{side}-2", f"{side + 1}-{side}-3"]
+    watcher = Watcher(note=lambda text: told.append((len(spy.batches), text)))
+    predict_stills(jobs(names, tmp_path), picture, spy.model(batch_size=1), watcher=watcher)
+    ((batches, text),) = told
+    assert batches <= 1
+    assert text.startswith(f"{side + 1}-{side}-2: the model sees {side + 1}x{side} pixels at once")
+
+
+def test_one_that_the_model_cannot_take_does_not_stop_the_others(tmp_path: Path) -> None:
+    spy = Spy()
+    network = Network(spy, lambda images: spy(images).argmax(1), torch.device("cpu"), views=Inference(scales=(0.5, 1)))
+    tally = predict_stills(jobs(["80-80-1", "50-80-2"], tmp_path), picture, Model(network, Drawer("spy", CLASSES)))
+    assert tally.done == 1
+    (failure,) = tally.failures
+    assert failure.startswith("50-80-2: scale 0.5 makes 25x40 pixels")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from torch import Tensor
 
 from transkd.errors import DataError, NonFiniteError
 from transkd.evaluation.predict.clips import predict_clip
-from transkd.evaluation.predict.colours import Classes
+from transkd.evaluation.predict.colours import Classes, distinct_colours
 from transkd.evaluation.predict.drawing import Drawer
+from transkd.evaluation.predict.files import FullError
 from transkd.evaluation.predict.network import Network
 from transkd.evaluation.predict.outputs import Model
+from transkd.evaluation.predict.pacing import Pace, pace_of
 from transkd.evaluation.predict.plan import Job
 from transkd.evaluation.predict.sources import Source
-from transkd.evaluation.predict.videos import VideoReader, VideoWriter
+from transkd.evaluation.predict.video_writer import VideoWriter
+from transkd.evaluation.predict.videos import VideoReader
 
 FRAMES = 12
 CLASSES = Classes(("dark", "bright"), ((200, 30, 30), (30, 30, 200)))
@@ -167,6 +171,127 @@ def test_a_rotated_video_is_upright(tmp_path: Path) -> None:
     expected = CLASSES.table[(np.rot90(frame(2), -1).mean(-1) > 127).astype(int)].astype(int)
     assert np.median(np.abs(frames[2] - expected)) < 12
     assert np.abs(frames[2][18:22] - np.array(CLASSES.colours[1])).mean() < 25
+
+
+def uneven(movie: bytes) -> bytes:
+    """Return an MP4 of 12 even frames whose first six last half as long, the others half as long again."""
+    place, changed = movie.find(b"stts"), bytearray(movie)
+    (entries, count, length) = struct.unpack(">III", movie[place + 8 : place + 20])
+    assert (entries, count) == (1, 12)
+    changed[place + 8 : place + 20] = struct.pack(">IIIII", 2, 6, length // 2, 6, 3 * length // 2)
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
+        at = movie.find(box) - 4
+        changed[at : at + 4] = struct.pack(">I", 8 + struct.unpack(">I", movie[at : at + 4])[0])
+    return bytes(changed)
+
+
+def test_frames_of_changing_rate_stay_as_long_as_in_the_file(tmp_path: Path) -> None:
+    video = record(tmp_path / "v.mp4", rate=25)
+    video.write_bytes(uneven(video.read_bytes()))
+    outputs = {"colour": tmp_path / "out.mp4", "ids": tmp_path / "v.frames"}
+    clip = predict_clip(job(video, **outputs), model())
+    assert (clip.frames, clip.shortfall) == (FRAMES, None)
+    (note,) = clip.notes
+    assert "do not follow each other at one rate; written at 50 frames/s" in note
+    assert len(list((tmp_path / "v.frames").iterdir())) == FRAMES
+    assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(50)
+    starts = [0.02 * number for number in range(6)] + [0.12 + 0.06 * number for number in range(6)]
+    shown = read_back(tmp_path / "out.mp4")
+    assert len(shown) == 1 + round(starts[-1] * 50)
+    for number, image in enumerate(shown):
+        source = max(place for place, start in enumerate(starts) if start <= number / 50 + 1e-6)
+        bar = np.abs(image.astype(int) - CLASSES.colours[1]).sum(-1).mean(0)
+        assert abs(int(bar.argmin()) - (8 * source + 4)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("times", "stated", "pace"),
+    [
+        ([0.0, 0.033, 0.067, 0.1, 0.133], 30.0, Pace(30.0)),
+        ([0.0, 0.12, 0.04, 0.08, 0.16], 25.0, Pace(25.0)),
+        ([2.0, 2.04, 2.08], 25.0, Pace(25.0)),
+        ([0.0, 5.0, 10.0], 0.266, Pace(0.2)),
+        ([0.0, 0.04, 0.08, 0.2, 0.24, 0.4], 25.0, Pace(25.0, varies=True)),
+        ([0.0, 0.001, 0.002, 0.2, 0.5], 10.0, Pace(60.0, varies=True)),
+        ([0.0, 0.0, 0.0], 24.0, Pace(24.0)),
+        ([0.0, 1.0, 4000.0], 1.0, Pace(1.0)),
+        ([0.0, 0.1, 0.2], None, Pace(10.0)),
+        ([0.0], None, Pace(25.0)),
+        ([], 30.0, Pace(30.0)),
+    ],
+)
+def test_the_rate_of_frames_is_found_from_their_times(times: list[float], stated: float | None, pace: Pace) -> None:
+    found = pace_of(times, stated)
+    assert found.rate == pytest.approx(pace.rate)
+    assert found.varies == pace.varies
+
+
+def test_frames_of_one_place_are_written_once_and_said(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "v.mp4", 10) as writer:
+        for number, place in enumerate((0, 1, 1, 4)):
+            writer.write(frame(number), place)
+        assert writer.left_out == 1
+    assert len(read_back(tmp_path / "v.mp4")) == 5
+
+
+def test_a_late_start_is_no_early_end(tmp_path: Path) -> None:
+    video = record(tmp_path / "v.mkv", frames=30, rate=25)
+    movie = bytearray(video.read_bytes())
+    cluster = movie.find(b"\x1f\x43\xb6\x75")
+    time = movie.find(b"\xe7\x81\x00", cluster)  # the cluster's time in ms, one byte: 0
+    movie[time + 2] = 250
+    length = movie.find(b"\x44\x89\x88") + 3  # the duration in ms, up to the end of the last frame
+    movie[length : length + 8] = struct.pack(">d", 250 + struct.unpack(">d", movie[length : length + 8])[0])
+    video.write_bytes(movie)
+    assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) == 36
+    clip = predict_clip(job(video, colour=tmp_path / "out.mp4"), model())
+    assert (clip.frames, clip.shortfall) == (30, None)
+
+
+def test_pixels_that_are_no_squares_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    get = cv2.VideoCapture.get
+    wide = {cv2.CAP_PROP_SAR_NUM: 16.0, cv2.CAP_PROP_SAR_DEN: 11.0}
+    monkeypatch.setattr(cv2.VideoCapture, "get", lambda self, key: wide.get(key) or get(self, key), raising=False)
+    clip = predict_clip(job(record(tmp_path / "v.mp4"), colour=tmp_path / "out.mp4"), model())
+    assert any("its pixels are to be shown 1.45 times as wide as high" in note for note in clip.notes)
+
+
+def test_a_full_disk_ends_a_video_at_once_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    room = iter([usage] * 4)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: next(room, usage._replace(free=0)))
+    video, seen = record(tmp_path / "v.mp4"), []
+    with pytest.raises(FullError, match=r"/o\.mp4 cannot be written: No space left on device"):
+        predict_clip(
+            job(video, overlay=tmp_path / "o.mp4"), model(batch_size=1), progress=lambda *told: seen.append(told)
+        )
+    assert len(seen) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_ctrl_c_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
+    def stop(done: int, expected: int) -> None:
+        raise KeyboardInterrupt
+
+    video = record(tmp_path / "v.mp4")
+    with pytest.raises(KeyboardInterrupt):
+        predict_clip(job(video, overlay=tmp_path / "o.mp4", ids=tmp_path / "i.frames"), model(), progress=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
+
+
+def test_the_legend_of_a_small_video_has_room_for_all_its_classes(tmp_path: Path) -> None:
+    names = tuple(f"a class of name {number}" for number in range(8))
+    classes = Classes(names, distinct_colours(8))
+
+    def stripes(images: Tensor) -> Tensor:
+        columns = torch.arange(images.shape[-1]) * 8 // images.shape[-1]
+        return torch.nn.functional.one_hot(columns, 8).T.float()[None, :, None].expand(len(images), 8, 64, -1)
+
+    network = Network(stripes, lambda images: images[:, 0], torch.device("cpu"))
+    clip = predict_clip(
+        job(record(tmp_path / "v.mp4", frames=3), overlay=tmp_path / "o.mp4"), Model(network, Drawer("m", classes))
+    )
+    assert clip.notes == ()
 
 
 def test_files_that_are_no_videos_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from transkd.data.classes import ClassSet
 from transkd.data.datasets import available_datasets, classes_of, get_layout
 from transkd.errors import ConfigError, TransKDError, did_you_mean
-from transkd.evaluation.predict.colours import Classes, Colour, class_names, colours_by_name, distinct_colours
+from transkd.evaluation.predict.colours import Classes, Colour, class_names, colours_by_name, distinct_colours, plain
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
 
@@ -32,6 +32,8 @@ def named_classes(name: str) -> ClassSet:
         DataError: the file is wrong.
     """
     if Path(name).suffix.lower() in (".yaml", ".yml"):
+        if not Path(name).is_file():
+            raise ConfigError(f"there is no file {name}")
         return classes_of(OWN, Path.cwd(), classes=name)
     classes = get_layout(name).classes if name in available_datasets() else None
     if classes is None:
@@ -63,6 +65,21 @@ def classes_for(model: Segmenter | ExportedModel, source: str, named: str | None
         return Classes(names, own)
     found = None if model.class_names is None else colours_by_name(names, _legends(source))
     return Classes(names, found or distinct_colours(count))
+
+
+def renamed(model: Segmenter | ExportedModel, shown: Classes) -> str | None:
+    """Say where classes are shown under other names than the model has for them; None where they are not."""
+    own = model.class_names
+    if own is None:
+        return None
+    number = next((place for place, pair in enumerate(zip(own, shown.names, strict=False)) if _differ(*pair)), None)
+    if number is None:
+        return None
+    return f"the model's class {number} is {own[number]}, which is shown as {shown.names[number]}, and so may be others"
+
+
+def _differ(one: str, other: str) -> bool:
+    return plain(one) != plain(other)
 
 
 def size_of_run(source: str) -> tuple[int, Path] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -11,11 +11,14 @@ from transkd.errors import ConfigError, TransKDError
 from transkd.evaluation.predict.plan import KINDS, Existing, Kind
 from transkd.models.checks import SMALLEST_SIDE
 from transkd.training.config import Positive, Section, Side, Size
-from transkd.training.problems import Problem, mistakes, schema_problems
+from transkd.training.problems import Problem, mistakes, schema_problems, shown
 
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+NATIVE_NEEDS_CROP = "inference=slide on pictures of their own sizes needs the windows': crop=[512,512]"
 
 
 class PredictConfig(Section):
@@ -38,6 +41,11 @@ class PredictConfig(Section):
         Field(description=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 512])"),
     ]
     stride: Annotated[tuple[Positive, Positive] | None, Field(description="[down, right] in pixels ([341, 341])")]
+    scales: Annotated[
+        list[Annotated[float, Field(gt=0, allow_inf_nan=False)]],
+        Field(min_length=1, description="factors ([0.75, 1, 1.25])"),
+    ]
+    flip: bool
     batch_size: Positive
     classes: str | None
     opacity: Annotated[float, Field(ge=0, le=1)]
@@ -58,9 +66,11 @@ def predict_problems(values: Mapping[str, Any]) -> list[Problem]:
     """List every key that is unknown or missing, and every value that does not fit."""
     problems = schema_problems(PredictConfig, values)
     for keys, check in (
-        (("inference", "crop", "stride"), _windows),
+        (("inference", "crop", "stride"), _whole),
+        (("inference", "crop", "stride", "size"), _windows),
         (("kinds", "model2"), _kinds),
         (("classes",), _classes),
+        (("model", "input", "output"), _empty),
     ):
         if not any(problem.touches(key) for problem in problems for key in keys):
             problems += check(values)
@@ -81,14 +91,43 @@ def parse_predict(values: Mapping[str, Any]) -> PredictConfig:
     return PredictConfig.model_validate(values)
 
 
-def _windows(values: Mapping[str, Any]) -> Iterator[Problem]:
-    crop, stride = values["crop"], values["stride"]
-    if values["inference"] == "slide" and crop is None:
-        yield Problem("crop", "inference=slide needs the windows' size: crop=[512,512]")
-    if values["inference"] == "whole" and (crop is not None or stride is not None):
+def _empty(values: Mapping[str, Any]) -> Iterator[Problem]:
+    for key in ("model", "input", "output"):
+        if not values[key].strip():
+            yield Problem(key, "is empty; '.' is the current folder")
+
+
+def _whole(values: Mapping[str, Any]) -> Iterator[Problem]:
+    if values["inference"] == "whole" and (values["crop"] is not None or values["stride"] is not None):
         yield Problem("crop", "windows are for inference=slide; leave out crop and stride, or add it")
-    if crop and stride and any(step > side for side, step in zip(crop, stride, strict=True)):
-        yield Problem("stride", f"steps of {stride} leave gaps between windows of {crop}")
+
+
+def _windows(values: Mapping[str, Any]) -> Iterator[Problem]:
+    if values["inference"] == "whole":
+        return
+    crop, stride = window(values["crop"], values["size"]), values["stride"]
+    if crop is None and values["size"] == "native":
+        yield Problem("crop", NATIVE_NEEDS_CROP)
+    elif crop and stride and any(step > side for side, step in zip(crop, stride, strict=True)):
+        yield Problem("stride", f"steps of {shown(stride)} leave gaps between windows of {shown(crop)}")
+
+
+def window(crop: Sequence[int] | None, size: int | Sequence[int] | str | None) -> tuple[int, int] | None:
+    """Return the windows' size as ``transkd-eval`` has it: what was asked for, or a square of the input's short side.
+
+    Args:
+        crop: height and width that were asked for.
+        size: what pictures are resized to.
+
+    Returns:
+        None where pictures keep sizes of their own, and nothing was asked for.
+    """
+    if crop is not None:
+        return crop[0], crop[1]
+    if size is None or isinstance(size, str):
+        return None
+    side = size if isinstance(size, int) else min(size)
+    return side, side
 
 
 def _kinds(values: Mapping[str, Any]) -> Iterator[Problem]:

@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from transkd.cli.compute import find_device, logits_function
-from transkd.cli.predict_classes import classes_for, size_of_run
-from transkd.cli.predict_config import PredictConfig
+from transkd.cli.predict_classes import classes_for, renamed, size_of_run
+from transkd.cli.predict_config import NATIVE_NEEDS_CROP, PredictConfig, window
 from transkd.errors import ConfigError
+from transkd.evaluation.inference import Inference
 from transkd.evaluation.predict.drawing import Drawer
 from transkd.evaluation.predict.network import Network
 from transkd.evaluation.predict.outputs import Model
 from transkd.evaluation.predict.resizing import Size
-from transkd.evaluation.predict.windows import Windows
 from transkd.models import Segmenter
 from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.exported import ExportedModel, load_model
@@ -46,11 +46,10 @@ def load_predictors(config: PredictConfig) -> tuple[Model, Model | None, list[st
 def _predictor(config: PredictConfig, source: str, device: torch.device, notes: list[str]) -> Model:
     model = load_model(source, threads=config.threads)
     gives_logits = isinstance(model, Segmenter) or model.result == "logits"
-    if not gives_logits and ("confidence" in config.kinds or config.inference == "slide"):
-        what = "confidences" if "confidence" in config.kinds else "inference=slide"
+    if not gives_logits and (wanting := _need_scores(config)):
         raise ConfigError(
-            f"{source} gives classes without scores, which {what} need: export it again with result=logits, "
-            "or use the model that it was made from"
+            f"{source} gives classes without scores, which {' and '.join(wanting)} need: export it again with "
+            "result=logits, or use the model that it was made from"
         )
     if "ids" in config.kinds and model.num_classes > MOST_IDS:
         raise ConfigError(f"{source} has {model.num_classes} classes, but ids are written with 8 bits a pixel")
@@ -61,13 +60,42 @@ def _predictor(config: PredictConfig, source: str, device: torch.device, notes: 
         device if isinstance(model, Segmenter) else torch.device("cpu"),
         size=size,
         least=least,
-        windows=None if config.crop is None else Windows.of(config.crop, config.stride),
+        views=_views(config, source, size, notes),
         batch_size=config.batch_size,
         confidence="confidence" in config.kinds and source == config.model,
     )
-    return Model(
-        network, Drawer(title(source), classes_for(model, source, config.classes), config.opacity, config.legend)
-    )
+    classes = classes_for(model, source, config.classes)
+    if config.classes is not None and (change := renamed(model, classes)):
+        notes.append(f"classes={config.classes}: {change} ({source})")
+    return Model(network, Drawer(title(source), classes, config.opacity, config.legend))
+
+
+def _need_scores(config: PredictConfig) -> list[str]:
+    """Name what was asked for that classes alone cannot give."""
+    scales = f"scales=[{','.join(f'{scale:g}' for scale in config.scales)}]"
+    asked = {
+        "confidences": "confidence" in config.kinds,
+        "inference=slide": config.inference == "slide",
+        scales: config.scales != [1.0],
+        "flip=true": config.flip,
+    }
+    return [what for what, is_asked in asked.items() if is_asked]
+
+
+def _views(config: PredictConfig, source: str, size: Size, notes: list[str]) -> Inference:
+    """Return windows, scales and flip, and note the windows where nobody chose them."""
+    if config.inference == "whole":
+        return Inference(scales=tuple(config.scales), flip=config.flip)
+    crop = window(config.crop, size)
+    if crop is None:
+        raise ConfigError(NATIVE_NEEDS_CROP)
+    views = Inference(crop, config.stride, tuple(config.scales), config.flip)
+    assert views.steps is not None
+    if any(step > side for side, step in zip(crop, views.steps, strict=True)):
+        raise ConfigError(f"stride={_listed(views.steps)} leaves gaps between windows of {_listed(crop)}")
+    if config.crop is None:
+        notes.append(f"{source} looks through windows of {_listed(crop)} pixels, {_listed(views.steps)} apart")
+    return views
 
 
 def _sizes(
@@ -89,7 +117,9 @@ def _sizes(
 
 def _only_size(config: PredictConfig, source: str, only: tuple[int, int]) -> tuple[Size, tuple[int, int]]:
     """Return sizes for a file that takes a single one."""
-    shown = f"[{only[0]},{only[1]}]"
+    shown = _listed(only)
+    if config.scales != [1.0]:
+        raise ConfigError(f"{source} takes images of {shown} only, and scales are others: leave scales out")
     if config.inference == "slide":
         if config.crop != only:
             raise ConfigError(f"{source} takes images of {shown} only: use crop={shown}")
@@ -97,6 +127,10 @@ def _only_size(config: PredictConfig, source: str, only: tuple[int, int]) -> tup
     if config.size not in (None, only):
         raise ConfigError(f"{source} takes images of {shown} only: leave size out, or use inference=slide crop={shown}")
     return only, only
+
+
+def _listed(sides: tuple[int, int]) -> str:
+    return f"[{sides[0]},{sides[1]}]"
 
 
 def title(source: str) -> str:

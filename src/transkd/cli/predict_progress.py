@@ -19,39 +19,42 @@ from rich.text import Text
 
 
 class _Speed(ProgressColumn):
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} {self.unit}/s")
+        return Text("" if speed is None else f"{speed:.1f} {task.fields['unit']}/s")
 
 
 class Bars:
-    """A bar for each thing that is worked on; silent where standard error is no terminal.
+    """A bar for each thing that is worked on; silent where standard error is no terminal."""
 
-    Args:
-        unit: what speeds count.
-    """
-
-    def __init__(self, unit: str) -> None:
+    def __init__(self) -> None:
         console = Console(stderr=True)
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            _Speed(unit),
+            _Speed(),
             TimeRemainingColumn(),
         )
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
         self._task: TaskID | None = None
 
-    def start(self, what: str, total: int | None) -> None:
-        """Begin a bar, in the place of the one before."""
+    def start(self, what: str, total: int | None, unit: str) -> None:
+        """Begin a bar, in the place of the one before.
+
+        Args:
+            what: stands before it.
+            total: how much there is, None where nobody knows.
+            unit: what speeds count.
+        """
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(what, total=total)
+        self._task = self._progress.add_task(what, total=total, unit=unit)
+
+    def advance(self) -> None:
+        """Move the bar by one."""
+        if self._task is not None:
+            self._progress.advance(self._task)
 
     def update(self, done: int, total: int) -> None:
         """Move the bar; a total of 0 is an unknown one."""

@@ -10,13 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from transkd.errors import NonFiniteError
+from transkd.errors import TransKDError
 from transkd.evaluation.legend import SteadyLegend
-from transkd.evaluation.pictures import Pixels
 from transkd.evaluation.predict.files import whole
 from transkd.evaluation.predict.outputs import Model, Seen, drawn, see, write_exact
+from transkd.evaluation.predict.pacing import silent
 from transkd.evaluation.predict.plan import EXACT_KINDS, PICTURE, Job, Kind
-from transkd.evaluation.predict.videos import VideoReader, VideoWriter
+from transkd.evaluation.predict.video_writer import VideoWriter
+from transkd.evaluation.predict.videos import Frame, VideoReader
 
 
 @dataclass(frozen=True)
@@ -51,27 +52,25 @@ def predict_clip(
 
     Raises:
         DataError: the video cannot be read, or an output cannot be written.
-        NonFiniteError: the class scores of a frame are NaN or infinite.
+        TransKDError: a frame cannot be predicted, such as for class scores that are NaN.
     """
     reader = VideoReader(job.source.path)
-    with ExitStack() as files:
-        sinks = [_sink(kind, path, model, second, reader.rate, files) for kind, path in job.outputs.items()]
+    with silent(), ExitStack() as files:
+        sinks = [_sink(kind, path, model, second, reader.pace.rate, files) for kind, path in job.outputs.items()]
         done = 0
         for frames in _ahead(reader.frames(), model.network.batch_size):
-            for seen in see(frames, model, second):
+            for frame, seen in zip(frames, see([frame.image for frame in frames], model, second), strict=True):
                 done += 1
-                if isinstance(seen, NonFiniteError):
-                    raise NonFiniteError(f"{job.source.path}, frame {done}: {seen}")
+                if isinstance(seen, TransKDError):
+                    raise type(seen)(f"{job.source.path}, frame {done}: {seen}")
                 for sink in sinks:
-                    sink.take(seen)
+                    sink.take(seen, frame.place)
             progress(done, reader.expected)
-    notes = [note for sink in sinks for note in sink.notes]
-    if reader.rate_is_guessed:
-        notes.append(f"the file does not say how many frames a second it has; {reader.rate:g} are assumed")
+    notes = [*reader.notes(), *(note for sink in sinks for note in sink.notes)]
     return Clip(done, reader.shortfall(), tuple(f"{job.source.path}: {note}" for note in notes))
 
 
-def _ahead(frames: Iterator[Pixels], batch_size: int) -> Iterator[list[Pixels]]:
+def _ahead(frames: Iterator[Frame], batch_size: int) -> Iterator[list[Frame]]:
     """Yield batches of frames, the next one decoded meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(_take, frames, batch_size)
@@ -80,7 +79,7 @@ def _ahead(frames: Iterator[Pixels], batch_size: int) -> Iterator[list[Pixels]]:
             yield batch
 
 
-def _take(frames: Iterator[Pixels], count: int) -> list[Pixels]:
+def _take(frames: Iterator[Frame], count: int) -> list[Frame]:
     return list(islice(frames, count))
 
 
@@ -88,7 +87,7 @@ class _Sink(Protocol):
     @property
     def notes(self) -> Sequence[str]: ...
 
-    def take(self, seen: Seen) -> None: ...
+    def take(self, seen: Seen, place: int) -> None: ...
 
 
 def _sink(kind: Kind, path: Path, model: Model, second: Model | None, rate: float, files: ExitStack) -> _Sink:
@@ -96,7 +95,7 @@ def _sink(kind: Kind, path: Path, model: Model, second: Model | None, rate: floa
     if kind in EXACT_KINDS:
         partial.mkdir()
         return _Frames(kind, model, partial)
-    return _Film(kind, model, second, files.enter_context(VideoWriter(partial, rate)))
+    return _Film(kind, model, second, files.enter_context(VideoWriter(partial, rate, shown=path)))
 
 
 class _Frames:
@@ -108,7 +107,7 @@ class _Frames:
         self.kind, self.model, self.folder = kind, model, folder
         self.count = 0
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: Seen, place: int) -> None:
         self.count += 1
         write_exact(self.kind, seen.prediction, self.model, self.folder / f"{self.count:06d}{PICTURE}")
 
@@ -124,11 +123,14 @@ class _Film:
     @property
     def notes(self) -> Sequence[str]:
         missing = self.legend.left_out if self.legend else []
-        return [f"the legend has no room for {', '.join(missing)}"] if missing else []
+        notes = [f"the legend has no room for {', '.join(missing)}"] if missing else []
+        if count := self.writer.left_out:
+            notes.append(f"{count} frames of its {self.kind} are left out, as they follow the one before too fast")
+        return notes
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: Seen, place: int) -> None:
         if not self.started:
             others = [self.second.drawer] if self.second and self.kind == "compare" else []
             self.legend = self.model.drawer.steady_legend(self.kind, seen.image, others)
             self.started = True
-        self.writer.write(drawn(self.kind, seen, self.model, self.second, self.legend))
+        self.writer.write(drawn(self.kind, seen, self.model, self.second, self.legend), place)

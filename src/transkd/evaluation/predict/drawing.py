@@ -19,6 +19,10 @@ from transkd.evaluation.predict.resizing import resize
 
 LEAST_PANEL, MOST_PANEL = 256, 960
 """Widths in pixels that panels side by side are brought to."""
+MOST_PANEL_HEIGHT = 1920
+"""A higher panel is as narrow as it takes; its column keeps ``LEAST_PANEL`` for the title."""
+STEADY_ROWS = 8
+"""A video's legend may have so many rows even where they are more than a third of its height."""
 LEAST_LEGEND = 240
 """A narrower picture gets a legend of this width."""
 
@@ -98,7 +102,8 @@ class Drawer:
         if kind == "compare":
             width = _row_width(width, 2 + len(others))
         names, colours = [name for name, _ in entries], [colour for _, colour in entries]
-        return SteadyLegend(names, colours, max(width, LEAST_LEGEND), size, max(2 * size, height // 3))
+        tallest = max(height // 3, STEADY_ROWS * 2 * size)
+        return SteadyLegend(names, colours, max(width, LEAST_LEGEND), size, tallest)
 
     def _above_legend(
         self,
@@ -142,8 +147,9 @@ def stacked(upper: Pixels, lower: Pixels) -> Pixels:
 
 def panel_size(image: Pixels) -> tuple[int, int]:
     """Return height and width of a picture's panels."""
-    width = min(max(image.shape[1], LEAST_PANEL), MOST_PANEL)
-    return max(1, round(width * image.shape[0] / image.shape[1])), width
+    height, width = image.shape[:2]
+    factor = min(min(max(width, LEAST_PANEL), MOST_PANEL) / width, MOST_PANEL_HEIGHT / height)
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def text_size(width: int) -> int:
@@ -153,11 +159,11 @@ def text_size(width: int) -> int:
 
 def title_size(panel_width: int) -> int:
     """Return the height of the text above and below panels, in pixels."""
-    return 13 if panel_width < 480 else 16
+    return 13 if panel_width < 480 else 16 if panel_width < 800 else 22
 
 
 def _side_by_side(panels: Sequence[Pixels], titles: Sequence[str]) -> Pixels:
-    height, width = panels[0].shape[:2]
+    height, width = panels[0].shape[0], _column(panels[0].shape[1])
     size = title_size(width)
     top = round(1.7 * size)
     canvas = Image.new("RGB", (_row_width(width, len(panels)), top + height + MARGIN), BACKGROUND)
@@ -170,7 +176,11 @@ def _side_by_side(panels: Sequence[Pixels], titles: Sequence[str]) -> Pixels:
 
 
 def _row_width(panel_width: int, count: int) -> int:
-    return count * (panel_width + MARGIN) + MARGIN
+    return count * (_column(panel_width) + MARGIN) + MARGIN
+
+
+def _column(panel_width: int) -> int:
+    return max(panel_width, LEAST_PANEL)
 
 
 def _shortened(title: str, width: int, size: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,11 @@ PNG_LEVEL = 3
 JPEG_QUALITY = 92
 KIND_KEY = "transkd-predict"
 """PNG files hold the kind of output under this key."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+class FullError(DataError):
+    """A disk that takes nothing more: full, over quota, or no longer to be written to."""
 
 
 @contextmanager
@@ -30,12 +36,13 @@ def whole(path: Path) -> Iterator[Path]:
 
     Raises:
         DataError: ``path`` cannot be written.
+        FullError: nothing can.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         hidden = Path(tempfile.mkdtemp(prefix=f".{path.stem[:40]}-", suffix=".partial", dir=path.parent))
     except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}") from error
+        raise _unwritable(path, error) from error
     try:
         partial = hidden / path.name
         yield partial
@@ -43,9 +50,14 @@ def whole(path: Path) -> Iterator[Path]:
             path.replace(hidden / "replaced")
         partial.replace(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    kind = FullError if error.errno in _FULL else DataError
+    return kind(f"{path} cannot be written: {error.strerror or error}")
 
 
 def write_rgb(pixels: Pixels, kind: str, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from transkd.errors import ConfigError, NonFiniteError
-from transkd.evaluation.inference import LogitsOf
+from transkd.errors import ConfigError, NonFiniteError, TransKDError
+from transkd.evaluation.inference import Inference, LogitsOf, infer
 from transkd.evaluation.pictures import Pixels
 from transkd.evaluation.predict.resizing import Size, input_size, resize
-from transkd.evaluation.predict.windows import Windows, bands
+from transkd.evaluation.predict.windows import bands
 from transkd.models.checks import SMALLEST_SIDE
 
 WHOLE_VALUES = 2**24
 """Logits are resized all at once up to this many values; above, class by class, in a K-th of the memory."""
+DENSE_PIXELS = 2**22
+"""Windows, scales and flip give scores at every pixel of what the segmenter sees: of up to so many pixels at once."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class Network:
         device: where images go.
         size: what pictures are resized to before.
         least: the smallest height and width that it takes; smaller pictures are enlarged.
-        windows: windows to look through; None looks at the whole picture.
-        batch_size: how many pictures or windows are computed at once.
+        views: windows, scales and flip, as a score has them.
+        batch_size: how many pictures are computed at once.
         confidence: whether predictions hold confidences.
     """
 
@@ -55,100 +57,126 @@ class Network:
     device: torch.device
     size: Size = None
     least: tuple[int, int] = (SMALLEST_SIDE, SMALLEST_SIDE)
-    windows: Windows | None = None
+    views: Inference = field(default_factory=Inference)
     batch_size: int = 1
     confidence: bool = False
 
     def sees(self, image: Pixels) -> tuple[int, int]:
-        """Return the height and width that a picture (H, W, 3) is resized to."""
+        """Return the height and width that a picture (H, W, 3) is resized to.
+
+        Raises:
+            DataError: it is so narrow that it would become far too large.
+        """
         return input_size((image.shape[0], image.shape[1]), self.size, self.least)
 
-    def predict(self, images: Sequence[Pixels]) -> list[Prediction | NonFiniteError]:
-        """Predict pictures.
+    @property
+    def _averages_shares(self) -> bool:
+        """Whether ``infer`` gives the mean of several views' softmax, not logits."""
+        return self.views.flip or len(self.views.scales) > 1
+
+    def predict(self, images: Sequence[Pixels]) -> list[Prediction | TransKDError]:
+        """Predict pictures; where they do not fit into memory together, one by one.
 
         Args:
             images: (H, W, 3) uint8 each, of one size once they are resized.
 
         Returns:
             For each picture, classes and confidences of its own size, or why there are none.
-
-        Raises:
-            ConfigError: they do not fit into memory.
         """
         try:
             return self._predict(images)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise self._too_large(images) from error
+        except TransKDError as error:
+            return [error] * len(images)
+        except (torch.OutOfMemoryError, MemoryError):
+            pass
         except RuntimeError as error:
             if "allocate memory" not in str(error):
                 raise
-            raise self._too_large(images) from error
+        if len(images) == 1:
+            return [self._too_large(images[0])]
+        return [found for image in images for found in self.predict([image])]
 
-    def _too_large(self, images: Sequence[Pixels]) -> ConfigError:
-        height, width = self.sees(images[0])
-        remedy = "a smaller batch_size" if len(images) > 1 else "inference=slide crop=[512,512], or a smaller size"
-        return ConfigError(f"{len(images)} x {height}x{width} pixels do not fit into the memory: use {remedy}")
+    def _too_large(self, image: Pixels) -> ConfigError:
+        height, width = self.sees(image)
+        remedy = "a smaller size, or leave out scales and flip"
+        if self.views.is_plain:
+            remedy = "inference=slide crop=[512,512], or a smaller size"
+        return ConfigError(f"{height}x{width} pixels do not fit into the memory: use {remedy}")
 
     @torch.no_grad()
-    def _predict(self, images: Sequence[Pixels]) -> list[Prediction | NonFiniteError]:
+    def _predict(self, images: Sequence[Pixels]) -> list[Prediction | TransKDError]:
         stack = np.stack([resize(image, self.sees(image)) for image in images])
         tensor = torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().to(self.device)
         own = [(image.shape[0], image.shape[1]) for image in images]
         if self.logits_of is None:
             return [_nearest(ids, to) for ids, to in zip(self.classes_of(tensor), own, strict=True)]
-        if self.windows is None:
-            return [self._of_logits(part, to) for part, to in zip(self.logits_of(tensor), own, strict=True)]
-        return [self._by_windows(image, self.windows, to) for image, to in zip(tensor, own, strict=True)]
+        if self.views.is_plain or tensor[:, 0].numel() <= DENSE_PIXELS:
+            scores = infer(self.logits_of, tensor, self.views)
+            return [self._of_scores(part, to) for part, to in zip(scores, own, strict=True)]
+        return [self._of_large(image, to) for image, to in zip(tensor, own, strict=True)]
 
-    def _by_windows(self, image: Tensor, windows: Windows, own: tuple[int, int]) -> Prediction | NonFiniteError:
+    def _of_large(self, image: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
+        """Predict one picture (3, h, w) in the least memory that its windows, scales and flip allow."""
         assert self.logits_of is not None
-        parts = bands(self.logits_of, image, windows, self.batch_size)
+        if self._averages_shares or image[0].numel() <= DENSE_PIXELS:
+            return self._of_scores(infer(self.logits_of, image[None], self.views)[0], own)
+        parts = (logits for _, logits in bands(self.logits_of, image, self.views))
         if tuple(image.shape[-2:]) != own:
-            return self._of_logits(torch.cat([logits for _, logits in parts], dim=1), own)
+            return self._of_scores(torch.cat(list(parts), dim=1), own)
         found: list[Prediction] = []
-        for _, logits in parts:
-            band = self._of_logits(logits, (logits.shape[-2], logits.shape[-1]))
-            if isinstance(band, NonFiniteError):
+        for logits in parts:
+            band = self._of_scores(logits, (logits.shape[-2], logits.shape[-1]))
+            if isinstance(band, TransKDError):
                 return band
             found.append(band)
         ids = np.concatenate([band.ids for band in found])
         confidences = [band.confidence for band in found if band.confidence is not None]
         return Prediction(ids, np.concatenate(confidences) if confidences else None)
 
-    def _of_logits(self, logits: Tensor, own: tuple[int, int]) -> Prediction | NonFiniteError:
-        logits = logits.float()
-        if not torch.isfinite(logits).all():
+    def _of_scores(self, scores: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
+        scores = scores.float()
+        if not torch.isfinite(scores).all():
             return NonFiniteError("the class scores are NaN or infinite: the weights are damaged, or overflow")
-        ids, confidence = classes_at(logits, own, confidence=self.confidence)
-        prediction = Prediction(_numbers(ids, logits.shape[0]))
-        return prediction if confidence is None else replace(prediction, confidence=confidence.cpu().numpy())
+        ids, best = largest_at(scores, own)
+        confidence = None
+        if self.confidence:
+            confidence = (best if self._averages_shares else softmax_of(best, scores)).cpu().numpy()
+        return Prediction(_numbers(ids, scores.shape[0]), confidence)
 
 
-def classes_at(logits: Tensor, size: tuple[int, int], *, confidence: bool) -> tuple[Tensor, Tensor | None]:
-    """Resize logits bilinearly, and take the largest one's class at each pixel.
+def largest_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Resize class scores bilinearly, and take the largest one at each pixel.
 
     Args:
-        logits: (K, h, w).
+        scores: (K, h, w).
         size: height and width.
-        confidence: whether to return the largest softmax value too.
 
     Returns:
-        Classes (H, W) int64, and the confidences (H, W) in [0, 1].
+        Its class (H, W) int64, and the score itself.
     """
-    if logits.shape[0] * size[0] * size[1] <= WHOLE_VALUES:
-        best, ids = _resized(logits, size).max(dim=0)
-    else:
-        best, ids = _resized(logits[:1], size)[0], torch.zeros(size, dtype=torch.int64, device=logits.device)
-        for index in range(1, logits.shape[0]):
-            values = _resized(logits[index : index + 1], size)[0]
-            ids.masked_fill_(values > best, index)
-            best = torch.maximum(best, values)
-    if not confidence:
-        return ids, None
+    if scores.shape[0] * size[0] * size[1] <= WHOLE_VALUES:
+        best, ids = _resized(scores, size).max(dim=0)
+        return ids, best
+    best, ids = _resized(scores[:1], size)[0], torch.zeros(size, dtype=torch.int64, device=scores.device)
+    for index in range(1, scores.shape[0]):
+        values = _resized(scores[index : index + 1], size)[0]
+        ids.masked_fill_(values > best, index)
+        best = torch.maximum(best, values)
+    return ids, best
+
+
+def softmax_of(best: Tensor, logits: Tensor) -> Tensor:
+    """Return the softmax value (H, W) of the largest logits, class by class.
+
+    Args:
+        best: (H, W), the largest of the logits once they are resized to that size.
+        logits: (K, h, w).
+    """
+    size = (best.shape[0], best.shape[1])
     total = torch.zeros_like(best)
     for index in range(logits.shape[0]):
         total += (_resized(logits[index : index + 1], size)[0] - best).exp_()
-    return ids, total.reciprocal_()
+    return total.reciprocal_()
 
 
 def _resized(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transkd.errors import NonFiniteError
+from transkd.errors import TransKDError
 from transkd.evaluation.legend import SteadyLegend
 from transkd.evaluation.pictures import Pixels
 from transkd.evaluation.predict.drawing import Drawer, confidence_pixels
@@ -45,7 +45,7 @@ class Seen:
     second: Prediction | None = None
 
 
-def see(images: Sequence[Pixels], model: Model, second: Model | None) -> list[Seen | NonFiniteError]:
+def see(images: Sequence[Pixels], model: Model, second: Model | None) -> list[Seen | TransKDError]:
     """Predict pictures with one segmenter or two.
 
     Args:
@@ -62,11 +62,11 @@ def see(images: Sequence[Pixels], model: Model, second: Model | None) -> list[Se
 
 
 def _together(
-    image: Pixels, first: Prediction | NonFiniteError, second: Prediction | NonFiniteError | None
-) -> Seen | NonFiniteError:
-    if isinstance(first, NonFiniteError):
+    image: Pixels, first: Prediction | TransKDError, second: Prediction | TransKDError | None
+) -> Seen | TransKDError:
+    if isinstance(first, TransKDError):
         return first
-    return second if isinstance(second, NonFiniteError) else Seen(image, first, second)
+    return second if isinstance(second, TransKDError) else Seen(image, first, second)
 
 
 def drawn(kind: Kind, seen: Seen, model: Model, second: Model | None, steady: SteadyLegend | None = None) -> Pixels:

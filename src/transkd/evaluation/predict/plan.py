@@ -139,7 +139,7 @@ def _refuse_collisions(jobs: Sequence[Job]) -> None:
     raise ConfigError(
         "\n".join(
             [
-                "inputs would write the same file; rename them, or predict them into different folders:",
+                "inputs would write the same file; rename them, or predict some of them ('FOLDER/*.jpg') at a time:",
                 *lines[:10],
                 *([f"  and {len(lines) - 10} more"] if len(lines) > 10 else []),
             ]

@@ -10,7 +10,10 @@ from pathlib import Path, PurePath
 
 from transkd.errors import ConfigError
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".mts"),
+    *(".m2ts", ".3gp", ".ogv", ".asf", ".mxf", ".vob"),
+)
 LIST_SUFFIX = ".txt"
 
 
@@ -55,7 +58,9 @@ def find_sources(text: str, picture_suffixes: Collection[str], *, leave_out: Pat
     Raises:
         ConfigError: nothing is there, or outputs would lie among the inputs.
     """
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - an unknown user stays as it is
+    if not glob.has_magic(text) and not os.path.lexists(path):  # of any name, those too long too
+        raise ConfigError(f"input={text}: there is no such file or folder")
     if path.is_dir():
         if leave_out is not None and leave_out.resolve() == path.resolve():
             raise ConfigError(f"output={leave_out} is the input folder, where outputs would be inputs the next time")
@@ -149,10 +154,13 @@ def _listed(path: Path, picture_suffixes: Collection[str]) -> Found:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"input={path}: cannot be read as a list of paths, a line each ({error})") from error
-    files = [_beside(path, line.strip()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    paths = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if binary := next((line for line in paths if "\0" in line), None):
+        raise ConfigError(f"input={path}: is no list of paths, a line each: {binary[:40]!r} stands there")
+    files = list(dict.fromkeys(_beside(path, line) for line in paths))
     if not files:
         raise ConfigError(f"input={path}: lists no file; write a path a line")
-    if not any(file.exists() for file in files):
+    if not any(map(os.path.exists, files)):
         raise ConfigError(f"input={path}: none of the {len(files)} files that it lists exists, such as {files[0]}")
     top = Path(os.path.commonpath([os.path.abspath(file.parent) for file in files]))  # noqa: PTH100
     absolute = (Path(os.path.abspath(file)) for file in files)  # noqa: PTH100
@@ -160,6 +168,6 @@ def _listed(path: Path, picture_suffixes: Collection[str]) -> Found:
 
 
 def _beside(list_file: Path, line: str) -> Path:
-    path = Path(line).expanduser()
+    path = Path(os.path.expanduser(line))  # noqa: PTH111
     beside = list_file.parent / path
-    return beside if beside.exists() or not path.exists() else path
+    return beside if os.path.exists(beside) or not os.path.exists(path) else path  # noqa: PTH110 - takes any name

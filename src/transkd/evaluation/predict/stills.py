@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from transkd.errors import DataError, NonFiniteError
-from transkd.evaluation.pictures import Pixels
+from transkd.errors import DataError, TransKDError
+from transkd.evaluation.predict.files import FullError
 from transkd.evaluation.predict.outputs import Model, ReadImage, see, write_outputs
 from transkd.evaluation.predict.plan import Job
+from transkd.evaluation.predict.read_ahead import Read, batches, fitting, read_ahead
 from transkd.models.checks import SMALLEST_SIDE
 
-T = TypeVar("T")
-
-WAITING_BATCHES = 3
-"""Pictures of rare sizes wait for others of their size while no more than so many batches wait altogether."""
+SLOW_PIXELS = 2**22
+"""More of them at once are worth a word: attention takes the square of a picture's size."""
 
 
 @dataclass
@@ -36,10 +34,19 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class _Read:
-    job: Job
-    image: Pixels
-    sizes: tuple[tuple[int, int], ...]
+class Watcher:
+    """Who is told meanwhile.
+
+    Attributes:
+        step: called after each picture.
+        note: called with what a person should know before all is done.
+    """
+
+    step: Callable[[], None] = lambda: None
+    note: Callable[[str], None] = lambda _: None
+
+
+Writing = deque[tuple[Job, Future[None]]]
 
 
 def predict_stills(
@@ -48,88 +55,73 @@ def predict_stills(
     model: Model,
     second: Model | None = None,
     *,
+    tally: Tally | None = None,
     workers: int = 2,
-    progress: Callable[[], None] = lambda: None,
+    watcher: Watcher | None = None,
 ) -> Tally:
-    """Predict pictures and write their outputs; one that cannot be read does not stop the others.
+    """Predict pictures and write their outputs; one that cannot be read or written does not stop the others.
 
     Args:
         jobs: pictures and their outputs.
         read_image: from a path to (H, W, 3) uint8; raises ``DataError``.
         model: the segmenter.
         second: another one, for comparisons.
+        tally: what is counted in and returned, for whoever wants to know it where all is stopped.
         workers: threads that read, draw and write.
-        progress: called after each picture.
+        watcher: who is told meanwhile.
 
     Raises:
-        DataError: an output cannot be written.
+        FullError: nothing more can be written.
     """
-    tally = Tally()
-    batch_size = model.network.batch_size
+    tally, watcher = tally or Tally(), watcher or Watcher()
+    models = [each for each in (model, second) if each]
+    batch_size, writing = model.network.batch_size, Writing()
     with ThreadPoolExecutor(workers) as pool:
-        writing: deque[Future[None]] = deque()
         try:
-            reads = _ahead(pool, lambda job: _read(job, read_image, model, second), jobs, 2 * batch_size + workers)
-            for batch in _batches(_readable(reads, tally, progress), batch_size):
+            reads = read_ahead(pool, jobs, read_image, models, 2 * batch_size + workers)
+            for batch in batches(_readable(reads, model, tally, watcher), batch_size):
                 for read, seen in zip(batch, see([read.image for read in batch], model, second), strict=True):
-                    if isinstance(seen, NonFiniteError):
+                    if isinstance(seen, TransKDError):
                         tally.failures.append(f"{read.job.source.path}: {seen}")
-                        progress()
+                        watcher.step()
                         continue
-                    writing.append(pool.submit(write_outputs, seen, read.job.outputs, model, second))
+                    writing.append((read.job, pool.submit(write_outputs, seen, read.job.outputs, model, second)))
                     tally.enlarged += min(read.image.shape[:2]) < SMALLEST_SIDE
-                _settle(writing, tally, progress, 2 * batch_size)
-            _settle(writing, tally, progress, 0)
+                _settle(writing, tally, watcher, fitting(2 * batch_size, batch[0].pixels))
+            _settle(writing, tally, watcher, 0)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     return tally
 
 
-def _read(job: Job, read_image: ReadImage, model: Model, second: Model | None) -> _Read | DataError:
-    try:
-        image = read_image(job.source.path)
-    except DataError as error:
-        return error
-    return _Read(job, image, tuple(each.network.sees(image) for each in (model, second) if each))
-
-
-def _ahead(pool: ThreadPoolExecutor, function: Callable[[Job], T], jobs: Iterable[Job], depth: int) -> Iterator[T]:
-    """Yield what ``function`` gives for each job, in order, computed up to ``depth`` jobs ahead."""
-    waiting: deque[Future[T]] = deque()
-    for job in jobs:
-        waiting.append(pool.submit(function, job))
-        if len(waiting) > depth:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _readable(reads: Iterable[_Read | DataError], tally: Tally, progress: Callable[[], None]) -> Iterator[_Read]:
+def _readable(reads: Iterable[Read | DataError], model: Model, tally: Tally, watcher: Watcher) -> Iterator[Read]:
+    """Pass on what could be read, and say once where a picture takes long."""
+    told = not model.network.views.is_plain
     for read in reads:
-        if isinstance(read, _Read):
-            yield read
-        else:
+        if isinstance(read, DataError):
             tally.failures.append(str(read))
-            progress()
+            watcher.step()
+            continue
+        height, width = read.sizes[0]
+        if not told and height * width > SLOW_PIXELS:
+            told = True
+            watcher.note(
+                f"{read.job.source.path}: the model sees {height}x{width} pixels at once, which takes long; "
+                "inference=slide crop=[512,512] looks through windows, a smaller size= at fewer pixels"
+            )
+        yield read
 
 
-def _batches(reads: Iterable[_Read], batch_size: int) -> Iterator[list[_Read]]:
-    """Yield batches of pictures of one size for each segmenter."""
-    waiting: defaultdict[tuple[tuple[int, int], ...], list[_Read]] = defaultdict(list)
-    for read in reads:
-        same = waiting[read.sizes]
-        same.append(read)
-        if len(same) == batch_size:
-            yield waiting.pop(read.sizes)
-        elif sum(map(len, waiting.values())) > WAITING_BATCHES * batch_size:
-            yield waiting.pop(max(waiting, key=lambda sizes: len(waiting[sizes])))
-    yield from waiting.values()
-
-
-def _settle(writing: deque[Future[None]], tally: Tally, progress: Callable[[], None], most: int) -> None:
+def _settle(writing: Writing, tally: Tally, watcher: Watcher, most: int) -> None:
     """Wait until no more than ``most`` pictures are being written."""
-    while writing and (len(writing) > most or writing[0].done()):
-        writing.popleft().result()
-        tally.done += 1
-        progress()
+    while writing and (len(writing) > most or writing[0][1].done()):
+        job, written = writing.popleft()
+        try:
+            written.result()
+            tally.done += 1
+        except FullError:
+            raise
+        except DataError as error:
+            tally.failures.append(f"{job.source.path}: {error}")
+        watcher.step()
