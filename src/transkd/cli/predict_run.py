@@ -129,7 +129,8 @@ def _tell(plan: Plan, done: Done, output: Path, seconds: float) -> None:
     rate = (pictures + done.frames) / max(seconds, 1e-9)
     unit = "frames/s" if done.videos and not pictures else "images/s"
     line = f"{' and '.join(parts)} predicted in {seconds:.1f} s ({rate:.3g} {unit}), written to {output}{kept}"
-    _print(line)
+    if pictures or done.videos or plan.skipped:
+        _print(line)
     if done.all_failures:
         raise DataError(_listing(done, len(plan.jobs)))
 

@@ -24,11 +24,13 @@ class TryAgain(Exception):  # noqa: N818 - it is no error
     Args:
         reason: what went wrong.
         after: seconds after which the server wants to be asked again.
+        likely: whether it passes soon as a rule; a machine without a network stays without one.
     """
 
-    def __init__(self, reason: str, after: float = 0.0) -> None:
+    def __init__(self, reason: str, after: float = 0.0, *, likely: bool = True) -> None:
         super().__init__(reason)
         self.after = after
+        self.likely = likely
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def explained(error: requests.RequestException, url: str) -> DataError | TryAgai
         return TryAgain(f"{host} does not answer")
     if isinstance(error, requests.exceptions.ConnectionError):
         if re.search(r"resol|getaddrinfo|Name or service", text):
-            return TryAgain(f"there is no network, or no server {host}")
+            return TryAgain(f"there is no network, or no server {host}", likely=False)
         return TryAgain(f"{host} does not take connections" if "Failed to establish" in text else _LOST.format(host))
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return TryAgain(_LOST.format(host))

@@ -16,6 +16,7 @@ from transkd.data.download.disk import require_space
 from transkd.data.download.watching import Progress, Watcher
 from transkd.errors import DataError
 
+HOPELESS = 2  # tries again where nothing suggests that waiting helps
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further try; tries that bring more of the file begin anew."""
 
@@ -65,8 +66,8 @@ def fetch(url: str, part: Path, *, size: int | None, watcher: Watcher) -> None:
                 reached = _size(part)
                 failures = 1 if reached > farthest else failures + 1
                 farthest = max(farthest, reached)
-                if failures > len(PAUSES):
-                    raise _given_up(url, part, again) from again
+                if failures > (len(PAUSES) if again.likely else HOPELESS):
+                    raise _given_up(url, part, again, failures) from again
                 pause = max(PAUSES[failures - 1], again.after)
                 kept = f" after {decimal(reached)}" if reached else ""
                 watcher.say(f"{again}{kept}; trying again in {pause:.0f} s")
@@ -153,10 +154,10 @@ def _receive(response: requests.Response, offer: Offer, part: Path, url: str, pr
         raise TryAgain(f"the connection to {response.url.split('/')[2].rpartition('@')[2]} was lost")
 
 
-def _given_up(url: str, part: Path, again: TryAgain) -> DataError:
+def _given_up(url: str, part: Path, again: TryAgain, tries: int) -> DataError:
     kept = f"The {decimal(_size(part))} that are there are kept, and the same command goes on. " if _size(part) else ""
     return DataError(
-        f"{again}; it was tried {len(PAUSES) + 1} times. {kept}Where this machine has no network, download "
+        f"{again}; it was tried {tries} times. {kept}Where this machine has no network, download "
         f"{plain(url)} on another one, put it there as {part.with_suffix('')}, and give the same command; "
         "a mirror is given with url=URL"
     )
