@@ -125,8 +125,11 @@ def _print_weights(found: Survey, console: Console) -> None:
 
 def _print_notes(found: Survey, console: Console) -> None:
     for name, split in found.splits.items():
-        if split.absent and split.samples:
-            _line(console, f"note: no pixel of {name} is of {', '.join(split.absent)}")
+        if split.samples and not split.pixels.any():
+            _line(console, f"note: no label of {name} could be counted, so its pixels and weights say nothing")
+        if split.absent:
+            among = name if len(split.sound) == len(split.samples) else f"the sound scenes of {name}"
+            _line(console, f"note: no pixel of {among} is of {', '.join(split.absent)}")
         if split.image_pixels and split.mean < DARK:
             _line(
                 console,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from transkd.cli.eval_submission import told
+from transkd.cli.run_of_model import input_size_of_run
 from transkd.evaluation.summary import class_row, overall_rows, percent, protocol_line, unscored_line
 
 
@@ -20,6 +21,8 @@ def print_report(report: dict[str, Any], folder: Path, console: Console) -> None
     if scored:
         _print_scores(report, console)
         _line(console, protocol_line(report))
+        if note := _size_note(report):
+            _line(console, note)
     else:
         _line(console, "no pixel of these images is labelled: there is nothing to score")
         _line(console, unscored_line(report))
@@ -47,6 +50,24 @@ def _print_scores(report: dict[str, Any], console: Console) -> None:
         for name, group in report["per_group"].items():
             groups.add_row(name, percent(group["miou"]), str(group["images"]))
         console.print(groups)
+
+
+def _size_note(report: dict[str, Any]) -> str:
+    """Say that a model saw images of another size than it was trained on: its scores are others then."""
+    run = input_size_of_run(str(report["model"]["source"]))
+    scored = report["protocol"]["input_size"]
+    if run is None or run[0] == scored or report["protocol"]["resolution"] == "logit":
+        return ""
+    trained = str(run[0]).replace(" ", "")
+    sizes = f"trained at {size_text(run[0])} ({run[1]}), scored here at {size_text(scored)}"
+    return f"{sizes}; data.size={trained} scores as it was trained"
+
+
+def size_text(size: int | str | list[int]) -> str:
+    """Return an input size as people say it."""
+    if isinstance(size, list):
+        return "x".join(map(str, size))
+    return f"a short side of {size}" if isinstance(size, int) else "the images' own size"
 
 
 def _line(console: Console, text: str) -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
-
+from transkd.cli.run_of_model import config_of_run, input_size_of_run
 from transkd.data.classes import ClassSet
 from transkd.data.datasets import available_datasets, classes_of, get_layout
 from transkd.errors import ConfigError, TransKDError, did_you_mean
@@ -18,7 +14,6 @@ from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
 
 OWN = "folder"
-RUN_CONFIG = "config.yaml"
 
 
 def named_classes(name: str) -> ClassSet:
@@ -84,15 +79,11 @@ def _differ(one: str, other: str) -> bool:
 
 def size_of_run(source: str) -> tuple[int, Path] | None:
     """Return the short side that a model's training run resized images to, and the config that says so."""
-    found = _run_config(source)
+    found = input_size_of_run(source)
     if found is None:
         return None
-    values, path = found
-    size = values.get("data", {}).get("size")
-    sides = size if isinstance(size, list) else [size]
-    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
-        return None
-    return min(sides), path
+    size, path = found
+    return (size if isinstance(size, int) else min(size)), path
 
 
 def _padded(classes: ClassSet, count: int, what: str) -> Classes:
@@ -112,7 +103,7 @@ def _legends(source: str) -> list[Mapping[str, Colour]]:
 
 def _classes_of_run(source: str) -> ClassSet | None:
     """Return the classes of the dataset that a run's config names, where it still lies there."""
-    found = _run_config(source)
+    found = config_of_run(source)
     if found is None:
         return None
     data = found[0].get("data", {})
@@ -120,19 +111,3 @@ def _classes_of_run(source: str) -> ClassSet | None:
         return classes_of(str(data["name"]), str(data["root"]), **dict(data.get("options") or {}))
     except (TransKDError, KeyError, TypeError, OSError):
         return None
-
-
-def _run_config(source: str) -> tuple[dict[str, Any], Path] | None:
-    """Return the config of the run that a model was trained in, if it lies in the run's folder."""
-    path = Path(source).expanduser()
-    for folder in (path, path.parent, path.parent.parent)[: 3 if path.is_file() else 2]:
-        file = folder / RUN_CONFIG
-        if not file.is_file():
-            continue
-        try:
-            values = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError):
-            return None
-        if isinstance(values, dict) and isinstance(values.get("data"), dict) and "student" in values:
-            return {str(key): value for key, value in values.items()}, file
-    return None

@@ -78,7 +78,9 @@ class SplitSurvey:
 
     @property
     def absent(self) -> list[str]:
-        """The classes that no pixel is of."""
+        """The classes that no pixel is of; none where no label could be counted."""
+        if not self.pixels.any():
+            return []
         return [name for name, count in zip(self.classes.names, self.pixels, strict=True) if count == 0]
 
     @property

@@ -89,8 +89,8 @@ def _recipe(name: str) -> Recipe:
         why = "cannot be downloaded; to try things without data, draw some: transkd-data action=synth root=PATH"
     else:
         why = (
-            "is given to people with an account only, so that no command can download it; synthetic scenes in its layout "
-            "are drawn: transkd-data action=synth root=PATH"
+            "is given to people with an account only, so that no command can download it; synthetic scenes in its "
+            "layout are drawn: transkd-data action=synth root=PATH"
         )
     raise ConfigError(f"{layout.title} {why} ({known} can be).\n{layout.explain()}")
 
