@@ -14,6 +14,7 @@ from PIL import Image
 from transkd.cli.eval_config import ProtocolConfig
 from transkd.data import build_dataset
 from transkd.data.classes import CITYSCAPES
+from transkd.evaluation.evaluate import evaluate
 from transkd.export import export_segmenter
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.exported import ExportedModel
@@ -76,6 +77,8 @@ def test_windows_are_squares_of_the_short_side_and_folders_tell_evaluations_apar
     plain, slide = sorted(path.name for path in (tmp_path / "evaluations").iterdir())
     assert plain.endswith("-b0-cityscapes-val-full-64x128")
     assert slide == f"{plain}-slide-flip-scales0.75_1"
+    assert score(*fast, "inference=slide", "crop=[32,64]", "stride=[32,32]").code == 0
+    assert (tmp_path / "evaluations" / f"{plain}-slide-crop32x64-stride32x32").is_dir()
     protocol = json.loads((tmp_path / "evaluations" / slide / "scores.json").read_text())["protocol"]
     assert (protocol["crop"], protocol["stride"]) == ([64, 64], [42, 42])
 
@@ -213,6 +216,35 @@ def test_a_place_that_cannot_be_written_shows_before_anything_is_scored(score, t
     (tmp_path / "file").touch()
     message = score("output=file/out").refused("transkd-eval", code=2)
     assert "file/out cannot be written (Not a directory): choose another output=…" in message
+
+
+def test_a_fault_of_reading_is_not_told_as_one_of_writing(score, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("no shared memory is left")
+
+    monkeypatch.setattr("transkd.cli.eval_run.evaluate", full)
+    outcome = score("output=out")
+    assert outcome.code == 1
+    assert "OSError: no shared memory is left" in outcome.err
+    assert "cannot be written" not in outcome.err
+    monkeypatch.setattr("transkd.cli.eval_run.evaluate", evaluate)
+    monkeypatch.setattr("transkd.cli.eval_run.write_scores", full)
+    message = score("output=out").refused("transkd-eval", code=2)
+    assert "out cannot be written (no shared memory is left)" in message
+
+
+def test_names_of_classes_are_printed_as_they_are(run: Command, tmp_path: Path) -> None:
+    for kind, values in (("images", np.zeros((64, 64, 3), np.uint8)), ("masks", np.zeros((64, 64), np.uint8))):
+        for name in ("a", "b"):
+            (tmp_path / "own" / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(tmp_path / "own" / kind / f"{name}.png")
+    names = [":car:", "[bold]sky"]
+    create_segmenter("mit_b0", 2, class_names=names).save_pretrained(tmp_path / "two")
+    (tmp_path / "own/classes.yaml").write_text(json.dumps(names))
+    arguments = ("data=folder", "data.root=own", "data.size=64", "workers=0", "output=out", "pictures=0")
+    outcome = run(f"model={tmp_path / 'two'}", *arguments, name="transkd-eval")
+    assert outcome.code == 0, outcome.err
+    assert all(name in outcome.out for name in names)
 
 
 def test_a_split_without_labels_has_no_scores(score, scenes: Path, tmp_path: Path) -> None:

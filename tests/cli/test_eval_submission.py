@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling as official  # noqa: N813
 import numpy as np
@@ -181,7 +184,7 @@ def test_files_are_never_overwritten_unasked_and_unfinished_ones_do_not_stay(
 ) -> None:
     asked = ("split=test", "format=cityscapes", "zip=true")
     with monkeypatch.context() as patch:
-        patch.setattr("transkd.cli.eval_run.finish_files", stop)
+        patch.setattr("transkd.cli.eval_run.pack_files", stop)
         assert write(cityscapes, *asked).code == 130
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["labelIds.unfinished"]
     assert write(cityscapes, *asked).code == 0
@@ -191,6 +194,27 @@ def test_files_are_never_overwritten_unasked_and_unfinished_ones_do_not_stay(
     assert len(list((tmp_path / "out/labelIds").iterdir())) == 2
     assert write(cityscapes, "split=val", "overwrite=true").code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["confusion.png", "scores.json", "scores.md"]
+
+
+def test_a_result_stays_until_the_next_is_packed_and_a_folder_that_went_wrong_can_be_replaced(
+    write, cityscapes: Path, tmp_path: Path, monkeypatch
+) -> None:
+    asked = ("split=test", "format=cityscapes", "zip=true", "overwrite=true")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert write(cityscapes, *asked).code == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
+    with monkeypatch.context() as patch:
+        patch.setattr("transkd.evaluation.submission.zipfile.ZipFile", Mock(side_effect=full))
+        message = write(cityscapes, *asked).refused("transkd-eval", code=2)
+    assert "out cannot be written (No space left on device)" in message
+    assert {path: path.read_bytes() for path in before} == before
+    with monkeypatch.context() as patch:
+        patch.setattr("transkd.evaluation.submission.LabelFiles.finish", Mock(side_effect=full))
+        assert write(cityscapes, *asked).code == 2
+    assert write(cityscapes, *asked).code == 0
+    assert {path: path.stat().st_size for path in (tmp_path / "out").rglob("*.zip")} == {
+        tmp_path / "out/submission.zip": len(before[tmp_path / "out/submission.zip"])
+    }
 
 
 def stop(*_: object) -> None:

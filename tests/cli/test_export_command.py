@@ -8,6 +8,8 @@ import pytest
 from command_runs import Command, Outcome
 
 from transkd.cli.export import _export
+from transkd.data.classes import CITYSCAPES
+from transkd.models import create_segmenter
 from transkd.models.exported import load_model
 
 
@@ -66,6 +68,20 @@ def test_a_dataset_of_other_classes_is_refused_before_exporting(export, drawn: P
     message = export("format=onnx", "output=x.onnx", *data, model="b1_11").refused("transkd-export")
     assert "has 11 outputs without names, but the dataset has 19 classes" in message
     assert not (tmp_path / "x.onnx").exists()
+
+
+def test_a_file_of_class_ids_is_scored_as_its_source_where_all_classes_are_the_datasets(
+    export, drawn: Path, tmp_path: Path
+) -> None:
+    data = ["data=synthetic", f"data.root={drawn}", "data.workers=0", "data.size=[64,128]", "data.label_size=own"]
+    ids = ("format=torch", "result=classes")
+    outcome = export(*ids, "output=ids.pt2", *data)
+    assert outcome.code == 0, outcome.err
+    assert "exporting changes the mIoU by +0.00 points" in outcome.out
+    create_segmenter("mit_b0", 20, class_names=[*CITYSCAPES.names, "other"]).save_pretrained(tmp_path / "more")
+    message = export(*ids, "output=more.pt2", *data, model=str(tmp_path / "more")).refused("transkd-export")
+    assert "more.pt2 gives class ids, not logits, and 1 of its classes are not the dataset's" in message
+    assert not (tmp_path / "more.pt2").exists()
 
 
 def test_a_place_that_cannot_be_written_is_one_message(export, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from transkd.errors import ConfigError
 from transkd.evaluation.class_ids import logits_of_ids
@@ -36,6 +37,26 @@ def test_ids_are_counted_by_the_dataset_s_classes() -> None:
     by_hand = np.zeros((3, 3), int)
     np.add.at(by_hand, (scored["label"].numpy(), classes), 1)
     np.testing.assert_array_equal(found.confusion.sum(0).numpy(), by_hand)
+
+
+def test_ids_take_no_more_memory_than_their_logits() -> None:
+    logits_of = logits_of_ids(predict, 150, range(150), **OPTIONS)
+    with TensorBytes() as made:
+        logits = logits_of(batch()["image"])
+    assert logits.shape == (2, 150, 32, 48)
+    assert made.largest == logits.numel() * 4
+
+
+class TensorBytes(TorchDispatchMode):
+    """Watches how many bytes the largest tensor takes that is made."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.largest = max(self.largest, made.numel() * made.element_size())
+        return made
 
 
 def test_labels_of_another_size_are_refused() -> None:

@@ -13,6 +13,7 @@ RESULT = {
     "protocol": {"name": "full", **Protocol("camvid", "val", [360, 480], "label", label_size="own").as_dict()},
     "data": {"count": 101, "sha256": "a" * 64},
     "miou": 0.4,
+    "per_class": {"road": 0.5, "sky": None, "car": 0.3},
 }
 
 
@@ -29,12 +30,23 @@ def test_results_of_one_protocol_on_the_same_files_compare() -> None:
     require_comparable({})
 
 
+def test_other_classes_of_the_same_files_do_not_compare() -> None:
+    merged = RESULT | {"per_class": {"road": 0.5, "sky or car": 0.9}}
+    said = "classes: 3 and 2, of which not both have car, sky, sky or car"
+    assert result_differences(RESULT, merged) == [said]
+    with pytest.raises(ConfigError, match="same files and classes"):
+        require_comparable({"one": RESULT, "other": merged})
+    unscored = RESULT | {"miou": None, "per_class": {}}
+    in_another_order = RESULT | {"per_class": {"car": 0.3, "sky": None, "road": 0.5}}
+    assert result_differences(RESULT, unscored) == result_differences(RESULT, in_another_order) == []
+
+
 @pytest.mark.parametrize(
     ("section", "key", "value", "said"),
     [
         ("protocol", "resolution", "logit", "resolution: label and logit"),
         ("protocol", "flip", True, "flip: False and True"),
-        ("protocol", "options", {"conditions": ["fog"]}, "options: {} and {'conditions': ['fog']}"),
+        ("protocol", "options", {"conditions": ["fog"]}, "options.conditions: None and ['fog']"),
         ("data", "count", 100, "data.count: 101 and 100"),
         ("data", "sha256", "b" * 64, f"data.sha256: {'a' * 64} and {'b' * 64}"),
     ],

@@ -159,8 +159,28 @@ def shared_out(rank: int, folder: str) -> None:
     distributed.destroy_process_group()
 
 
-def test_several_processes_count_what_one_counts(tmp_path) -> None:
-    multiprocessing.spawn(shared_out, (str(tmp_path),), nprocs=2)
+@pytest.mark.parametrize("names", [NAMES, ("road",)])
+def test_a_split_of_one_image_has_scores(names) -> None:
+    batch = {**batches()[1], "index": torch.zeros(1).long()}
+    batch["label"] = batch["label"].clamp_max(len(names) - 1)
+    report = evaluate(lambda images: network(images)[:, : len(names)], [batch], names).report(groups=["fog"])
+    assert report["images"] == report["per_group"]["fog"]["images"] == 1
+    assert report["per_group"]["fog"]["miou"] == report["miou"] > 0
+    assert report["miou_interval"] is None
+
+
+def repeated(rank: int, folder: str) -> None:
+    """Score as one process of two whose sampler repeats an image, labels and all."""
+    distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+    found = [*single_images()[:5], single_images()[0]][rank::2]
+    evaluation = evaluate(network, found, NAMES)
+    torch.save([evaluation.confusion, evaluation.images, evaluation.boundary], f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("share", [shared_out, repeated])
+def test_several_processes_count_what_one_counts(tmp_path, share) -> None:
+    multiprocessing.spawn(share, (str(tmp_path),), nprocs=2)
     alone = evaluate(network, single_images()[:5], NAMES)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
@@ -187,6 +207,11 @@ def test_logits_without_a_class_end_the_score_and_name_the_image() -> None:
         evaluate(broken, batches(), NAMES, image_names=["first.png", "second.png", "third.png"])
     with pytest.raises(NonFiniteError, match="image 2 of the split: the model"):
         evaluate(broken, batches(), NAMES)
+
+
+def test_finite_logits_whose_sum_is_not_are_scored() -> None:
+    huge = evaluate(lambda images: network(images) * 3e38, batches(), NAMES)
+    assert torch.equal(huge.confusion, evaluate(network, batches(), NAMES).confusion)
 
 
 def test_predictions_are_handed_on_in_the_dataset_s_classes() -> None:
@@ -237,3 +262,9 @@ def test_a_digest_follows_all_that_predictions_depend_on_and_nothing_else(tmp_pa
     assert module_digest(again) != module_digest(model)
     (tmp_path / "empty").touch()
     assert file_digest(tmp_path / "empty").startswith("e3b0c44298fc1c14")
+
+
+def test_options_of_the_dataset_differ_one_by_one_and_groups_are_none() -> None:
+    one = Protocol("folder", "val", 64, "label", options={"group": "weather", "masks_hold": "ids", "images": "x"})
+    other = Protocol("folder", "val", 64, "label", options={"group": None, "masks_hold": "colours", "images": "x"})
+    assert protocol_differences(one.as_dict(), other.as_dict()) == ["options.masks_hold: ids and colours"]

@@ -50,6 +50,7 @@ def default_name(config: EvalConfig) -> str:
         re.sub(r"[^\w.]+", "_", config.protocol.title),
         "x".join(map(str, size)) if isinstance(size, tuple) else str(size),
         *(["slide"] if views.crop else []),
+        *([f"{key}{'x'.join(map(str, sides))}" for key in ("crop", "stride") if (sides := getattr(config, key))]),
         *(["flip"] if views.flip else []),
         *([f"scales{'_'.join(f'{scale:g}' for scale in views.scales)}"] if views.scales != (1.0,) else []),
     ]
@@ -79,7 +80,7 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(f"{folder} cannot be written ({error.strerror}): choose another output=…") from error
+        raise ConfigError(f"{folder} cannot be written ({error.strerror or error}): choose another output=…") from error
 
 
 def clear_previous(folder: Path) -> None:

@@ -28,7 +28,7 @@ from transkd.cli.eval_files import (
 )
 from transkd.cli.eval_report import facts, scores
 from transkd.cli.eval_screen import print_report
-from transkd.cli.eval_submission import finish_files, start_files
+from transkd.cli.eval_submission import pack_files, start_files
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError, DataError
 from transkd.evaluation import classes_and_labels, outputs_for_classes, scene_picture, select_outputs
@@ -36,6 +36,7 @@ from transkd.evaluation.class_ids import REMEDY, logits_of_ids
 from transkd.evaluation.evaluate import Prediction, evaluate
 from transkd.evaluation.inference import infer
 from transkd.evaluation.report import Evaluation
+from transkd.evaluation.submission import LabelFiles
 from transkd.models import Segmenter
 from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.exported import ExportedModel, load_model
@@ -76,25 +77,38 @@ def run_eval(config: EvalConfig) -> dict[str, Any]:
     claim_folder(folder)
     with writing(folder):
         files = start_files(config, data, folder)
-        evaluation = _evaluate(config, data, scored, None if files is None else files.write)
-        report = facts(config, data, scored.model)
-        labelled = bool(evaluation.confusion.any())
-        if labelled:
-            report = scores(config, data, evaluation) | report
-        elif files is None:
-            raise _nothing_to_score(config)
-        else:
-            report = {"images": len(data.val_dataset)} | report
-        clear_previous(folder)
-        if files is not None:
-            report["submission"] = finish_files(config, files)
-        if labelled:
-            write_scores(folder, report, evaluation)
+    evaluation = _evaluate(config, data, scored, None if files is None else writing(folder)(files.write))
+    report = facts(config, data, scored.model)
+    if evaluation.confusion.any():
+        report = scores(config, data, evaluation) | report
+    elif files is None:
+        raise _nothing_to_score(config)
+    else:
+        report = {"images": len(data.val_dataset)} | report
+    with writing(folder):
+        _write(config, folder, report, evaluation, files)
+        if evaluation.confusion.any():
             _draw_extremes(config, data, evaluation, scored, folder)
-        else:
-            write_json(folder / SUBMISSION, report)
-    print_report(report, folder, Console(markup=False))
+    print_report(report, folder, Console(markup=False, emoji=False))
     return report
+
+
+def _write(
+    config: EvalConfig, folder: Path, report: dict[str, Any], evaluation: Evaluation, files: LabelFiles | None
+) -> None:
+    """Put a result in the place of one before; until all that takes time is done, that one stays.
+
+    What is written first lets ``overwrite`` replace the folder, should the rest fail.
+    """
+    if files is not None:
+        report["submission"] = pack_files(config, files)
+    clear_previous(folder)
+    if evaluation.confusion.any():
+        write_scores(folder, report, evaluation)
+    else:
+        write_json(folder / SUBMISSION, report)
+    if files is not None:
+        files.finish()
 
 
 def _data(config: EvalConfig) -> SceneDataModule:

@@ -11,7 +11,7 @@ from transkd.data import SceneDataModule
 from transkd.data.datasets import get_layout
 from transkd.data.datasets.layout import Benchmark
 from transkd.data.reading import image_size
-from transkd.evaluation.submission import LabelFiles, doubts, pack
+from transkd.evaluation.submission import LabelFiles, doubts
 
 
 def start_files(config: EvalConfig, data: SceneDataModule, folder: Path) -> LabelFiles | None:
@@ -33,16 +33,15 @@ def start_files(config: EvalConfig, data: SceneDataModule, folder: Path) -> Labe
     return files
 
 
-def finish_files(config: EvalConfig, files: LabelFiles) -> dict[str, Any]:
-    """Give the files their places, pack them if asked for, and return what is to be told of them."""
+def pack_files(config: EvalConfig, files: LabelFiles) -> dict[str, Any]:
+    """Pack the files if asked for, and return what is to be told of them."""
     benchmark = _benchmark(config)
-    files.finish()
     archive = files.folder.with_name(ARCHIVE)
     return {
         "format": config.format,
         "folder": files.folder.name,
         "files": files.sizes.total(),
-        "archive": {"file": archive.name, "bytes": pack(files.folder, archive)} if config.zip else None,
+        "archive": {"file": archive.name, "bytes": files.pack(archive)} if config.zip else None,
         "doubts": doubts(files.sizes, size=benchmark.size, count=None if config.labelled else benchmark.count),
     }
 

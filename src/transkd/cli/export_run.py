@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
-from torch.nn import functional
 
 from transkd.cli.export_config import ExportConfig
 from transkd.data import SceneDataModule
 from transkd.evaluation import Scores, outputs_for_classes, score_model
+from transkd.evaluation.class_ids import logits_of_ids
+from transkd.evaluation.inference import Inference
 from transkd.export.exporting import ExportReport, export_segmenter
 from transkd.export.graph import ExportGraph
 from transkd.export.huggingface import open_folder
@@ -39,6 +40,8 @@ def run_export(config: ExportConfig) -> ExportReport:
         names = data.classes.names
         title = f"model={config.model}"
         outputs = outputs_for_classes(names, segmenter.class_names, segmenter.num_classes, title)
+        if config.result == "classes":
+            _logits_of_ids(segmenter.predict, segmenter, outputs, config.output)  # refuses what could not be scored
     with Console(stderr=True).status(f"exporting {config.model} to {config.format}"):
         report = export_segmenter(config.model, config.output, **vars(config.options()))
     _print(report, config, console)
@@ -56,7 +59,7 @@ def _data(config: ExportConfig) -> SceneDataModule:
         size=config.size or data.size,
         augment="none",
         val_split=data.val_split,
-        label_size=data.label_size,
+        label_size="image" if config.result == "classes" else data.label_size,  # ids cannot be resized as logits are
         batch_size=data.val_batch_size,
         workers=data.workers,
         persistent_workers=False,
@@ -92,7 +95,10 @@ def _print_scores(
     console: Console,
 ) -> None:
     source = ExportGraph(segmenter, "uint8", "logits")  # at the images' size, as the file answers
-    runs = {"source": _score(data, source, outputs), "exported": _score(data, _runner(path), outputs)}
+    runs = {
+        "source": _score(data, source, outputs),
+        "exported": _score(data, _runner(path, segmenter, outputs), outputs),
+    }
     assert config.data is not None
     table = Table(
         "", "mIoU", "pixel accuracy", title=f"{config.data.name}, {config.data.val_split}", title_justify="left"
@@ -104,21 +110,19 @@ def _print_scores(
     console.print(f"exporting changes the mIoU by {change:+.2f} points (both at the images' size)", highlight=False)
 
 
-def _runner(path: Path) -> Callable[[Tensor], Tensor]:
+def _runner(path: Path, segmenter: Segmenter, outputs: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
     if path.is_dir():
         return open_folder(path)[0]
     model = load_model(path)
     assert isinstance(model, ExportedModel)
-    return _one_hot_predictions(model) if model.result == "classes" else model
+    return _logits_of_ids(model.predict, segmenter, outputs, path) if model.result == "classes" else model
 
 
-def _one_hot_predictions(model: ExportedModel) -> Callable[[Tensor], Tensor]:
-    """Let a file of class ids be scored as one of logits: they are taken at the images' size."""
-
-    def logits(images: Tensor) -> Tensor:
-        return functional.one_hot(model.predict(images), model.num_classes).permute(0, 3, 1, 2).float()
-
-    return logits
+def _logits_of_ids(
+    predict: Callable[[Tensor], Tensor], segmenter: Segmenter, outputs: tuple[int, ...], path: str | Path
+) -> Callable[[Tensor], Tensor]:
+    count = segmenter.num_classes
+    return logits_of_ids(predict, count, outputs, model=str(path), inference=Inference(), resolution="label")
 
 
 def _score(data: SceneDataModule, logits_of: Callable[[Tensor], Tensor], outputs: tuple[int, ...]) -> Scores:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from transkd.evaluation.counts import once_each
 from transkd.evaluation.scores import IGNORE_INDEX
 
 Ids = npt.NDArray[np.uint8]
@@ -45,7 +46,7 @@ def near_boundary(ids: Ids, distance: int) -> npt.NDArray[np.bool_]:
 
 
 class BoundaryCounts(Metric):
-    """The counts of :func:`boundary_counts` over all batches and processes.
+    """The counts of :func:`boundary_counts` over all batches and processes; an image that padding repeated counts once.
 
     Args:
         num_classes: K.
@@ -53,20 +54,27 @@ class BoundaryCounts(Metric):
     """
 
     full_state_update = False
-    counts: Tensor
+    counts: list[Tensor]
+    indices: list[Tensor]
 
     def __init__(self, num_classes: int, **options: Any) -> None:
         super().__init__(**options)
         self.num_classes = num_classes
-        self.add_state("counts", default=torch.zeros(2, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("counts", default=[], dist_reduce_fx="cat")
+        self.add_state("indices", default=[], dist_reduce_fx="cat")
 
-    def update(self, predictions: Tensor, labels: Tensor) -> None:
-        """Count predictions and labels (B, H, W)."""
-        self.counts += boundary_counts(predictions, labels, self.num_classes).to(self.counts.device)
+    def update(self, predictions: Tensor, labels: Tensor, indices: Tensor) -> None:
+        """Count predictions and labels (B, H, W) of the images at the places ``indices`` (B,) of the split."""
+        rows = [slice(row, row + 1) for row in range(len(labels))]
+        counts = torch.stack([boundary_counts(predictions[row], labels[row], self.num_classes) for row in rows])
+        self.counts.append(counts.to(self.device))
+        self.indices.append(indices.to(self.device))
 
     def compute(self) -> Tensor:
         """Return (2, K) counts on the CPU."""
-        return self.counts.cpu()
+        if len(self.indices) == 0:
+            return torch.zeros(2, self.num_classes, dtype=torch.int64)
+        return once_each(self.counts, self.indices)[0].sum(0)
 
 
 def boundary_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:

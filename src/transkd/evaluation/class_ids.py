@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from transkd.errors import ConfigError
 from transkd.evaluation.inference import Inference, LogitsOf
@@ -54,8 +53,8 @@ def logits_of_ids(
         raise ConfigError(f"{model} gives class ids, not logits, and {reason}: {REMEDY}")
 
     def logits(images: Tensor) -> Tensor:
-        ids = predict(images)
-        return functional.one_hot(ids, num_classes).permute(0, 3, 1, 2).to(torch.float32)
+        ids = predict(images)[:, None]
+        return torch.zeros(len(ids), num_classes, *ids.shape[2:]).scatter_(1, ids, 1.0)
 
     return logits
 

@@ -1,18 +1,21 @@
-"""Which results may be compared: those of one protocol on the same images."""
+"""Which results may be compared: those of one protocol on the same images and classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transkd.errors import ConfigError
 from transkd.evaluation.protocol import protocol_differences
 
 FINGERPRINT = ("count", "sha256")
+SHOWN = 4
 
 
 def result_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """List why the scores of two results do not compare: their protocols, and the files that were scored.
+    """List why the scores of two results do not compare: their protocols, the files and the classes that were scored.
+
+    The same files have other classes where a folder's ``classes.yaml`` was edited between the two.
 
     Args:
         one: what a ``results.json`` or ``scores.json`` holds.
@@ -26,7 +29,15 @@ def result_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list
         mine, theirs = one["data"][key], other["data"][key]
         if mine != theirs:
             found.append(f"data.{key}: {mine} and {theirs}")
-    return found
+    return found + _class_differences(list(one.get("per_class", ())), list(other.get("per_class", ())))
+
+
+def _class_differences(mine: Sequence[str], theirs: Sequence[str]) -> list[str]:
+    names = sorted(set(mine) ^ set(theirs))
+    if not (mine and theirs and names):  # a run that was never scored has none
+        return []
+    listed = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return [f"classes: {len(mine)} and {len(theirs)}, of which not both have {listed}"]
 
 
 def require_comparable(results: Mapping[str, Mapping[str, Any]]) -> None:
@@ -36,7 +47,7 @@ def require_comparable(results: Mapping[str, Mapping[str, Any]]) -> None:
         results: what each is called -> what its ``results.json`` or ``scores.json`` holds.
 
     Raises:
-        ConfigError: some differ from the first in protocol or data; names them, and what differs.
+        ConfigError: some differ from the first in protocol, data or classes; names them, and what differs.
     """
     names = list(results)
     lines = [
@@ -46,4 +57,4 @@ def require_comparable(results: Mapping[str, Mapping[str, Any]]) -> None:
     ]
     if lines:
         head = "these scores do not compare, since they were made in different ways:"
-        raise ConfigError("\n".join([head, *lines, "score all models by one protocol on the same files"]))
+        raise ConfigError("\n".join([head, *lines, "score all models by one protocol on the same files and classes"]))

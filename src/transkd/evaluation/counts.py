@@ -45,10 +45,15 @@ class ImageConfusion(Metric):
         """Return (N, K, K) counts on the CPU and the N images' places in the split, ascending."""
         if len(self.indices) == 0:
             return torch.zeros(0, self.num_classes, self.num_classes, dtype=torch.int64), torch.zeros(0).long()
-        matrices, indices = _joined(self.matrices).cpu(), _joined(self.indices).cpu()
-        kept = {int(index): place for place, index in reversed(list(enumerate(indices)))}
-        places = torch.tensor([kept[index] for index in sorted(kept)])
-        return matrices[places], indices[places]
+        return once_each(self.matrices, self.indices)
+
+
+def once_each(values: list[Tensor] | Tensor, indices: list[Tensor] | Tensor) -> tuple[Tensor, Tensor]:
+    """Return the values (N, ...) of each image once, and the N images' places in the split, ascending, on the CPU."""
+    joined, places = _joined(values).cpu(), _joined(indices).cpu()
+    kept = {int(index): row for row, index in reversed(list(enumerate(places)))}
+    rows = torch.tensor([kept[index] for index in sorted(kept)])
+    return joined[rows], places[rows]
 
 
 def count_images(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -97,18 +97,19 @@ def evaluate(
         predicted, labels = classes_and_labels(scored, labels, resolution)
         meter.update(predicted, labels, index)
         if near is not None:
-            near.update(predicted, labels)
+            near.update(predicted, labels, index)
         if keep is not None:
             keep(Prediction(logits, predicted, index))
         done += len(images)
         if progress is not None:
             progress(done)
-    confusion, places = meter.compute()
-    return Evaluation(confusion, places, near.compute() if near is not None else None, names)
+    confusion, places = meter.compute()  # torchmetrics takes all dimensions from a tensor of one element
+    matrices = confusion.reshape(-1, len(names), len(names))
+    return Evaluation(matrices, places.reshape(-1), near.compute() if near is not None else None, names)
 
 
 def _refuse_non_finite(logits: Tensor, index: Tensor, names: Sequence[str]) -> None:
-    if logits.isfinite().all():
+    if logits.sum().isfinite() or logits.isfinite().all():  # the sum needs no memory, and overflows at worst
         return
     row = next(row for row, of_image in enumerate(logits) if not of_image.isfinite().all())
     place = int(index[row])

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 Resolution = Literal["label", "logit"]
 TITLE = "name"
+OPTIONS = "options"
+SORTED_BY = "group"
 
 
 def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -93,19 +95,34 @@ class Protocol:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
 
+def protocol_facts(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what two protocols are compared by, a value a key: all but their name, with defaults filled in.
+
+    Each option of the dataset is a key of its own (``options.conditions``), but for ``group``, by which scores are only
+    sorted.
+
+    Args:
+        protocol: what ``results.json`` or ``scores.json`` has under ``protocol``.
+    """
+    facts = {**Protocol("", "", "native", "label").as_dict(), **protocol}
+    options = facts.pop(OPTIONS) or {}
+    return {key: value for key, value in facts.items() if key != TITLE} | {
+        f"{OPTIONS}.{key}": value for key, value in options.items() if key != SORTED_BY
+    }
+
+
 def protocol_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """List the keys in which two results' protocols differ, with both values; empty where their scores compare.
 
-    What a protocol is called (``name``) is no part of it.
+    What a protocol is called (``name``) is no part of it, nor are the groups that scores are sorted by.
 
     Args:
         one: what ``results.json`` or ``scores.json`` has under ``protocol``.
         other: the same of another result.
     """
-    defaults = Protocol("", "", "native", "label").as_dict()
-    keys = [key for key in dict.fromkeys((*one, *other)) if key != TITLE]
+    mine, theirs = protocol_facts(one), protocol_facts(other)
     return [
-        f"{key}: {one.get(key, defaults.get(key))} and {other.get(key, defaults.get(key))}"
-        for key in keys
-        if one.get(key, defaults.get(key)) != other.get(key, defaults.get(key))
+        f"{key}: {mine.get(key)} and {theirs.get(key)}"
+        for key in dict.fromkeys((*mine, *theirs))
+        if mine.get(key) != theirs.get(key)
     ]

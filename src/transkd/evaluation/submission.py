@@ -51,12 +51,13 @@ class LabelFiles:
                 f"{', '.join(sorted(repeated)[:3])}. Rename the images"
             )
         self._table = np.asarray(self.ids, np.uint8)
-        self._unfinished = self.folder.with_name(self.folder.name + UNFINISHED)
+        self._archive: Path | None = None
 
     def start(self) -> None:
         """Make the folder of unfinished files, empty."""
-        shutil.rmtree(self._unfinished, ignore_errors=True)
-        self._unfinished.mkdir(parents=True)
+        unfinished = _unfinished(self.folder)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
 
     def write(self, prediction: Prediction) -> None:
         """Write the files of one batch: 8-bit, one channel, each of its image's own size."""
@@ -65,34 +66,38 @@ class LabelFiles:
             classes = prediction.classes[row]
             if tuple(classes.shape) != size:
                 classes = logits_at(prediction.logits[row : row + 1].float(), size).argmax(dim=1)[0]
-            Image.fromarray(self._as_ids(classes)).save(self._unfinished / self.file_names[place])
+            Image.fromarray(self._as_ids(classes)).save(_unfinished(self.folder) / self.file_names[place])
             self.sizes[size] += 1
 
+    def pack(self, archive: Path) -> int:
+        """Put the files into a zip archive, below their folder's name; a PNG is not compressed again.
+
+        Args:
+            archive: where to; like the folder, it gets its name by ``finish``.
+
+        Returns:
+            The archive's size in bytes.
+        """
+        self._archive = archive
+        unfinished = _unfinished(archive)
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as zipped:
+            for file in sorted(_unfinished(self.folder).iterdir()):
+                zipped.write(file, f"{self.folder.name}/{file.name}")
+        return unfinished.stat().st_size
+
     def finish(self) -> None:
-        """Give the folder its name, in place of one of that name."""
+        """Give the folder and the archive their names, in place of those that have them."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._unfinished.rename(self.folder)
+        _unfinished(self.folder).rename(self.folder)
+        if self._archive is not None:
+            _unfinished(self._archive).replace(self._archive)
 
     def _as_ids(self, classes: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         return np.take(self._table, classes.cpu().numpy())
 
 
-def pack(folder: Path, archive: Path) -> int:
-    """Put a folder's files into a zip archive, below the folder's name; a PNG is not compressed again.
-
-    Args:
-        folder: the files.
-        archive: where to; it gets its name once it is complete.
-
-    Returns:
-        The archive's size in bytes.
-    """
-    unfinished = archive.with_name(archive.name + UNFINISHED)
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as zipped:
-        for file in sorted(folder.iterdir()):
-            zipped.write(file, f"{folder.name}/{file.name}")
-    unfinished.replace(archive)
-    return archive.stat().st_size
+def _unfinished(path: Path) -> Path:
+    return path.with_name(path.name + UNFINISHED)
 
 
 def doubts(sizes: Counter[tuple[int, int]], *, size: tuple[int, int], count: int | None) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transkd.errors import TransKDError
-from transkd.evaluation.protocol import TITLE, Protocol
+from transkd.evaluation.protocol import protocol_facts
 from transkd.models.backbones import find_backbone
 from transkd.reporting.runs import Run
 
@@ -46,9 +46,7 @@ NOT_THE_RECIPE = (
 
 def score_facts(run: Run) -> dict[str, Any]:
     """Return how a score was made and on which files: where these differ, scores do not compare."""
-    defaults = Protocol("", "", "native", "label").as_dict()
-    protocol = {**defaults, **run.results.protocol}
-    facts = {f"protocol.{key}": value for key, value in protocol.items() if key != TITLE}
+    facts = {f"protocol.{key}": value for key, value in protocol_facts(run.results.protocol).items()}
     return facts | {"data.count": run.results.data.count, "data.sha256": run.results.data.sha256}
 
 
