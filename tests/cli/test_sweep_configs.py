@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from transkd.cli.app import config_folder
+from transkd.cli.arguments import users_form
 from transkd.cli.sweep_plan import plan_sweep
 from transkd.training.config import config_problems
 
@@ -47,7 +48,7 @@ def test_a_ready_sweep_composes_jobs_that_train(sweep: str) -> None:
     names = set()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         for job in plan.jobs:
-            config = compose("train", [*arguments, f"+sweep={sweep}", *job])
+            config = compose("train", users_form([*arguments, f"+sweep={sweep}", *job]))
             values = OmegaConf.to_container(config, resolve=True)
             assert isinstance(values, dict)
             names.add(values["name"])
