@@ -13,6 +13,7 @@ import torch
 from command_runs import Command, Outcome
 from safetensors.torch import load_file
 
+from transkd.cli import train_sweep
 from transkd.distillation import registry
 
 
@@ -161,3 +162,13 @@ def test_a_job_of_several_processes_is_refused(run: Command, tiny: list[str]) ->
     assert outcome.code == 2
     assert fates(outcome) == ["failed", "failed"]
     assert "trainer.devices=2, trainer.num_nodes=1: a job of a sweep is one process on one device" in outcome.err
+
+
+@pytest.mark.parametrize(("wished", "given"), [(None, "2026-01-01"), ("mine", "mine")])
+def test_wandb_shows_the_runs_of_a_sweep_as_one_group(
+    monkeypatch: pytest.MonkeyPatch, wished: str | None, given: str
+) -> None:
+    monkeypatch.setattr(train_sweep, "sweep_name", lambda: "2026-01-01")
+    values = {"logger": {"wandb": {"project": "p", "group": wished}}, "seed": 1}
+    assert train_sweep._grouped(values) == {"logger": {"wandb": {"project": "p", "group": given}}, "seed": 1}
+    assert train_sweep._grouped({"logger": {"tensorboard": {}}}) == {"logger": {"tensorboard": {}}}
