@@ -11,6 +11,7 @@ from pydantic import Field
 
 from transkd.cli.app import config_folder
 from transkd.cli.eval_ignored import ignored_problems, named_keys
+from transkd.cli.windows import window
 from transkd.data import available_datasets
 from transkd.data.datasets import get_layout
 from transkd.errors import ConfigError
@@ -85,7 +86,7 @@ class EvalConfig(Section):
     @property
     def views(self) -> Inference:
         """Windows, scales and flip; windows are squares of the input's short side where nothing else is said."""
-        crop = _window(self.crop, self.input_size) if self.inference == "slide" else None
+        crop = window(self.crop, self.input_size) if self.inference == "slide" else None
         return Inference(crop, self.stride, tuple(self.scales), self.flip)
 
 
@@ -132,7 +133,7 @@ def _windows(values: Mapping[str, Any]) -> Iterator[Problem]:
         if crop is not None or stride is not None:
             yield Problem("crop", "windows are for inference=slide; leave out crop and stride, or add it")
         return
-    crop = _window(crop, values["protocol"]["size"] or values["data"]["size"])
+    crop = window(crop, values["protocol"]["size"] or values["data"]["size"])
     if crop is None:
         yield Problem("crop", "inference=slide on images of their own sizes needs the windows': crop=[512,512]")
     elif stride and any(step > side for side, step in zip(crop, stride, strict=True)):
@@ -149,14 +150,6 @@ def _submission(values: Mapping[str, Any]) -> Iterator[Problem]:
         remedy = f"use format={name}" if layout.benchmark else "leave it out; transkd-predict writes ids of any images"
         nobody = "" if layout.benchmark else f"; {layout.title} has no test server that takes such files"
         yield Problem("format", f"{wanted} is for data={wanted}, not for {name}{nobody}: {remedy}")
-
-
-def _window(crop: Window | None, size: Size) -> Window | None:
-    """Return the windows' size: what was asked for, or a square of the input's short side; None where none is known."""
-    if crop is not None or isinstance(size, str):
-        return crop
-    side = size if isinstance(size, int) else min(size)
-    return (side, side)
 
 
 def parse_eval(values: Mapping[str, Any]) -> EvalConfig:

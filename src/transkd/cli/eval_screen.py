@@ -59,11 +59,11 @@ def _size_note(report: dict[str, Any]) -> str:
     if run is None or run[0] == scored or report["protocol"]["resolution"] == "logit":
         return ""
     trained = str(run[0]).replace(" ", "")
-    sizes = f"trained at {size_text(run[0])} ({run[1]}), scored here at {size_text(scored)}"
+    sizes = f"trained at {_size_text(run[0])} ({run[1]}), scored here at {_size_text(scored)}"
     return f"{sizes}; data.size={trained} scores as it was trained"
 
 
-def size_text(size: int | str | list[int]) -> str:
+def _size_text(size: int | str | list[int]) -> str:
     """Return an input size as people say it."""
     if isinstance(size, list):
         return "x".join(map(str, size))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from transkd.cli.windows import window
 from transkd.errors import ConfigError, TransKDError
 from transkd.evaluation.predict.plan import KINDS, Existing, Kind
 from transkd.models.checks import SMALLEST_SIDE
@@ -110,24 +111,6 @@ def _windows(values: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("crop", NATIVE_NEEDS_CROP)
     elif crop and stride and any(step > side for side, step in zip(crop, stride, strict=True)):
         yield Problem("stride", f"steps of {shown(stride)} leave gaps between windows of {shown(crop)}")
-
-
-def window(crop: Sequence[int] | None, size: int | Sequence[int] | str | None) -> tuple[int, int] | None:
-    """Return the windows' size as ``transkd-eval`` has it: what was asked for, or a square of the input's short side.
-
-    Args:
-        crop: height and width that were asked for.
-        size: what pictures are resized to.
-
-    Returns:
-        None where pictures keep sizes of their own, and nothing was asked for.
-    """
-    if crop is not None:
-        return crop[0], crop[1]
-    if size is None or isinstance(size, str):
-        return None
-    side = size if isinstance(size, int) else min(size)
-    return side, side
 
 
 def _kinds(values: Mapping[str, Any]) -> Iterator[Problem]:

@@ -8,7 +8,8 @@ import torch
 
 from transkd.cli.compute import find_device, logits_function
 from transkd.cli.predict_classes import classes_for, renamed, size_of_run
-from transkd.cli.predict_config import NATIVE_NEEDS_CROP, PredictConfig, window
+from transkd.cli.predict_config import NATIVE_NEEDS_CROP, PredictConfig
+from transkd.cli.windows import window
 from transkd.errors import ConfigError
 from transkd.evaluation.inference import Inference
 from transkd.evaluation.predict.drawing import Drawer

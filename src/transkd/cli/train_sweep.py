@@ -14,8 +14,6 @@ from transkd.errors import CheckpointError, ConfigError
 from transkd.training.resuming import differing_keys
 from transkd.training.run_folder import RunFolder
 
-NEW_START = "resume=none"
-
 
 def train_job(values: dict[str, Any], train: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Outcome:
     """Train, go on with a run that was cut off, or find that the folder holds the finished run.

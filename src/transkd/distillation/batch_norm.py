@@ -1,11 +1,31 @@
-"""What batch norm in an adapter needs to train."""
+"""Convolutions with batch norm in adapters: how they are made, and what batch norm needs to train."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import cast
+
+from torch import Tensor, nn
 
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
+
+
+def normed_convolution(in_channels: int, channels: int, kernel: int) -> nn.Sequential:
+    """Return a convolution without bias that keeps a map's size, and its batch norm.
+
+    Args:
+        in_channels: channels of the map that goes in.
+        channels: channels of the map that comes out.
+        kernel: size of the convolution's kernel, odd.
+    """
+    convolution = nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels))
+
+
+def start_from_kaiming_uniform(*layers: nn.Sequential) -> None:
+    """Start the convolutions of :func:`normed_convolution` from Kaiming uniform of slope 1, in the order given."""
+    for layer in layers:
+        nn.init.kaiming_uniform_(cast(nn.Conv2d, layer[0]).weight, a=1)
 
 
 def check_batch_norm(loss: str, taps: Taps, maps: Tensor) -> None:

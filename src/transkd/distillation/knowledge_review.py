@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transkd.distillation.base import DistillationLoss
-from transkd.distillation.batch_norm import check_batch_norm
+from transkd.distillation.batch_norm import check_batch_norm, normed_convolution, start_from_kaiming_uniform
 from transkd.distillation.criteria import hierarchical_context
 from transkd.distillation.options import whole_number
 from transkd.distillation.registry import register_loss
@@ -31,15 +31,10 @@ class AttentionFusion(nn.Module):
 
     def __init__(self, student_channels: int, mid_channels: int, teacher_channels: int, *, deepest: bool) -> None:
         super().__init__()
-        self.reduce = nn.Sequential(
-            nn.Conv2d(student_channels, mid_channels, 1, bias=False), nn.BatchNorm2d(mid_channels)
-        )
+        self.reduce = normed_convolution(student_channels, mid_channels, 1)
         self.attention = None if deepest else nn.Conv2d(2 * mid_channels, 2, 1)
-        self.expand = nn.Sequential(
-            nn.Conv2d(mid_channels, teacher_channels, 3, padding=1, bias=False), nn.BatchNorm2d(teacher_channels)
-        )
-        for layer in (self.reduce, self.expand):
-            nn.init.kaiming_uniform_(cast(nn.Conv2d, layer[0]).weight, a=1)
+        self.expand = normed_convolution(mid_channels, teacher_channels, 3)
+        start_from_kaiming_uniform(self.reduce, self.expand)
 
     def forward(self, feature: Tensor, size: tuple[int, int], deeper: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Fuse a feature map with the deeper stage's fused map.

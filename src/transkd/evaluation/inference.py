@@ -108,8 +108,8 @@ def _dense(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
     crop_height, crop_width = min(inference.crop[0], height), min(inference.crop[1], width)
     total: Tensor | None = None
     counts = torch.zeros(height, width, device=images.device)
-    for top in _starts(height, crop_height, steps[0]):
-        for left in _starts(width, crop_width, steps[1]):
+    for top in window_starts(height, crop_height, steps[0]):
+        for left in window_starts(width, crop_width, steps[1]):
             place = (..., slice(top, top + crop_height), slice(left, left + crop_width))
             logits = logits_at(logits_of(images[place]).float(), (crop_height, crop_width))
             if total is None:
@@ -120,6 +120,6 @@ def _dense(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
     return total.div_(counts)
 
 
-def _starts(length: int, window: int, step: int) -> list[int]:
+def window_starts(length: int, window: int, step: int) -> list[int]:
     """Return where windows begin so that they cover ``length``, none past its end."""
     return sorted({*range(0, length - window, step), length - window})

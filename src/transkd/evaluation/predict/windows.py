@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from transkd.evaluation.inference import Inference, LogitsOf, infer
+from transkd.evaluation.inference import Inference, LogitsOf, infer, window_starts
 
 
 @torch.no_grad()
@@ -32,7 +32,7 @@ def bands(logits_of: LogitsOf, image: Tensor, windows: Inference) -> Iterator[tu
     window = min(windows.crop[0], height)
     total: Tensor | None = None
     rows = torch.zeros(0, device=image.device)
-    for top, following in pairwise([*_starts(height, window, windows.steps[0]), height]):
+    for top, following in pairwise([*window_starts(height, window, windows.steps[0]), height]):
         strip = infer(logits_of, image[None, :, top : top + window], windows)[0]
         counts = torch.ones(window, device=image.device)
         if total is not None:
@@ -41,8 +41,3 @@ def bands(logits_of: LogitsOf, image: Tensor, windows: Inference) -> Iterator[tu
         done = following - top
         yield top, strip[:, :done] / counts[:done, None]
         total, rows = strip[:, done:].clone(), counts[done:]
-
-
-def _starts(length: int, window: int, step: int) -> list[int]:
-    """Return where windows begin so that they cover ``length``, none past its end."""
-    return sorted({*range(0, length - window, step), length - window})
