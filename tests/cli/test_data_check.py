@@ -79,6 +79,21 @@ def test_problems_end_with_code_1_and_are_all_written(check: Command, own: Path,
     assert sorted(Path(p["file"]).name for p in report["problems"]) == [f"{i}.png" for i in range(8)]
 
 
+def test_ids_of_no_class_are_summed_up(check: Command, own: Path, tmp_path: Path) -> None:
+    for i in range(7):
+        label = np.full((48, 64), 9, np.uint8)
+        label[: i // 5] = 200
+        Image.fromarray(label).save(own / f"masks/{i}.png")
+    outcome = check("data=folder", f"data.root={own}", "data.options.val_fraction=0.5")
+    outcome.refused("transkd-data", code=1)
+    splits = json.loads((tmp_path / "checks/folder.json").read_text())["splits"]
+    counts = [split["unknown_ids"] for split in splits.values()]
+    assert sum(ids.get("9", 0) for ids in counts) == 7
+    assert sum(ids.get("200", 0) for ids in counts) == 2
+    for name, split in splits.items():
+        assert f"{name}, of {split['scenes']} labels: 9 in {split['unknown_ids']['9']}" in outcome.out
+
+
 def test_nothing_is_overwritten_unless_told(check: Command, own: Path, tmp_path: Path) -> None:
     arguments = ["data=folder", f"data.root={own}"]
     for _ in range(3):

@@ -18,6 +18,8 @@ from transkd.errors import DataError, did_you_mean
 
 DARK = 0.04
 """Mean level, 0 to 1, below which a split's images look black, as 12-bit numbers in 16-bit files do."""
+SUMMED_UP = 10
+"""How many ids or colours of no class the screen sums up for a split."""
 SHOWN = 5
 """How many files of each problem the screen names; the file names all."""
 
@@ -151,10 +153,22 @@ def _print_findings(found: Survey, console: Console) -> None:
         messages = [f"{finding.split}: {finding.message}" for finding in found.findings if finding.kind is kind]
         if messages:
             _line(console, f"{kind}: {len(messages)}", style="bold red")
+            if kind is Kind.IDS:
+                _print_unknown(found, console)
             for message in messages[:SHOWN]:
                 _line(console, f"  {message}")
             if len(messages) > SHOWN:
                 _line(console, f"  and {len(messages) - SHOWN} more")
+
+
+def _print_unknown(found: Survey, console: Console) -> None:
+    """Sum up what no class has: one line that is missing in classes.yaml is a problem of every label."""
+    for name, split in found.splits.items():
+        common = [f"{value} in {count}" for value, count in split.unknown.most_common(SUMMED_UP)]
+        rest = len(split.unknown) - len(common)
+        if common:
+            more = f", and {rest} more" if rest else ""
+            _line(console, f"  {name}, of {len(split.samples)} labels: {', '.join(common)}{more}")
 
 
 def _line(console: Console, text: str, style: str = "") -> None:

@@ -145,7 +145,8 @@ class MaskReader:
             smooth += " All of them are grey: if they are ids, set data.options.masks_hold=ids."
         return UnknownIdsError(
             f"{path}: colours of no class: {listed}{more}.{smooth} "
-            "Add them to classes.yaml, as classes or below 'ignore'."
+            "Add them to classes.yaml, as classes or below 'ignore'.",
+            [_shown(_colour(found[i])) for i in order],
         )
 
     def _nearest(self, colour: npt.NDArray[np.uint8]) -> str:

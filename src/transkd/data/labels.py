@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,15 @@ UNKNOWN_ID = 254
 
 
 class UnknownIdsError(DataError):
-    """A label that holds ids or colours of no class."""
+    """A label that holds ids or colours of no class.
+
+    Attributes:
+        values: these ids or colours, as people write them; of very many, the most frequent ones.
+    """
+
+    def __init__(self, message: str, values: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.values = tuple(values)
 
 
 def lookup_table(ids: Mapping[int, int]) -> npt.NDArray[np.uint8]:
@@ -75,7 +83,8 @@ def to_class_ids(
         listed = ", ".join(f"{i} ({n} pixels)" for i, n in zip(found[:8].tolist(), counts[:8].tolist(), strict=True))
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
         known = _ranges(np.flatnonzero(lookup != UNKNOWN_ID).tolist())
-        raise UnknownIdsError(f"{path}: label ids outside the classes: {listed}{more}. Known ids are {known}. {advice}")
+        message = f"{path}: label ids outside the classes: {listed}{more}. Known ids are {known}. {advice}"
+        raise UnknownIdsError(message, map(str, found.tolist()))
     return mapped
 
 

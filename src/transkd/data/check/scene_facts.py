@@ -32,6 +32,7 @@ class SceneFacts:
         digest: of the image's pixels, equal for equal pictures in whatever format; empty where it cannot be read.
         levels: (3, 256) how many pixels have each level, by channel.
         ids: (256,) how many pixels have each class id, None where the label cannot be read.
+        unknown: the ids or colours of no class that its label holds.
         turned: whether the image is shown turned or mirrored, as its EXIF orientation says.
     """
 
@@ -40,6 +41,7 @@ class SceneFacts:
     digest: bytes
     levels: Counts
     ids: Counts | None
+    unknown: tuple[str, ...] = ()
     turned: bool = False
 
     @property
@@ -52,6 +54,7 @@ def read_facts(read_label: LabelReader, sample: Sample) -> SceneFacts:
     """Read a scene's image and label; what is wrong with them is told, not raised."""
     problems: list[tuple[Kind, str]] = []
     image = label = None
+    unknown: tuple[str, ...] = ()
     try:
         image = read_image(sample.image)
     except DataError as error:
@@ -60,6 +63,7 @@ def read_facts(read_label: LabelReader, sample: Sample) -> SceneFacts:
         label = read_label(sample.label)
     except UnknownIdsError as error:
         problems.append((Kind.IDS, str(error)))
+        unknown = error.values
     except DataError as error:
         problems.append((Kind.LABEL, str(error)))
     if image is not None and label is not None:
@@ -71,10 +75,16 @@ def read_facts(read_label: LabelReader, sample: Sample) -> SceneFacts:
     if ids is not None and ids[IGNORE_INDEX] == ids.sum():
         problems.append((Kind.IGNORED, f"{sample.label}: all of its pixels are ignored; nothing is learned from it."))
     if image is None:
-        return SceneFacts(tuple(problems), None, b"", np.zeros((3, 256), np.int64), ids)
+        return SceneFacts(tuple(problems), None, b"", np.zeros((3, 256), np.int64), ids, unknown)
     digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, person=_shape_tag(image)).digest()
     return SceneFacts(
-        tuple(problems), (image.shape[0], image.shape[1]), digest, _histogram(image), ids, is_turned(sample.image)
+        tuple(problems),
+        (image.shape[0], image.shape[1]),
+        digest,
+        _histogram(image),
+        ids,
+        unknown,
+        is_turned(sample.image),
     )
 
 

@@ -31,6 +31,7 @@ class SplitSurvey:
         square_sums: (3,) sums of their squares.
         image_pixels: how many pixels these sums are of.
         digests: picture -> the images that hold it.
+        unknown: ids and colours of no class -> how many labels hold them.
         turned: the images that are shown turned or mirrored, as their EXIF orientation says.
     """
 
@@ -43,6 +44,7 @@ class SplitSurvey:
     ignored: int = 0
     image_pixels: int = 0
     digests: dict[bytes, list[Path]] = field(default_factory=dict)
+    unknown: Counter[str] = field(default_factory=Counter)
     turned: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -63,6 +65,7 @@ class SplitSurvey:
             self.level_sums += sums
             self.square_sums += squares
             self.digests.setdefault(facts.digest, []).append(sample.image)
+        self.unknown.update(facts.unknown)
         if facts.turned:
             self.turned.append(sample.image)
         if facts.ids is not None:
@@ -99,6 +102,7 @@ class SplitSurvey:
             "pixels": dict(zip(self.classes.names, self.pixels.tolist(), strict=True)),
             "ignored_pixels": self.ignored,
             "absent_classes": self.absent,
+            "unknown_ids": dict(self.unknown.most_common()),
             "mean": mean.round(6).tolist(),
             "std": std.round(6).tolist(),
             "turned_images": [str(path) for path in self.turned],
