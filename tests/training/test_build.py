@@ -11,9 +11,9 @@ import torch
 from transkd.data.classes import CITYSCAPES
 from transkd.errors import ConfigError, WeightsError
 from transkd.models import create_segmenter
-from transkd.training.build import build_data
+from transkd.training.build import build_data, build_module
 from transkd.training.config import parse_config
-from transkd.training.segmenters import build_student, build_teacher
+from transkd.training.segmenters import Origin, build_student, build_teacher
 from transkd.training.trainer import RANKS, is_first_process
 
 
@@ -119,3 +119,51 @@ def test_a_teacher_is_whatever_its_weights_are_where_it_is_left_open(run, tmp_pa
     )
     with pytest.raises(WeightsError, match="needs to be told a backbone"):
         build_teacher(parse_config(values).teacher, CITYSCAPES, "cityscapes")
+
+
+def test_a_student_starts_from_its_teacher(run, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    names = CITYSCAPES.names
+    teacher = create_segmenter("mit_b1", 19, class_names=names, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    teacher.save_pretrained(tmp_path / "teacher")
+    choice = ["student.weights=teacher", f"teacher.weights={tmp_path / 'teacher'}", "teacher.backbone=mit_b1"]
+    for losses in ({}, {"kd": {"weight": 1.0}}):
+        values = run.config(tmp_path / "out", "student.backbone=mit_b0", *choice)
+        values["distillation"]["losses"] = losses
+        config = parse_config(values)
+        module = build_module(config, build_data(config))
+        role = "student" if losses else "model"
+        assert module.weights_from[role] == f"selected from the teacher's ({tmp_path / 'teacher'})"
+        state = module.segmenter.state_dict()
+        for name, tensor in teacher.state_dict().items():
+            steps = tuple(slice(None, None, a // b) for a, b in zip(tensor.shape, state[name].shape, strict=True))
+            assert torch.equal(state[name], tensor[steps]), name
+        assert module.segmenter.config["mean"] == [0.0, 0.0, 0.0]
+        assert module.segmenter.config["dropout"] == config.student.dropout
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("a", *CITYSCAPES.names[1:]), ", classifier random"),
+        (CITYSCAPES.names[::-1], ", classifier random"),
+        (None, ""),
+    ],
+)
+def test_other_classes_of_the_teacher_are_not_started_from(run, tmp_path: Path, names, said: str) -> None:
+    create_segmenter("tiny", 19, class_names=names).save_pretrained(tmp_path / "teacher")
+    config = parse_config(run.config(tmp_path / "out", "student.weights=teacher"))
+    teacher = Origin(create_segmenter("tiny", 19, class_names=names), "t")
+    assert (
+        build_student(config.student, build_data(config).classes, teacher).text
+        == f"selected from the teacher's (t){said}"
+    )
+
+
+def test_a_student_of_another_family_cannot_start_from_its_teacher(run, tmp_path: Path) -> None:
+    config = parse_config(run.config(tmp_path / "out", "student.weights=teacher", "student.backbone=lvt"))
+    teacher = Origin(create_segmenter("mit_b1", 19), "t")
+    with pytest.raises(
+        WeightsError, match=r"student\.weights=teacher: lvt is not part of mit_b1: .*weights=scratch"
+    ):
+        build_student(config.student, build_data(config).classes, teacher)

@@ -15,7 +15,7 @@ from transkd.training.distill_module import DistillModule
 from transkd.training.instantiate import make
 from transkd.training.schedules import LinearEpochDecay, PolyWarmUp, Schedule
 from transkd.training.segmentation_module import SegmentationModule
-from transkd.training.segmenters import build_student, build_teacher
+from transkd.training.segmenters import build_student, build_teacher, starts_from_teacher
 
 
 def build_data(config: TrainConfig) -> SceneDataModule:
@@ -51,7 +51,11 @@ def build_module(config: TrainConfig, data: SceneDataModule) -> SegmentationModu
         WeightsError: weights that are missing, damaged or of another architecture.
         ConfigError: losses or options that do not exist, or that do not fit student and teacher.
     """
-    student, student_weights = build_student(config.student, data.classes)
+    distils = bool(config.distillation.losses)
+    teacher = None
+    if distils or starts_from_teacher(config.student):
+        teacher = build_teacher(config.teacher, data.classes, data.name)
+    student, student_weights = build_student(config.student, data.classes, teacher)
     options: dict[str, Any] = {
         "class_names": data.classes.names,
         "class_weights": _class_weights(config, data),
@@ -62,13 +66,12 @@ def build_module(config: TrainConfig, data: SceneDataModule) -> SegmentationModu
         "channels_last": config.channels_last,
         "compile": config.compile,
     }
-    if not config.distillation.losses:
+    if teacher is None or not distils:
         module = SegmentationModule(student, **options)
         module.weights_from = {"model": student_weights}
         return module
-    teacher, teacher_weights = build_teacher(config.teacher, data.classes, data.name)
-    distillation = DistillModule(student, teacher, config.distillation.losses, **options)
-    distillation.weights_from = {"student": student_weights, "teacher": teacher_weights}
+    distillation = DistillModule(student, teacher.segmenter, config.distillation.losses, **options)
+    distillation.weights_from = {"student": student_weights, "teacher": teacher.text}
     return distillation
 
 

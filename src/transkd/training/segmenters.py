@@ -11,10 +11,11 @@ from transkd.errors import WeightsError
 from transkd.evaluation import match_classes
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.pretrained import load_pretrained
+from transkd.models.selection import CLASSIFIER, select_weights
 from transkd.models.weights import state_shapes, tensor_differences
 from transkd.training.config import SegmenterConfig, StudentConfig, TeacherConfig
 
-RANDOM, SCRATCH, PRETRAINED = "random", "scratch", "pretrained"
+RANDOM, SCRATCH, PRETRAINED, TEACHER = "random", "scratch", "pretrained", "teacher"
 FROM_FILE = ("backbone", "head", "head_width")
 
 
@@ -26,15 +27,25 @@ class Origin(NamedTuple):
 
 
 def weights_choice(config: SegmenterConfig) -> str | None:
-    """Return ``"random"``, ``"pretrained"``, the source of saved weights, or None where nothing was chosen."""
+    """Return ``"random"``, ``"pretrained"``, a student's ``"teacher"``, a source, or None where nothing was chosen."""
     weights: str | None = config.weights  # type: ignore[attr-defined]
     if config.pretrained is not False:
         return PRETRAINED
     return RANDOM if weights == SCRATCH else weights
 
 
-def build_student(config: StudentConfig, classes: ClassSet) -> Origin:
+def starts_from_teacher(config: StudentConfig) -> bool:
+    """Return whether the student's first weights are selected from the teacher's."""
+    return weights_choice(config) == TEACHER
+
+
+def build_student(config: StudentConfig, classes: ClassSet, teacher: Origin | None = None) -> Origin:
     """Return the student for a dataset's classes; saved weights keep their normalisation.
+
+    Args:
+        config: what the student is.
+        classes: the dataset's.
+        teacher: whose weights ``student.weights=teacher`` selects from; otherwise not looked at.
 
     Raises:
         WeightsError: weights that are missing, of another architecture, or of other classes.
@@ -44,6 +55,9 @@ def build_student(config: StudentConfig, classes: ClassSet) -> Origin:
     if source in (RANDOM, PRETRAINED, None):
         return _new(config, classes, source == PRETRAINED, regularisation)
     assert source is not None
+    if source == TEACHER:
+        assert teacher is not None
+        return _part_of(teacher, config, classes)
     saved = load_segmenter(source)
     _check_fits("student", config, source, saved)
     if saved.num_classes != classes.num_classes:
@@ -55,6 +69,25 @@ def build_student(config: StudentConfig, classes: ClassSet) -> Origin:
     student = Segmenter(**saved.config | {k: v for k, v in regularisation.items() if v is not None} | _named(classes))
     student.load_state_dict(saved.state_dict())
     return Origin(student, text)
+
+
+def _part_of(teacher: Origin, config: StudentConfig, classes: ClassSet) -> Origin:
+    """Return a student of evenly spaced channels of the teacher, which sees images as the teacher does.
+
+    Raises:
+        WeightsError: the student is not of the teacher's family, or larger.
+    """
+    whole = teacher.segmenter
+    options: dict[str, Any] = {key: whole.config[key] for key in ("mean", "std", "norm_eps")} | _named(classes)
+    options |= {key: getattr(config, key) for key in ("head", "head_width", "drop_path_rate", "dropout")}
+    student = create_segmenter(config.backbone, classes.num_classes, **options)
+    match = match_classes(whole.class_names, whole.num_classes, classes.names, classes.num_classes)
+    try:
+        left = select_weights(whole, student, same_classes=match is not None and match.complete)
+    except WeightsError as error:
+        raise WeightsError(f"student.weights=teacher: {error}, or choose student.weights=scratch") from error
+    part = "classifier" if all(name.startswith(CLASSIFIER) for name in left) else "head"
+    return Origin(student, f"selected from the teacher's ({teacher.text}){f', {part} random' if left else ''}")
 
 
 def _check_classes(source: str, saved: Segmenter, classes: ClassSet) -> str:
