@@ -84,10 +84,14 @@ def test_the_middle_and_squeezed_widths_are_the_papers() -> None:
     [
         (
             {"criterion": "cwd_position"},
-            r"csf: criterion 'cwd_position' does not exist; did you mean 'cwd_positions'\?",
+            r"csf: criterion is 'cwd_position', there is no such choice; did you mean 'cwd_positions'\?",
         ),
-        ({"criterion": "mse"}, r"criterion 'mse' does not exist; known: cwd_channels, cwd_positions, hcl"),
-        ({"mid_channels": 0}, r"csf: mid_channels is 0, it must be at least 1"),
+        ({"criterion": "mse"}, r"criterion is 'mse', there is no such choice; known: cwd_channels, cwd_positions, hcl"),
+        ({"criterion": 3}, r"csf: criterion is 3, there is no such choice; known: "),
+        ({"criterion": None}, r"csf: criterion is None, there is no such choice; known: "),
+        ({"mid_channels": 0}, r"csf: mid_channels is 0, it must be a whole number of 1 or more"),
+        ({"mid_channels": "wide"}, r"csf: mid_channels is 'wide', it must be a whole number of 1 or more"),
+        ({"mid_channels": 64.5}, r"csf: mid_channels is 64.5, it must be a whole number of 1 or more"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options: dict[str, object], message: str) -> None:

@@ -54,7 +54,7 @@ def _at(student: Array, teacher: Array, power: float) -> float:
     return total / len(student)
 
 
-@pytest.mark.parametrize("stages", [None, [0], [3, 1], [0, 1, 2, 3]])
+@pytest.mark.parametrize("stages", [None, [1], [4, 2], [1, 2, 3, 4]])
 def test_fitnet_is_the_mean_squared_error_of_the_widened_maps(stages: list[int] | None) -> None:
     loss = _loss("fitnet", stages=stages)
     student, teacher = _taps()
@@ -62,12 +62,12 @@ def test_fitnet_is_the_mean_squared_error_of_the_widened_maps(stages: list[int] 
         np.mean((_widened(student.features[s], layer) - _array(teacher.features[t])) ** 2)
         for (s, t), layer in zip(loss.pairing(), loss.regressors, strict=True)
     )
-    assert [s for s, _ in loss.pairing()] == sorted(stages or [3])
+    assert [s + 1 for s, _ in loss.pairing()] == sorted(stages or [4]) == list(loss.stages)
     assert loss(student, teacher).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
-@pytest.mark.parametrize("stages", [None, [0, 2], [0, 1, 2, 3]])
+@pytest.mark.parametrize("stages", [None, [1, 3], [1, 2, 3, 4]])
 def test_cwd_is_the_divergence_of_the_adapted_channels(stages: list[int] | None, temperature: float) -> None:
     loss = _loss("cwd", stages=stages, temperature=temperature)
     student, teacher = _taps()
@@ -80,7 +80,7 @@ def test_cwd_is_the_divergence_of_the_adapted_channels(stages: list[int] | None,
 
 
 def test_cwd_adapts_only_where_the_channels_differ() -> None:
-    loss = _loss("cwd", stages=[0, 1, 2, 3])
+    loss = _loss("cwd", stages=[1, 2, 3, 4])
     assert [isinstance(layer, torch.nn.Identity) for layer in loss.adapters] == [False, True, False, False]
     assert sum(p.numel() for p in loss.parameters()) == 6 * 9 + 10 * 14 + 12 * 16
 
@@ -95,12 +95,12 @@ def test_a_bias_would_not_matter_to_cwd() -> None:
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 4.0])
-@pytest.mark.parametrize("stages", [None, [1, 2]])
+@pytest.mark.parametrize("stages", [None, [2, 3]])
 def test_at_is_the_squared_distance_of_normalised_attention_maps(stages: list[int] | None, power: float) -> None:
     loss = _loss("at", stages=stages, power=power)
     student, teacher = _taps()
     expected = sum(
-        _at(_array(student.features[s]), _array(teacher.features[s]), power) for s in (stages or [0, 1, 2, 3])
+        _at(_array(student.features[s - 1]), _array(teacher.features[s - 1]), power) for s in (stages or [1, 2, 3, 4])
     )
     assert loss(student, teacher).item() == pytest.approx(expected, rel=1e-4)
     assert not list(loss.parameters())
@@ -123,7 +123,7 @@ def test_at_interpolates_the_attention_map_of_a_student_of_another_size() -> Non
     # Bilinear between pixel centres, edges repeated.
     larger = np.stack([zoom(m, (1, 2, 2), order=1, mode="nearest", grid_mode=True) for m in attention])
     expected = _at(np.sqrt(larger), _array(teacher.features[0]), 2)
-    assert _loss("at", stages=[0])(student, teacher).item() == pytest.approx(expected, rel=1e-4)
+    assert _loss("at", stages=[1])(student, teacher).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_at_of_half_precision_maps_is_computed_in_float32_under_autocast() -> None:
@@ -140,14 +140,14 @@ def test_at_of_half_precision_maps_is_computed_in_float32_under_autocast() -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_all_chosen_stages_learn_and_no_other(name: str) -> None:
     student, teacher = _taps()
-    _loss(name, stages=[0, 2])(student, teacher).backward()
+    _loss(name, stages=[1, 3])(student, teacher).backward()
     assert [f.grad is not None and bool(f.grad.any()) for f in student.features] == [True, False, True, False]
     assert all(f.grad is None for f in teacher.features)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_loss_is_the_sum_of_its_stages(name: str) -> None:
-    loss = _loss(name, stages=[0, 1, 3])
+    loss = _loss(name, stages=[1, 2, 4])
     taps = _taps()
     parts = loss.stage_losses(*taps)
     assert len(parts) == 3
@@ -155,21 +155,26 @@ def test_the_loss_is_the_sum_of_its_stages(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("stages", [[], [4], [-1], [0, 0], "0", 3, [1.0], [True], [None], ["2"]])
+@pytest.mark.parametrize("stages", [[], [0], [5], [-1], [1, 1], "1", 3, [1.0], [True], [None], ["2"]])
 def test_stages_that_cannot_be_are_refused(name: str, stages: object) -> None:
     with pytest.raises(ConfigError) as caught:
         _loss(name, stages=stages)
     assert str(caught.value) == (
-        f"{name}: stages is {stages!r}, it must list stages of the student once each, counted from 0; "
-        "student and teacher pair at [0, 1, 2, 3]"
+        f"{name}: stages is {stages!r}, it must list stages of the student once each, counted from 1; "
+        "student and teacher pair at [1, 2, 3, 4]"
     )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stage_that_has_no_partner_is_refused(name: str) -> None:
-    assert _loss(name, teacher=(8, 16), stages=[3]).pairing() == [(3, 1)]
-    with pytest.raises(ConfigError, match=rf"^{name}: stages is \[1\], .* pair at \[2, 3\]$"):
-        _loss(name, teacher=(8, 16), stages=[1])
+    assert _loss(name, teacher=(8, 16), stages=[4]).pairing() == [(3, 1)]
+    with pytest.raises(ConfigError, match=rf"^{name}: stages is \[2\], .* pair at \[3, 4\]$"):
+        _loss(name, teacher=(8, 16), stages=[2])
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    loss = _loss("cwd", stages=list(np.array([2, 4])), temperature=np.float32(4))
+    assert (loss.stages, loss.temperature) == ((2, 4), 4.0)
 
 
 def test_defaults_are_the_published_ones() -> None:

@@ -51,7 +51,7 @@ def _masked_maps(loss) -> list[Array]:
     return seen
 
 
-@pytest.mark.parametrize("stages", [None, [0], [1, 2]])
+@pytest.mark.parametrize("stages", [None, [1], [2, 3]])
 def test_it_is_the_summed_squared_error_of_what_is_generated(stages: list[int] | None) -> None:
     loss = _loss(stages=stages)
     masked = _masked_maps(loss)
@@ -66,7 +66,7 @@ def test_it_is_the_summed_squared_error_of_what_is_generated(stages: list[int] |
 
 @pytest.mark.parametrize("mask_ratio", [0.0, 0.3, 0.75])
 def test_positions_are_masked_in_all_channels_at_random_by_sample_and_step(mask_ratio: float) -> None:
-    loss = _loss(stages=[1], mask_ratio=mask_ratio)
+    loss = _loss(stages=[2], mask_ratio=mask_ratio)
     masked = _masked_maps(loss)
     student, teacher = _taps(image=(256, 512))
     for _ in range(2):
@@ -96,7 +96,7 @@ def test_the_mask_follows_torchs_seed() -> None:
 
 
 def test_masked_positions_get_no_gradient_of_their_own() -> None:
-    loss = _loss(stages=[0])
+    loss = _loss(stages=[1])
     masked = _masked_maps(loss)
     student, teacher = _taps()
     loss(student, teacher).backward()
@@ -106,7 +106,7 @@ def test_masked_positions_get_no_gradient_of_their_own() -> None:
 
 
 def test_it_aligns_only_where_the_channels_differ_and_interpolates_to_the_teachers_size() -> None:
-    loss = _loss(stages=[0, 1, 2])
+    loss = _loss(stages=[1, 2, 3])
     assert [isinstance(layer, torch.nn.Identity) for layer in loss.adapters] == [True, False, False]
     student = random_taps(STUDENT, image=(64, 96), strides=(16, 32, 64))
     teacher = random_taps(TEACHER, image=(64, 96), strides=STRIDES, seed=1)

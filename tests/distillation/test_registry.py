@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from transkd.distillation import DistillationLoss, available_losses, create_loss, register_loss
+from transkd.distillation import DistillationLoss, available_losses, check_options, create_loss, register_loss
 from transkd.distillation import registry as registry_module
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
@@ -77,10 +77,30 @@ def test_only_distillation_losses_can_be_registered() -> None:
 def test_options_that_a_loss_does_not_take_are_named_with_those_it_takes() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"'csf' takes no option 'criterium' and takes no option 'mid'; "
+        match=r"'csf' takes no option 'criterium' \(did you mean 'criterion'\?\) and takes no option 'mid'; "
         r"its options: criterion='hcl', mid_channels=64",
     ):
         create_loss("csf", student=STUDENT, teacher=TEACHER, criterium="hcl", mid=3)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("shedule", "schedule"), ("wieght", "weight"), ("criterion_", "criterion")]
+)
+def test_what_stands_beside_the_options_of_a_loss_is_suggested_too(typed: str, meant: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"'csf' takes no option '{typed}' \(did you mean '{meant}'\?\); its options"
+    ):
+        create_loss("csf", student=STUDENT, teacher=TEACHER, **{typed: 1})
+    with pytest.raises(ConfigError, match=r"'csf' takes no option 'weight'; its options"):
+        create_loss("csf", student=STUDENT, teacher=TEACHER, weight=1)
+
+
+def test_names_are_checked_before_there_are_segmenters() -> None:
+    check_options("csf", {"criterion": "hcl"})
+    with pytest.raises(ConfigError, match=r"'cfs' does not exist; did you mean 'csf'"):
+        check_options("cfs", {})
+    with pytest.raises(ConfigError, match=r"'kd' takes no option 'temprature' \(did you mean 'temperature'\?\)"):
+        check_options("kd", {"temprature": 2})
 
 
 def test_an_option_that_a_loss_needs_is_named() -> None:

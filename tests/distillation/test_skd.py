@@ -53,13 +53,13 @@ def _pair_wise(student: Array, teacher: Array, patch: int) -> float:
     return float(np.mean(errors))
 
 
-@pytest.mark.parametrize("patch", [1, 2, 3, 50])
+@pytest.mark.parametrize("patch", [1, 2, 3, 5])
 @pytest.mark.parametrize(("pixel_weight", "pair_weight"), [(1.0, 1.0), (0.0, 2.0), (3.0, 0.0)])
 def test_it_is_the_weighted_sum_of_both_parts(patch: int, pixel_weight: float, pair_weight: float) -> None:
     student, teacher = _taps()
     pixel_wise = _pixel_wise(_array(student.logits), _array(teacher.logits))
     pair_wise = _pair_wise(_array(student.features[1]), _array(teacher.features[1]), patch)
-    assert (pair_wise > 1e-3) == (patch < 50)
+    assert pair_wise > 1e-4
     loss = _loss(patch=patch, pixel_weight=pixel_weight, pair_weight=pair_weight)
     expected = pixel_weight * pixel_wise + pair_weight * pair_wise
     assert loss(student, teacher).item() == pytest.approx(expected, rel=1e-5, abs=1e-9)
@@ -73,6 +73,19 @@ def test_logits_and_deepest_maps_learn_and_nothing_else() -> None:
     assert all(tap.grad is None for tap in (*teacher.features, teacher.logits))
     assert _loss().pairing() == [(1, 1)]
     assert not list(_loss().parameters())
+
+
+@pytest.mark.parametrize("patch", [6, 50])
+def test_a_patch_that_leaves_no_pairs_is_refused_if_pairs_count(patch: int) -> None:
+    student, teacher = _taps()
+    with pytest.raises(ConfigError) as caught:
+        _loss(patch=patch)(student, teacher)
+    assert str(caught.value) == (
+        f"skd: a patch of {patch}x{patch} positions covers the whole deepest map, 5x6, and leaves no pairs to compare; "
+        "lower patch, train on larger images, or set pair_weight=0"
+    )
+    expected = _pixel_wise(_array(student.logits), _array(teacher.logits))
+    assert _loss(patch=patch, pair_weight=0)(student, teacher).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_similarities_do_not_see_how_strong_a_place_is() -> None:

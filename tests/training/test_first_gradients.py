@@ -109,6 +109,35 @@ def test_a_term_whose_weight_is_0_at_first_does_something(scenes_root: Path, tmp
     assert not any("does nothing" in str(warning.message) for warning in recwarn)
 
 
+def test_a_term_that_does_next_to_nothing_is_noted_with_the_weight_that_would_count(scenes_root, tmp_path) -> None:
+    late = {"weight": 1.0, "schedule": {"name": "warm_up", "begin": 0.9, "share": 0.1}}
+    module = module_with(csf=1e-6, pea=late)
+    first = fit(module, scenes_root, tmp_path)
+    ce, csf = first.means["ce"]["gradient_norm"], first.means["csf"]["gradient_norm"]
+    assert first.means["pea"]["weight"] == 0  # in these steps, and 1 later: not noted
+    notes = [line for line in module.console.export_text().splitlines() if line.startswith("note:")]
+    assert notes == [
+        "note: the loss 'csf' does next to nothing: at weight 1e-06 its gradient on the student is "
+        f"{100 * 1e-6 * csf / ce:.2g} % of ce's in these steps; a weight of {ce / csf:.1g} would make them equal"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("norms", "faint"),
+    [
+        ({"ce": 2.0, "kd": 0.0199}, {"kd": 0.00995}),
+        ({"ce": 2.0, "kd": 0.0201}, {}),
+        ({"ce": 2.0, "kd": 0.0}, {}),  # exactly none is a warning of its own
+        ({"ce": 2.0, "kd": None}, {}),
+        ({"ce": 0.0, "kd": 1e-9}, {}),  # a batch without labels has nothing to compare with
+        ({"ce": None, "kd": 1e-9}, {}),
+    ],
+)
+def test_below_one_percent_of_the_labels_gradient_is_faint(norms, faint) -> None:
+    means = {name: {"weight": 0.0, "value": 1.0, "gradient_norm": norm} for name, norm in norms.items()}
+    assert first_gradients.faint_terms(means, {"kd": 1.0, "unmeasured": 1.0}) == pytest.approx(faint)
+
+
 def test_a_shorter_training_tells_what_it_has(scenes_root: Path, tmp_path: Path) -> None:
     module = module_with(csf=1.0)
     fit(module, scenes_root, tmp_path, max_steps=2)

@@ -57,6 +57,8 @@ WRONG = {
         "schedule.ends: there is no such key; did you mean 'schedule.end'?",
     ),
     "range": ({"name": "warm_up", "share": 0}, "schedule.share: give a number above 0 (it is 0)"),
+    "truth value": ({"name": "decay", "share": True}, "schedule.share: give a number (it is true)"),
+    "not a number": ({"name": "decay", "end": math.nan}, "schedule.end: give 1 or less (it is nan)"),
     "text": ({"name": "warm_up", "share": "half"}, "schedule.share: give a number (it is 'half')"),
     "shape": (
         {"name": "decay", "shape": "cosin"},

@@ -17,7 +17,7 @@ from transkd.distillation import (
     skd,
 )
 from transkd.distillation.base import DistillationLoss
-from transkd.distillation.registry import available_losses, create_loss, register_loss
+from transkd.distillation.registry import available_losses, check_options, create_loss, register_loss
 from transkd.distillation.release import Release, load_release
 from transkd.distillation.stages import pair_stages, resample_to
 
@@ -26,6 +26,7 @@ __all__ = [
     "Release",
     "attention_transfer",
     "available_losses",
+    "check_options",
     "cirkd",
     "create_loss",
     "csf",

@@ -28,7 +28,7 @@ class AttentionTransfer(FeatureLoss):
     Args:
         student_channels: channels of the student's feature maps, a stage each, shallowest first.
         teacher_channels: the same of the teacher.
-        stages: the student's compared stages, counted from 0; None for all.
+        stages: the student's compared stages, counted from 1; None for all.
         power: p, 1 or more, the paper's 2.
 
     Raises:

@@ -34,7 +34,7 @@ def check_batch_norm(loss: str, taps: Taps, maps: Tensor) -> None:
     Args:
         loss: the registered name of the loss that owns the batch norm.
         taps: the student's taps.
-        maps: (B, C, h, w), those of the taps that the batch norm sees.
+        maps: (B, C, h, w), of the size that the batch norm sees.
 
     Raises:
         ConfigError: if the maps are one position of one image.

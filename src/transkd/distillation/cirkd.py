@@ -54,7 +54,7 @@ class CrossImageRelations(LabelledFeatureLoss):
     Args:
         student_channels: channels of the student's feature maps, a stage each, shallowest first.
         teacher_channels: the same of the teacher.
-        stages: the student's compared stages, counted from 0; None for the deepest.
+        stages: the student's compared stages, counted from 1; None for the deepest.
         batch_weight: weight of L_batch.
         pixel_weight: weight of L_pixel; at 0 there is no memory of pixels.
         region_weight: weight of L_region; at 0 there is no memory of regions.

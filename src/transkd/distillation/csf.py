@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transkd.distillation.base import DistillationLoss
-from transkd.distillation.batch_norm import normed_convolution, start_from_kaiming_uniform
+from transkd.distillation.batch_norm import check_batch_norm, normed_convolution, start_from_kaiming_uniform
 from transkd.distillation.criteria import FEATURE_CRITERIA
+from transkd.distillation.options import one_of, whole_number
 from transkd.distillation.registry import register_loss
 from transkd.distillation.stages import resample_to
-from transkd.errors import ConfigError, did_you_mean
 from transkd.models.taps import Taps
 
 
@@ -108,16 +108,11 @@ class CrossSelectiveFusion(DistillationLoss):
         mid_channels: int = 64,
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        if criterion not in FEATURE_CRITERIA:
-            raise ConfigError(
-                f"{self.name}: criterion '{criterion}' does not exist; {did_you_mean(criterion, FEATURE_CRITERIA)}"
-            )
-        if mid_channels < 1:
-            raise ConfigError(f"{self.name}: mid_channels is {mid_channels}, it must be at least 1")
-        self.criterion = criterion
+        self.criterion = one_of(self.name, "criterion", criterion, FEATURE_CRITERIA)
+        middle = whole_number(self.name, "mid_channels", mid_channels, 1)
         channels = self.paired_channels()
         self.stages = nn.ModuleList(
-            FusionStage(own, mid_channels, teachers, deepest=i == len(channels) - 1)
+            FusionStage(own, middle, teachers, deepest=i == len(channels) - 1)
             for i, (own, teachers) in enumerate(channels)
         )
 
@@ -128,12 +123,8 @@ class CrossSelectiveFusion(DistillationLoss):
             ConfigError: if the deepest map is one position of one image in training: no batch norm.
         """
         features = self.student_maps(student, "features")
-        deepest = features[-1]
-        if self.training and deepest[:, 0].numel() == 1:
-            raise ConfigError(
-                f"{self.name}: one image of {tuple(student.images.shape[-2:])} pixels leaves one value a "
-                "channel at the deepest stage, too few for batch norm; train on larger images or batches"
-            )
+        if self.training:
+            check_batch_norm(self.name, student, features[-1])
         fused: Tensor | None = None
         adapted: list[Tensor] = []
         for stage, (index, _) in zip(reversed(self.stages), reversed(self.pairing()), strict=True):

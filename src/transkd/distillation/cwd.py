@@ -56,7 +56,7 @@ class ChannelWiseFeatures(FeatureLoss):
     Args:
         student_channels: channels of the student's feature maps, a stage each, shallowest first.
         teacher_channels: the same of the teacher.
-        stages: the student's compared stages, counted from 0; None for the deepest.
+        stages: the student's compared stages, counted from 1; None for the deepest.
         temperature: T, the paper's 4.
 
     Raises:

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transkd.distillation.embedding import EmbeddingLoss, linear_over_channels
+from transkd.distillation.options import one_of
 from transkd.distillation.registry import register_loss
 from transkd.distillation.stages import resample_to
-from transkd.errors import ConfigError, did_you_mean
 from transkd.models.taps import Taps
 
 PARTS = ("both", "embedding", "assistant")
@@ -21,6 +21,9 @@ IMAGE_CHANNELS = 3
 
 class AssistantEmbedding(nn.Module):
     """An overlapping patch embedding, scaled: a strided convolution padded by half its kernel, a layer norm.
+
+    Its convolution starts as torch's do. The published code's starts normal, of another scale, which the layer norm
+    cancels, and without bias.
 
     Args:
         in_channels: channels of the image or map.
@@ -73,9 +76,7 @@ class EmbeddingAssistant(EmbeddingLoss):
         parts: str = "both",
     ) -> None:
         super().__init__(student_channels, teacher_channels, stage_weights=stage_weights)
-        if parts not in PARTS:
-            raise ConfigError(f"{self.name}: there is no part '{parts}'; {did_you_mean(parts, PARTS)}")
-        self.parts = parts
+        self.parts = one_of(self.name, "parts", parts, PARTS)
         numbers = [own + 1 for own, _ in self.pairing()]
         if parts == "assistant":
             del self.linears  # DistributedDataParallel fails on parameters outside the graph

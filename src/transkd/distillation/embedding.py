@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from transkd.distillation.base import DistillationLoss
 from transkd.distillation.criteria import mean_squared_error
+from transkd.distillation.options import at_least
 from transkd.distillation.stages import resample_to
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
@@ -43,7 +44,7 @@ class EmbeddingLoss(DistillationLoss):
             and 1, counted from the deepest pair (further, shallower ones weigh 0.1).
 
     Raises:
-        ConfigError: if there is not one weight a pair.
+        ConfigError: if there is not one weight a pair, 0 or more each, or all are 0.
     """
 
     requires = frozenset({"embeddings"})
@@ -98,15 +99,19 @@ class EmbeddingLoss(DistillationLoss):
         further = max(pairs - len(PAPER_STAGE_WEIGHTS), 0)
         return (PAPER_STAGE_WEIGHTS[:1] * further + PAPER_STAGE_WEIGHTS)[-pairs:]
 
-    def _checked_weights(self, weights: Sequence[float]) -> tuple[float, ...]:
+    def _checked_weights(self, weights: object) -> tuple[float, ...]:
         pairs = len(self.pairing())
-        try:
-            numbers = tuple(float(weight) for weight in weights)
-        except (TypeError, ValueError):
-            numbers = ()
-        if len(numbers) != pairs:
+        if isinstance(weights, str) or not isinstance(weights, Sequence) or len(weights) != pairs:
             raise ConfigError(
                 f"{self.name}: stage_weights is {weights!r}, but student and teacher pair in {pairs} stages; "
                 f"give a list of {pairs} numbers, shallowest first"
+            )
+        numbers = tuple(
+            at_least(self.name, f"the weight of stage {own + 1} in stage_weights", weight, 0)
+            for (own, _), weight in zip(self.pairing(), weights, strict=True)
+        )
+        if not any(numbers):
+            raise ConfigError(
+                f"{self.name}: all stage_weights are 0, so it compares nothing; leave the loss out instead"
             )
         return numbers

@@ -20,11 +20,11 @@ class FeatureLoss(DistillationLoss):
     Args:
         student_channels: channels of the student's feature maps, a stage each, shallowest first.
         teacher_channels: the same of the teacher.
-        stages: the student's stages that are compared, counted from 0; None for what the subclass says by
+        stages: the student's stages that are compared, counted from 1; None for what the subclass says by
             default, its ``all_stages``.
 
     Attributes:
-        stages: the chosen stages of the student.
+        stages: the chosen stages of the student, counted from 1.
 
     Raises:
         ConfigError: if a stage does not exist or pairs with none of the teacher's.
@@ -38,15 +38,15 @@ class FeatureLoss(DistillationLoss):
         self, student_channels: Sequence[int], teacher_channels: Sequence[int], *, stages: Sequence[int] | None = None
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        pairs = [own for own, _ in super().pairing()]
+        numbers = [own + 1 for own, _ in super().pairing()]
         if stages is None:
-            self.stages = tuple(pairs if self.all_stages else pairs[-1:])
+            self.stages = tuple(numbers if self.all_stages else numbers[-1:])
         else:
-            self.stages = chosen_stages(self.name, stages, pairs)
+            self.stages = chosen_stages(self.name, stages, numbers)
 
     def pairing(self) -> list[tuple[int, int]]:
         """List the chosen stages as (student stage, teacher stage), 0-based, shallowest first."""
-        return [pair for pair in super().pairing() if self.stages is None or pair[0] in self.stages]
+        return [(own, taught) for own, taught in super().pairing() if self.stages is None or own + 1 in self.stages]
 
     def stage_loss(self, student: Tensor, teacher: Tensor, pair: int) -> Tensor:
         """Compare the feature maps of a pair of stages.

@@ -23,7 +23,7 @@ class FitNet(FeatureLoss):
     Args:
         student_channels: channels of the student's feature maps, a stage each, shallowest first.
         teacher_channels: the same of the teacher.
-        stages: the student's guided stages, counted from 0; None for the deepest.
+        stages: the student's guided stages, counted from 1; None for the deepest.
 
     Raises:
         ConfigError: if a stage does not exist or pairs with none of the teacher's.

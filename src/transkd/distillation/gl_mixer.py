@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transkd.distillation.embedding import EmbeddingLoss
+from transkd.distillation.options import chosen_stage, true_or_false, whole_number
 from transkd.distillation.registry import register_loss
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
@@ -98,19 +99,15 @@ class GLMixer(EmbeddingLoss):
     ) -> None:
         super().__init__(student_channels, teacher_channels, stage_weights=stage_weights)
         compared = [own + 1 for own, _ in self.pairing()]
-        if stage not in compared:
-            raise ConfigError(
-                f"{self.name}: stage {stage} of the student is not compared with the teacher; "
-                f"choose stage from {compared}"
-            )
-        channels = self.student_channels[stage - 1]
-        if heads < 1 or channels % heads:
+        mixed = chosen_stage(self.name, stage, compared)
+        channels = self.student_channels[mixed - 1]
+        if channels % whole_number(self.name, "heads", heads, 1):
             raise ConfigError(
                 f"{self.name}: heads={heads} does not divide the {channels} channels of the student's "
-                f"stage {stage}; choose heads from {[h for h in range(1, 17) if channels % h == 0]}"
+                f"stage {mixed}; choose heads from {[h for h in range(1, 17) if channels % h == 0]}"
             )
-        self.mixed_pair = compared.index(stage)
-        self.mixer = GlobalLocalMixer(channels, heads, residual=residual)
+        self.mixed_pair = compared.index(mixed)
+        self.mixer = GlobalLocalMixer(channels, heads, residual=true_or_false(self.name, "residual", residual))
 
     def embedding(self, student: Taps, pair: int) -> Tensor:
         """Return the student's patch embedding (B, C_i, h, w) of a pair, mixed at the stage chosen."""

@@ -97,11 +97,12 @@ class KnowledgeReview(DistillationLoss):
         """Return the hierarchical context loss of each pair of stages, shallowest first, scalars in float32.
 
         Raises:
-            ConfigError: if the deepest map is one position of one image in training: no batch norm.
+            ConfigError: if a deepest map is one position of one image in training: no batch norm.
         """
         own, taught = self.student_maps(student, "features"), self.teacher_maps(teacher, "features")
         if self.training:
-            check_batch_norm(self.name, student, own[-1])
+            for deepest in (own[-1], taught[-1]):  # reduced at the student's size, expanded at the teacher's
+                check_batch_norm(self.name, student, deepest)
         fused: Tensor | None = None
         losses: list[Tensor] = []
         for stage, (s, t) in zip(reversed(self.stages), reversed(self.pairing()), strict=True):

@@ -30,7 +30,7 @@ class MaskedGenerativeDistillation(FeatureLoss):
     Args:
         student_channels: channels of the student's feature maps, a stage each, shallowest first.
         teacher_channels: the same of the teacher.
-        stages: the student's compared stages, counted from 0; None for the deepest.
+        stages: the student's compared stages, counted from 1; None for the deepest.
         mask_ratio: lambda, the chance that a position is masked; 0.75 is the paper's for segmentation.
 
     Raises:

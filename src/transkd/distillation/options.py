@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import TypeGuard
 
-from transkd.errors import ConfigError
+from transkd.errors import ConfigError, did_you_mean
 
 
 def positive(loss: str, option: str, value: object) -> float:
@@ -35,8 +37,23 @@ def at_least(loss: str, option: str, value: object, lowest: float) -> float:
 
 def whole_number(loss: str, option: str, value: object, lowest: int) -> int:
     """Return an option that must be a whole number, ``lowest`` or more; see :func:`positive`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+    if not is_whole(value) or value < lowest:
         raise ConfigError(f"{loss}: {option} is {value!r}, it must be a whole number of {lowest} or more")
+    return int(value)
+
+
+def one_of(loss: str, option: str, value: object, choices: Iterable[str]) -> str:
+    """Return an option that must be one of some names; see :func:`positive`."""
+    names = list(choices)
+    if not isinstance(value, str) or value not in names:
+        raise ConfigError(f"{loss}: {option} is {value!r}, there is no such choice; {did_you_mean(str(value), names)}")
+    return value
+
+
+def true_or_false(loss: str, option: str, value: object) -> bool:
+    """Return an option that must be a truth value; see :func:`positive`."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{loss}: {option} is {value!r}, it must be true or false")
     return value
 
 
@@ -61,24 +78,40 @@ def chosen_stages(loss: str, stages: object, available: Iterable[int]) -> tuple[
 
     Args:
         loss: the loss's registered name.
-        stages: what was given: a list of stages, 0-based.
-        available: the student's stages that pair with one of the teacher's.
+        stages: what was given: a list of stages, counted from 1.
+        available: the student's stages that pair with one of the teacher's, counted from 1.
 
     Raises:
         ConfigError: if it is no list of different stages out of those.
     """
     known = sorted(available)
     listed = list(stages) if isinstance(stages, Sequence) and not isinstance(stages, str) else []
-    whole = [stage for stage in listed if isinstance(stage, int) and not isinstance(stage, bool)]
+    whole = [int(stage) for stage in listed if is_whole(stage)]
     if not listed or len(whole) < len(listed) or len(set(whole)) < len(whole) or not set(whole) <= set(known):
         raise ConfigError(
-            f"{loss}: stages is {stages!r}, it must list stages of the student once each, counted from 0; "
+            f"{loss}: stages is {stages!r}, it must list stages of the student once each, counted from 1; "
             f"student and teacher pair at {known}"
         )
     return tuple(sorted(whole))
 
 
+def chosen_stage(loss: str, stage: object, available: Iterable[int]) -> int:
+    """Return the one stage of the student that an option names, counted from 1; see :func:`chosen_stages`."""
+    known = sorted(available)
+    if not is_whole(stage) or stage not in known:
+        raise ConfigError(
+            f"{loss}: stage is {stage!r}, it must be one of the student's, counted from 1; "
+            f"student and teacher pair at {known}"
+        )
+    return int(stage)
+
+
+def is_whole(value: object) -> TypeGuard[Integral]:
+    """Return whether a value is a whole number, numpy's among them; a truth value is none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def _finite(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         return None
     return float(value)

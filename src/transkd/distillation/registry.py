@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from transkd.distillation.base import DistillationLoss
 from transkd.errors import ConfigError, did_you_mean
 
 _LOSSES: dict[str, type[DistillationLoss]] = {}
+
+BESIDE_OPTIONS = ("weight", "schedule")
+"""What a run's config sets beside a loss's options; the loss itself never sees them."""
 
 LossClass = TypeVar("LossClass", bound=type[DistillationLoss])
 
@@ -30,7 +33,8 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
         name: the name; it becomes the class's ``name``.
 
     Returns:
-        A class decorator that gives back the class.
+        A class decorator that gives back the class. In a notebook, where cells run again, a class takes the place of
+        the one that it has the name of.
 
     Raises:
         ConfigError: if the name is taken, or the class is not a :class:`DistillationLoss`.
@@ -42,7 +46,7 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
                 f"distillation loss '{name}': {getattr(cls, '__name__', cls)} is not a DistillationLoss; "
                 "derive it from transkd.DistillationLoss"
             )
-        if name in _LOSSES:
+        if name in _LOSSES and not _is_written_again(_LOSSES[name], cls):
             raise ConfigError(
                 f"distillation loss '{name}' is registered already, by {_LOSSES[name].__name__}; "
                 f"choose another name than {', '.join(available_losses())}"
@@ -52,6 +56,11 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
         return cls
 
     return register
+
+
+def _is_written_again(former: type[DistillationLoss], cls: type[DistillationLoss]) -> bool:
+    """Return whether both are the same class of a notebook or script, whose cell ran again."""
+    return cls.__module__ == former.__module__ == "__main__" and cls.__qualname__ == former.__qualname__
 
 
 def available_losses() -> list[str]:
@@ -75,25 +84,38 @@ def create_loss(name: str, *, student: HasChannels, teacher: HasChannels, **opti
         ConfigError: if the name is unknown, an option is unknown, missing or does not fit, or the loss compares patch
             embeddings and one of the two has none.
     """
+    check_options(name, options)
+    cls = _LOSSES[name]
+    _check_embeddings(cls, student=student, teacher=teacher)
+    build: Callable[..., DistillationLoss] = cls
+    return build(student.channels, teacher.channels, **options)
+
+
+def check_options(name: str, options: Mapping[str, object]) -> None:
+    """Check what can be said of a loss before student and teacher are there: its name and those of its options.
+
+    Args:
+        name: a registered name, see :func:`available_losses`.
+        options: the loss's own options.
+
+    Raises:
+        ConfigError: if the name is unknown, or an option is unknown or missing.
+    """
     if name not in _LOSSES:
         listing = f"known: {', '.join(available_losses())}"
         hint = did_you_mean(name, _LOSSES)
         raise ConfigError(
             f"distillation loss '{name}' does not exist; {hint}{'' if hint == listing else f' ({listing})'}"
         )
-    cls = _LOSSES[name]
-    _check_options(cls, options)
-    _check_embeddings(cls, student=student, teacher=teacher)
-    build: Callable[..., DistillationLoss] = cls
-    return build(student.channels, teacher.channels, **options)
+    _check_names(_LOSSES[name], options)
 
 
-def _check_options(cls: type[DistillationLoss], given: Mapping[str, object]) -> None:
+def _check_names(cls: type[DistillationLoss], given: Mapping[str, object]) -> None:
     parameters = list(inspect.signature(cls).parameters.values())[2:]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     known = {p.name: p.default for p in parameters if p.kind is not p.VAR_POSITIONAL}
-    problems = [f"takes no option '{option}'" for option in given if option not in known]
+    problems = [f"takes no option '{option}'{_meant(option, known)}" for option in given if option not in known]
     problems += [
         f"needs option '{option}'"
         for option, default in known.items()
@@ -103,6 +125,11 @@ def _check_options(cls: type[DistillationLoss], given: Mapping[str, object]) -> 
         raise ConfigError(
             f"distillation loss '{cls.name}' {' and '.join(problems)}; its options: {_listed(known) or 'none'}"
         )
+
+
+def _meant(option: str, known: Iterable[str]) -> str:
+    hint = did_you_mean(option, [*known, *BESIDE_OPTIONS])
+    return f" ({hint})" if hint.startswith("did you mean") and option not in BESIDE_OPTIONS else ""
 
 
 def _check_embeddings(cls: type[DistillationLoss], **segmenters: HasChannels) -> None:

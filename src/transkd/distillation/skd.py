@@ -13,6 +13,7 @@ from transkd.distillation.logit_loss import LogitLoss
 from transkd.distillation.options import not_all_zero, whole_number
 from transkd.distillation.registry import register_loss
 from transkd.distillation.stages import resample_to
+from transkd.errors import ConfigError
 from transkd.models.taps import Taps
 
 
@@ -62,7 +63,8 @@ class StructuredKnowledgeDistillation(LogitLoss):
         patch: side of the patches whose similarities are compared, in positions of the teacher's map.
 
     Raises:
-        ConfigError: if a weight is below 0, both are 0, or the patch is below 1.
+        ConfigError: if a weight is below 0, both are 0, or the patch is below 1; on use, if a patch covers the whole
+            map, which leaves no pairs.
     """
 
     requires = frozenset({"features", "logits"})
@@ -93,9 +95,19 @@ class StructuredKnowledgeDistillation(LogitLoss):
     def map_distance(self, student: Taps, teacher: Taps) -> Tensor:
         """Return the pair-wise part of the deepest feature maps, a scalar in float32."""
         own, taught = self.student_maps(student, "features")[-1], self.teacher_maps(teacher, "features")[-1]
+        self._check_pairs(taught)
         return pair_wise_similarity(resample_to(own, taught), taught, patch=self.patch)
 
     def forward(self, student: Taps, teacher: Taps) -> Tensor:
         """Return the weighted sum of both parts, a scalar in float32; see :class:`DistillationLoss`."""
-        pixel_wise = super().forward(student, teacher)
-        return self.pixel_weight * pixel_wise + self.pair_weight * self.map_distance(student, teacher)
+        loss = self.pixel_weight * super().forward(student, teacher)
+        return loss + self.pair_weight * self.map_distance(student, teacher) if self.pair_weight else loss
+
+    def _check_pairs(self, maps: Tensor) -> None:
+        height, width = maps.shape[2:]
+        if self.patch >= max(height, width):
+            raise ConfigError(
+                f"{self.name}: a patch of {self.patch}x{self.patch} positions covers the whole deepest map, "
+                f"{height}x{width}, and leaves no pairs to compare; lower patch, train on larger images, or set "
+                "pair_weight=0"
+            )

@@ -17,9 +17,10 @@ WEIGHING = ("weight", "schedule")
 
 ROUNDING = 1e-9
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Begin = Annotated[float, Field(ge=0, lt=1)]
-Span = Annotated[float, Field(gt=0, le=1)]
+# Strict: true is no share of a training.
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
+Begin = Annotated[float, Field(ge=0, lt=1, strict=True)]
+Span = Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
 class Constant(BaseModel):

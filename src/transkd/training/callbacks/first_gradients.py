@@ -1,8 +1,9 @@
-"""Whether each loss reaches the student at all, and whose gradient leads: measured in the first steps."""
+"""Whether each loss does anything to the student, and whose gradient leads: measured in the first steps."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -18,10 +19,15 @@ from torch import Tensor
 Measured = dict[str, dict[str, float | None]]
 
 TASK_LOSS = "ce"
+FAINT = 0.01
+"""Share of the task loss's gradient below which a term is told to do next to nothing."""
 
 
 class FirstGradients(Callback):
-    """Measure each loss term's gradient on the student in the first optimiser steps, and warn of terms without any.
+    """Measure each loss term's gradient on the student in the first optimiser steps.
+
+    Printed are a table of the terms, a warning of those without any gradient, and a note of those whose gradient,
+    even at their full weight, is below 1 % of the task loss's.
 
     Of a step's batches the first is measured, under DDP the first process's. The gradients are computed besides the
     backward pass, from the same graph, and change nothing of the training. Where that does not work nothing is
@@ -108,19 +114,23 @@ class FirstGradients(Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Tell, once all is measured."""
         if trainer.global_step >= self.steps:
-            self._tell(trainer)
+            self._tell(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Tell what there is of a shorter training."""
-        self._tell(trainer)
+        self._tell(trainer, pl_module)
 
-    def _tell(self, trainer: L.Trainer) -> None:
+    def _tell(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._told or not self._measured:
             return
         self._told = True
         for name in silent_terms(self._measured):
             rank_zero_warn(self._warning(name))
         self._print(trainer, gradient_table(self.means, len(self._measured)))
+        module: Any = pl_module
+        weights = {name: weight.base for name, weight in module.weights.items()}
+        for name, share in faint_terms(self.means, weights).items():
+            self._print(trainer, faint_note(name, weights[name], share))
 
     def _warning(self, name: str) -> str:
         steps = len(self._measured)
@@ -134,13 +144,40 @@ class FirstGradients(Callback):
 
     def _print(self, trainer: L.Trainer, what: Table | str) -> None:
         if trainer.is_global_zero:
-            (self.console or Console()).print(what)
+            (self.console or Console()).print(what, soft_wrap=isinstance(what, str))
 
 
 def silent_terms(measured: list[Measured]) -> list[str]:
     """List the terms whose gradient on the student was exactly 0, or did not exist, in every measured step."""
     names = measured[0] if measured else {}
     return [name for name in names if all(step[name]["gradient_norm"] in (None, 0.0) for step in measured)]
+
+
+def faint_terms(means: Measured, weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the terms that hardly move the student beside the task loss.
+
+    Args:
+        means: the mean gradient norm of each term.
+        weights: the weight of each distillation loss before its schedule, whose factors are 1 at most.
+
+    Returns:
+        Term -> the norm of its gradient times its weight over that of the task loss, where above 0 and below 1 %.
+    """
+    task = means.get(TASK_LOSS, {}).get("gradient_norm")
+    if not task:
+        return {}
+    shares = {
+        name: weight * (means.get(name, {}).get("gradient_norm") or 0.0) / task for name, weight in weights.items()
+    }
+    return {name: share for name, share in shares.items() if 0 < share < FAINT}
+
+
+def faint_note(name: str, weight: float, share: float) -> str:
+    """Return the line that says that a term hardly moves the student, and which weight would make it count."""
+    return (
+        f"note: the loss '{name}' does next to nothing: at weight {weight:g} its gradient on the student is "
+        f"{100 * share:.2g} % of {TASK_LOSS}'s in these steps; a weight of {weight / share:.1g} would make them equal"
+    )
 
 
 def gradient_table(means: Measured, steps: int) -> Table:
