@@ -1,4 +1,4 @@
-"""Compare the quickstart's three segmenters: one table, and pictures of the same scenes side by side."""
+"""Compare the quickstart's three segmenters: one table, and one picture of the same scenes side by side."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from rich.console import Console
 from rich.table import Table
 
 import transkd
-from transkd.evaluation import latency_ms, scene_picture
+from transkd.evaluation import latency_ms
+from transkd.evaluation.pictures import scene_sheet
 
 ROWS = (
     ("teacher", "quickstart_teacher-s{seed}", "model"),
     ("plain student", "quickstart-none-s{seed}", "model"),
     ("TransKD student", "quickstart-transkd_base-s{seed}", "student"),
 )
-SCENES = 4
+SCENES, PANEL = 4, 208
 
 
 def main() -> None:
-    """Print the table and draw the pictures."""
+    """Print the table and draw the scenes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
@@ -58,16 +59,15 @@ def main() -> None:
     out = arguments.runs / f"quickstart-s{arguments.seed}"
     out.mkdir(parents=True, exist_ok=True)
     data = transkd.SceneDataModule("cityscapes", arguments.data, size=[height, width])
+    scenes = []
     for index in range(0, len(data.val_dataset), max(1, len(data.val_dataset) // SCENES)):
         scene = data.val_dataset[index]
         maps = {"label": scene["label"].numpy()}
         for title, segmenter in segmenters.items():
             maps[title] = segmenter.predict(scene["image"][None])[0].numpy()
-        picture = scene_picture(
-            scene["image"].permute(1, 2, 0).numpy(), maps, data.classes.names, data.classes.palette, panel_width=256
-        )
-        picture.save(out / f"{data.val_dataset.samples[index].name}.png")
-    console.print(f"pictures: {out}/*.png", highlight=False, soft_wrap=True)
+        scenes.append((scene["image"].permute(1, 2, 0).numpy(), maps))
+    scene_sheet(scenes, data.classes.names, data.classes.palette, panel_width=PANEL).save(out / "scenes.png")
+    console.print(f"pictures: {out / 'scenes.png'}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transkd.evaluation.legend import BACKGROUND, SteadyLegend
+from transkd.evaluation.legend import BACKGROUND, INK, SteadyLegend
 from transkd.evaluation.predict.colours import Classes, class_names, colours_by_name, distinct_colours
-from transkd.evaluation.predict.drawing import (
-    LEAST_LEGEND,
-    LEAST_PANEL,
-    MOST_PANEL,
-    MOST_PANEL_HEIGHT,
-    Drawer,
-    confidence_pixels,
-)
+from transkd.evaluation.predict.drawing import Drawer, confidence_pixels
 from transkd.evaluation.predict.files import write_ids, write_rgb
+from transkd.evaluation.predict.layout import LEAST_LEGEND, LEAST_PANEL, MOST_PANEL, MOST_PANEL_HEIGHT
 from transkd.evaluation.predict.network import Prediction
 
 CLASSES = Classes(("road", "car", "sky"), ((128, 64, 128), (0, 0, 142), (70, 130, 180)))
@@ -43,17 +37,41 @@ def test_an_overlay_mixes_picture_and_colours_and_keeps_the_size() -> None:
     assert np.array_equal(with_legend[:60], bare)
 
 
-def test_the_legend_names_the_classes_that_occur_and_no_other() -> None:
+def swatches(legend: np.ndarray) -> set[tuple[int, ...]]:
+    """Colours of the squares, which the outline surrounds: (left, top) + 3 of each."""
+    outlined = (legend == INK).all(2)
+    corners = outlined[:-1, :-1] & outlined[1:, :-1] & outlined[:-1, 1:] & ~outlined[1:, 1:]
+    whole = (outlined[y, x : x + 12].all() and outlined[y : y + 12, x].all() for y, x in np.argwhere(corners))
+    squares = [corner for corner, is_square in zip(np.argwhere(corners), whole, strict=True) if is_square]
+    return {tuple(legend[y + 3, x + 3].tolist()) for y, x in squares}
+
+
+@pytest.mark.parametrize("opacity", [0.25, 0.5, 1.0])
+def test_the_legend_shows_classes_as_they_look_in_the_overlay_and_no_other(opacity: float) -> None:
     image = np.full((60, 400, 3), 200, np.uint8)
-    legend = Drawer("m", CLASSES).overlay(image, halves())[60:]
-    assert {CLASSES.colours[0], CLASSES.colours[1], BACKGROUND} <= colours_in(legend)
-    assert CLASSES.colours[2] not in colours_in(legend)
+    image[:, 200:] = (10, 40, 80)
+    drawn = Drawer("m", CLASSES, opacity=opacity).overlay(image, halves())
+    road, car = tuple(drawn[5, 5].tolist()), tuple(drawn[5, 350].tolist())
+    assert swatches(drawn[60:]) == {road, car}
+    assert (road == CLASSES.colours[0]) == (opacity == 1)
 
 
-def test_a_narrow_picture_gets_a_legend_that_can_be_read() -> None:
-    drawn = Drawer("m", CLASSES).overlay(np.zeros((40, 33, 3), np.uint8), halves(40, 33))
-    assert drawn.shape[1] == LEAST_LEGEND
-    assert drawn[5, 200].tolist() == list(BACKGROUND)
+def test_a_class_over_many_colours_has_their_mean_in_the_legend() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (60, 400, 3), dtype=np.uint8)
+    drawn = Drawer("m", CLASSES).overlay(image, halves(right=0))
+    (swatch,) = swatches(drawn[60:])
+    expected = 0.5 * image.reshape(-1, 3).mean(0) + 0.5 * np.array(CLASSES.colours[0])
+    assert np.abs(np.array(swatch) - expected).max() <= 1
+
+
+def test_a_tiny_picture_is_enlarged_to_a_legend_that_can_be_read() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 33, 3), dtype=np.uint8)
+    small = Drawer("m", CLASSES, legend=False).overlay(image, halves(40, 33))
+    assert small.shape == (40, 33, 3)
+    drawn = Drawer("m", CLASSES).overlay(image, halves(40, 33))
+    assert drawn.shape[1] == 33 * 8 >= LEAST_LEGEND
+    assert np.array_equal(drawn[: 40 * 8 : 8, ::8], small)
+    assert Drawer("m", CLASSES).overlay(np.zeros((3000, 3, 3), np.uint8), halves(3000, 3)).shape[0] < 3100
 
 
 def test_letters_grow_with_the_picture() -> None:
@@ -103,6 +121,20 @@ def test_the_legend_of_a_video_keeps_size_and_places() -> None:
     assert {CLASSES.colours[0], CLASSES.colours[1]} <= colours_in(second)
     where = np.argwhere((first == CLASSES.colours[1]).all(-1))
     assert (second[tuple(where.T)] == CLASSES.colours[1]).all()
+
+
+def test_the_legend_of_a_video_shows_what_is_mixed_and_no_name_is_cut() -> None:
+    classes = Classes(("road", "a class whose name is wider than such a small video"), ((128, 64, 128), (0, 0, 142)))
+    drawer = Drawer("m", classes)
+    image = np.full((60, 100, 3), 200, np.uint8)
+    steady = drawer.steady_legend("overlay", image)
+    first = drawer.overlay(image, halves(60, 100, right=0), steady)
+    second = drawer.overlay(image // 2, halves(60, 100), steady)
+    assert first.shape == second.shape
+    road, car = tuple(first[5, 5].tolist()), tuple(second[5, 90].tolist())
+    assert swatches(first[60:]) == {road}
+    assert swatches(second[60:]) == {road, car}
+    assert (second[60:, -1] == BACKGROUND).all()
 
 
 def test_a_legend_without_room_says_what_it_leaves_out() -> None:

@@ -9,16 +9,14 @@ from PIL import Image
 from transkd.data import ClassSet, Sample
 from transkd.data.label_readers import LabelReader
 from transkd.data.reading import read_image
-from transkd.evaluation import scene_picture
-from transkd.evaluation.legend import BACKGROUND
+from transkd.evaluation.pictures import scene_sheet
 
 PANEL = 256
 COLUMNS = 2
-_LONGEST_TITLE = 34
 
 
 def contact_sheet(scenes: Sequence[tuple[str, Sample, LabelReader]], classes: ClassSet) -> Image.Image:
-    """Lay scenes out in rows, each as its image, its label and a legend.
+    """Lay scenes out in rows, each as its image and its label, above one legend.
 
     Args:
         scenes: (split, scene, reader of its label).
@@ -27,21 +25,8 @@ def contact_sheet(scenes: Sequence[tuple[str, Sample, LabelReader]], classes: Cl
     Raises:
         DataError: if a file cannot be read.
     """
-    cells = [_cell(split, sample, read, classes) for split, sample, read in scenes]
-    rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
-    width = max(sum(cell.width for cell in row) for row in rows)
-    sheet = Image.new("RGB", (width, sum(max(cell.height for cell in row) for row in rows)), BACKGROUND)
-    top = 0
-    for row in rows:
-        left = 0
-        for cell in row:
-            sheet.paste(cell, (left, top))
-            left += cell.width
-        top += max(cell.height for cell in row)
-    return sheet
-
-
-def _cell(split: str, sample: Sample, read_label: LabelReader, classes: ClassSet) -> Image.Image:
-    name = sample.name if len(sample.name) <= _LONGEST_TITLE else f"…{sample.name[1 - _LONGEST_TITLE :]}"
-    labels = {f"{split}: {name}": read_label(sample.label)}
-    return scene_picture(read_image(sample.image), labels, classes.names, classes.palette, panel_width=PANEL)
+    cells = (
+        (read_image(sample.image), {f"{sample.name} ({split})": read_label(sample.label)})
+        for split, sample, read_label in scenes
+    )
+    return scene_sheet(cells, classes.names, classes.palette, panel_width=PANEL, columns=COLUMNS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -18,8 +20,25 @@ MARGIN = 8
 
 @cache
 def font(size: int = 13) -> Font:
-    """Return Pillow's own font, whose height is about ``size`` pixels."""
-    return ImageFont.load_default(size=size)
+    """Return a font whose height is about ``size`` pixels.
+
+    It is DejaVu Sans, which comes with matplotlib: Pillow's own has the letters of ASCII only, and class names have
+    others (Straße, vélo, дорога).
+    """
+    matplotlib = find_spec("matplotlib")  # found, not imported: that takes a while
+    folders = [] if matplotlib is None else matplotlib.submodule_search_locations or []
+    files = [Path(folder, "mpl-data/fonts/ttf/DejaVuSans.ttf") for folder in folders]
+    there = next((file for file in files if file.is_file()), None)
+    return ImageFont.load_default(size=size) if there is None else ImageFont.truetype(str(there), size)
+
+
+def shortened(text: str, width: int, size: int) -> str:
+    """Return a text, or as much of its end as fits a width in pixels after an ellipsis."""
+    if font(size).getlength(text) <= width:
+        return text
+    while text and font(size).getlength(f"…{text}") > width:
+        text = text[1:]
+    return f"…{text}"
 
 
 def legend_strip(names: Sequence[str], colours: Sequence[Colour], width: int, *, text_size: int = 13) -> Image.Image:
@@ -55,7 +74,7 @@ class SteadyLegend:
     Attributes:
         names: every class's name.
         colours: every class's colour.
-        width: of the strip, in pixels.
+        width: of the strip, in pixels; it is wider where a single name is.
         text_size: of the names, in pixels.
         most_height: the strip is not higher; classes that find no place any more are left out.
         left_out: names of those.
@@ -71,17 +90,25 @@ class SteadyLegend:
     def __post_init__(self) -> None:
         self._row = round(self.text_size * 20 / 13)
         self._cell = max((_entry_width(name, self.text_size) for name in self.names), default=1)
-        self._columns = max(1, (self.width - MARGIN) // self._cell)
+        self.width = max(self.width, MARGIN + self._cell)
+        self._columns = (self.width - MARGIN) // self._cell
         needed = -(-len(self.names) // self._columns)
         self._rows = max(1, min(needed, (self.most_height - 6) // self._row))
         self._places: dict[int, int] = {}
         self._strip = Image.new("RGB", (self.width, self._rows * self._row + 6), BACKGROUND)
 
-    def strip(self, occurring: Sequence[int]) -> Image.Image:
-        """Return the legend after a frame in which the classes ``occurring`` are seen; do not change it."""
-        for index in occurring:
-            if index in self._places or self.names[index] in self.left_out:
-                continue
+    def lacks(self, occurring: Sequence[int]) -> list[int]:
+        """Return those of the classes ``occurring`` that have no place yet and may still get one."""
+        return [index for index in occurring if index not in self._places and self.names[index] not in self.left_out]
+
+    def strip(self, occurring: Sequence[int], shown: Mapping[int, Colour] | None = None) -> Image.Image:
+        """Return the legend after a frame in which the classes ``occurring`` are seen; do not change it.
+
+        Args:
+            occurring: classes of the frame.
+            shown: what classes that have no place yet look like in the frame, where it is not their own colour.
+        """
+        for index in self.lacks(occurring):
             if len(self._places) == self._rows * self._columns:
                 self.left_out.append(self.names[index])
                 continue
@@ -90,7 +117,8 @@ class SteadyLegend:
             spot = (MARGIN + column * self._cell, 2 + row * self._row)
             swatch = round(self.text_size * 12 / 13)
             pen = ImageDraw.Draw(self._strip)
-            _draw_entry(pen, spot, self.names[index], self.colours[index], self.text_size, swatch)
+            colour = (shown or {}).get(index, self.colours[index])
+            _draw_entry(pen, spot, self.names[index], colour, self.text_size, swatch)
         return self._strip
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from transkd.evaluation.legend import BACKGROUND, INK, MARGIN, font, legend_strip
+from transkd.evaluation.legend import BACKGROUND, INK, MARGIN, font, legend_strip, shortened
 
 Pixels = npt.NDArray[np.uint8]
 Palette = Sequence[tuple[int, int, int]]
 
-TITLE_HEIGHT = 22
+Scene = tuple[Pixels, Mapping[str, npt.NDArray[np.integer]]]
+"""An image (H, W, 3) RGB, and title -> class ids (h, w) of each map beside it."""
+
+LETTERS, TITLE_HEIGHT = 15, 26
 NOT_LABELLED, IGNORED = "not labelled", (0, 0, 0)
 
 
@@ -45,23 +48,67 @@ def scene_picture(
     Returns:
         The picture; its legend names the classes that occur in any of the maps, and ignored pixels where there are.
     """
+    return scene_sheet([(image, classes)], class_names, palette, panel_width=panel_width)
+
+
+def scene_sheet(
+    scenes: Iterable[Scene],
+    class_names: Sequence[str],
+    palette: Palette,
+    *,
+    panel_width: int = 256,
+    columns: int = 1,
+) -> Image.Image:
+    """Lay several scenes out in rows, each as in :func:`scene_picture`, above one legend for all of them.
+
+    Args:
+        scenes: one or more, with as many maps each; taken one after another, so that they need not all be in memory.
+        class_names: name of each class id.
+        palette: colour of each class id.
+        panel_width: width of each panel in pixels.
+        columns: scenes in a row.
+    """
+    cells: list[Image.Image] = []
+    seen: set[int] = set()
+    for image, classes in scenes:
+        cells.append(_panels(image, classes, palette, panel_width))
+        seen.update(int(index) for ids in classes.values() for index in np.unique(ids))
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    width = MARGIN + max(sum(cell.width for cell in row) for row in rows)
+    legend = _legend(sorted(seen), class_names, palette, width)
+    height = sum(max(cell.height for cell in row) for row in rows)
+    sheet = Image.new("RGB", (max(width, legend.width), height + legend.height), BACKGROUND)
+    top = 0
+    for row in rows:
+        left = MARGIN
+        for cell in row:
+            sheet.paste(cell, (left, top))
+            left += cell.width
+        top += max(cell.height for cell in row)
+    sheet.paste(legend, (0, top))
+    return sheet
+
+
+def _panels(
+    image: Pixels, classes: Mapping[str, npt.NDArray[np.integer]], palette: Palette, panel_width: int
+) -> Image.Image:
+    """Draw an image and its class maps side by side under their titles, a margin to the right of each and below."""
     height = max(1, round(panel_width * image.shape[0] / image.shape[1]))
     size = (panel_width, height)
     panels = {"image": Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)}
     for title, ids in classes.items():
         panels[title] = Image.fromarray(colourise(ids, palette)).resize(size, Image.Resampling.NEAREST)
-
-    width = MARGIN + len(panels) * (panel_width + MARGIN)
-    seen = sorted({int(i) for ids in classes.values() for i in np.unique(ids)})
-    entries = {class_names[i]: palette[i] for i in seen if i < len(class_names)}
-    if seen and seen[-1] >= len(class_names):
-        entries[NOT_LABELLED] = IGNORED
-    legend = legend_strip(list(entries), list(entries.values()), width)
-    canvas = Image.new("RGB", (width, TITLE_HEIGHT + height + MARGIN + legend.height), BACKGROUND)
+    canvas = Image.new("RGB", (len(panels) * (panel_width + MARGIN), TITLE_HEIGHT + height + MARGIN), BACKGROUND)
     pen = ImageDraw.Draw(canvas)
     for column, (title, panel) in enumerate(panels.items()):
-        left = MARGIN + column * (panel_width + MARGIN)
-        pen.text((left, 4), title, fill=INK, font=font())
+        left = column * (panel_width + MARGIN)
+        pen.text((left, 4), shortened(title, panel_width, LETTERS), fill=INK, font=font(LETTERS))
         canvas.paste(panel, (left, TITLE_HEIGHT))
-    canvas.paste(legend, (0, TITLE_HEIGHT + height + MARGIN))
     return canvas
+
+
+def _legend(seen: Sequence[int], class_names: Sequence[str], palette: Palette, width: int) -> Image.Image:
+    entries = [(class_names[i], palette[i]) for i in seen if i < len(class_names)]
+    if seen and seen[-1] >= len(class_names):
+        entries.append((NOT_LABELLED, IGNORED))
+    return legend_strip([name for name, _ in entries], [colour for _, colour in entries], width, text_size=LETTERS)

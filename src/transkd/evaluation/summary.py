@@ -1,17 +1,10 @@
-"""A score report for people: Markdown, and the confusion matrix as a picture."""
+"""A score report for people, as Markdown."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
-from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
-
-CELL, FONT_SIZE, MARGIN = 30, 12, 10
-EMPTY, FULL = np.array([255, 255, 255]), np.array([23, 66, 122])
 
 OVERALL = {
     "miou": "mIoU",
@@ -108,45 +101,3 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [" | ".join(heads), " | ".join("---" if i == 0 else "---:" for i in range(len(heads)))]
     cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
     return [f"| {line} |" for line in (*lines, *(" | ".join(row) for row in cells))] + [""]
-
-
-def confusion_picture(confusion: Tensor, class_names: Sequence[str]) -> Image.Image:
-    """Draw a (K, K) confusion matrix, each row in percent of the pixels that are labelled so.
-
-    Args:
-        confusion: counts, rows are labels and columns predictions.
-        class_names: K names.
-    """
-    counts = confusion.double().numpy()
-    totals = counts.sum(1, keepdims=True)
-    shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
-    font = ImageFont.load_default(size=FONT_SIZE)
-    left = MARGIN + int(max(font.getlength(name) for name in class_names)) + 8
-    side = CELL * len(class_names)
-    canvas = Image.new("RGB", (left + side + MARGIN, left + side + MARGIN + 20), (255, 255, 255))
-    pen = ImageDraw.Draw(canvas)
-    for row, name in enumerate(class_names):
-        top = left + row * CELL
-        pen.text((left - 6, top + CELL / 2), name, fill=(20, 20, 20), font=font, anchor="rm")
-        for column in range(len(class_names)):
-            _cell(pen, (left + column * CELL, top), float(shares[row, column]), bool(totals[row] > 0), font)
-    _column_names(canvas, class_names, left, font)
-    pen.text((left, left + side + 8), "rows: labels, columns: predictions, % of each row", fill=(90, 90, 90), font=font)
-    return canvas
-
-
-def _cell(pen: ImageDraw.ImageDraw, corner: tuple[int, int], share: float, labelled: bool, font: Any) -> None:
-    x, y = corner
-    colour = tuple(int(value) for value in EMPTY + share * (FULL - EMPTY)) if labelled else (235, 235, 235)
-    pen.rectangle((x, y, x + CELL - 1, y + CELL - 1), fill=colour, outline=(225, 225, 225))
-    if share >= 0.005:
-        ink = (255, 255, 255) if share > 0.5 else (20, 20, 20)
-        pen.text((x + CELL / 2, y + CELL / 2), f"{100 * share:.0f}", fill=ink, font=font, anchor="mm")
-
-
-def _column_names(canvas: Image.Image, names: Sequence[str], left: int, font: Any) -> None:
-    """Write the names upright above their columns."""
-    for column, name in enumerate(names):
-        strip = Image.new("RGB", (left - 6, CELL), (255, 255, 255))
-        ImageDraw.Draw(strip).text((0, CELL / 2), name, fill=(20, 20, 20), font=font, anchor="lm")
-        canvas.paste(strip.rotate(90, expand=True), (left + column * CELL, 0))
