@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from transkd.cli.arguments import config_dirs, split_arguments, users_form
+from transkd.cli.arguments import config_dirs, flag_problems, split_arguments, users_form
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,31 @@ def test_flags_keep_their_values() -> None:
 
 def test_config_dirs_of_both_spellings() -> None:
     assert config_dirs(["--config-dir=a", "-cd", "b", "-m"]) == [Path("a").resolve(), Path("b").resolve()]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (["--hlep"], ["--hlep: there is no such option; did you mean '--help'?"]),
+        (["--seed=1"], ["--seed=1: there is no such option; keys have no dashes: seed=1"]),
+        (["--seed", "1"], ["--seed: there is no such option; keys have no dashes: seed=1"]),
+        (["-x", "seed=1"], ["-x: there is no such option; keys have no dashes: x=…"]),
+        (["--"], ["--: there is no such option; leave it out"]),
+        (["--cfg"], ["--cfg: needs a value: --cfg job"]),
+        (["--cfg=jobs"], ["--cfg: there is no part 'jobs' of the config; known: job, hydra, all"]),
+        (["--config-dir"], ["--config-dir: needs a value: --config-dir …"]),
+        (["-m", "--cfg", "job", "--resolve", "-cd", "mine", "--info", "defaults", "seed=1"], []),
+        (["--multi", "--config-d=mine"], []),
+    ],
+)
+def test_options_that_do_not_exist(written: list[str], said: list[str]) -> None:
+    flags, _ = split_arguments(written)
+    assert list(flag_problems(flags)) == said
+
+
+def test_options_that_are_cut_short_are_written_out() -> None:
+    assert users_form(["--multi", "seed=1", "--config-d=mine"]) == ["seed=1", "--multirun", "--config-dir=mine"]
+
+
+def test_the_value_of_info_is_no_override() -> None:
+    assert split_arguments(["--info", "defaults", "seed=1"]) == (["--info", "defaults"], ["seed=1"])

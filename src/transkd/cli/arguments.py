@@ -1,28 +1,28 @@
-"""The arguments of a command: flags apart from overrides, and overrides as Hydra wants them."""
+"""The arguments of a command: options with dashes apart from overrides, and overrides as Hydra wants them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+
+from transkd.errors import did_you_mean
 
 APPENDED_GROUPS = ("experiment", "sweep", "debug")
 LAST_WORD = ("sweep", "debug")
 OPEN_SECTIONS = ("augment.options", "callbacks", "data.options", "distillation.losses")
 OPEN_GROUPS = ("optimizer", "trainer")
 _BELOW_OPEN = tuple(f"{section}." for section in (*OPEN_SECTIONS, *OPEN_GROUPS))
-FLAGS_WITH_VALUE = (
-    "--config-dir",
-    "-cd",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-    "--package",
-    "-p",
-    "--cfg",
-    "-c",
-)
+SHOWS_CONFIG = ("--cfg", "-c")
+OTHER_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
+SWEEPS = ("--multirun", "-m")
+CONFIG_DIR = ("--config-dir", "-cd")
+FLAGS_WITH_VALUE = (*SHOWS_CONFIG, *OTHER_CONFIG, *CONFIG_DIR, "--package", "-p", "--experimental-rerun")
+FLAGS_WITH_OPTION = ("--info", "-i")
+PLAIN_FLAGS = ("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--shell-completion", "-sc")
+FLAGS = (*PLAIN_FLAGS, *SWEEPS, *FLAGS_WITH_VALUE, *FLAGS_WITH_OPTION)
+"""Every option with dashes: Hydra's, https://hydra.cc/docs/advanced/hydra-command-line-flags/."""
+PARTS_OF_CONFIG = ("job", "hydra", "all")
 
 
 def users_form(arguments: Sequence[str]) -> list[str]:
@@ -31,7 +31,7 @@ def users_form(arguments: Sequence[str]) -> list[str]:
     ``+experiment=x`` and ``experiment=x`` mean the same, and sweep and debug choices have the last word wherever they
     stand.
     A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``. Flags come
-    last: Hydra takes overrides only side by side.
+    last: Hydra takes overrides only side by side. Flags that are cut short, ``--multi``, are written out.
     """
     flags, overrides = split_arguments(arguments)
     plain: list[str] = []
@@ -48,21 +48,69 @@ def users_form(arguments: Sequence[str]) -> list[str]:
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split a command line into flags (with their values) and overrides."""
+    """Split a command line into flags (with their values, as two arguments) and overrides."""
     flags: list[str] = []
     overrides: list[str] = []
     takes_value = False
-    for argument in arguments:
-        if takes_value or argument.startswith("-"):
+    for argument, after in pairwise([*arguments, "="]):
+        if takes_value:
             flags.append(argument)
-            takes_value = not takes_value and argument in FLAGS_WITH_VALUE
+            takes_value = False
+        elif argument.startswith("-"):
+            flags.append(_written_out(argument))
+            takes_value = _takes_value(flags[-1], after)
         else:
             overrides.append(argument)
     return flags, overrides
 
 
+def has_flag(flags: Sequence[str], *names: str) -> bool:
+    """Return whether one of some names is among the flags."""
+    return any(flag.partition("=")[0] in names for flag in flags)
+
+
+def flag_problems(flags: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each flag that does not exist, or whose value is missing or wrong."""
+    takes_value = False
+    for flag, after in pairwise([*flags, "="]):
+        if takes_value:
+            takes_value = False
+            continue
+        name, equals, value = flag.partition("=")
+        takes_value = _takes_value(flag, after)
+        value = value if equals else after if takes_value else ""
+        if name not in FLAGS:
+            yield f"{flag}: there is no such option; {_instead(name, value)}"
+        elif name in FLAGS_WITH_VALUE and not value:
+            yield f"{name}: needs a value: {name} {'job' if name in SHOWS_CONFIG else '…'}"
+        elif name in SHOWS_CONFIG and value not in PARTS_OF_CONFIG:
+            yield f"{name}: there is no part {value!r} of the config; known: {', '.join(PARTS_OF_CONFIG)}"
+
+
 def config_dirs(flags: Sequence[str]) -> list[Path]:
     """Return the further folders of configs that flags name."""
-    values = [flag.split("=", 1)[1] for flag in flags if flag.startswith(("--config-dir=", "-cd="))]
-    values += [after for flag, after in pairwise(flags) if flag in ("--config-dir", "-cd")]
+    values = [flag.partition("=")[2] for flag in flags if flag.startswith(tuple(f"{name}=" for name in CONFIG_DIR))]
+    values += [after for flag, after in pairwise(flags) if flag in CONFIG_DIR]
     return [Path(value).resolve() for value in values]
+
+
+def _written_out(flag: str) -> str:
+    name, equals, value = flag.partition("=")
+    meant = [known for known in FLAGS if known.startswith("--") and known.startswith(name)]
+    return f"{meant[0]}{equals}{value}" if name not in FLAGS and name != "--" and len(meant) == 1 else flag
+
+
+def _takes_value(flag: str, after: str) -> bool:
+    """Return whether the argument after a flag is its value: of one that does not exist, what cannot be an override."""
+    if flag in FLAGS_WITH_VALUE:
+        return after != "="
+    return (flag in FLAGS_WITH_OPTION or (flag not in FLAGS and "=" not in flag)) and (
+        "=" not in after and not after.startswith("-")
+    )
+
+
+def _instead(name: str, value: str) -> str:
+    hint = did_you_mean(name, [flag for flag in FLAGS if flag.startswith("--")])
+    if not name.strip("-"):
+        return "leave it out"
+    return hint if hint.startswith("did") else f"keys have no dashes: {name.lstrip('-')}={value or '…'}"

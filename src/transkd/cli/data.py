@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from transkd.cli.app import run_app
+from transkd.cli.progress import starting
 
 
 def main() -> NoReturn:
@@ -20,7 +21,8 @@ def _check(values: dict[str, Any]) -> Sequence[object]:
 
 
 def _data(values: dict[str, Any]) -> None:
-    from transkd.cli.data_actions import run_action
+    with starting("transkd-data"):
+        from transkd.cli.data_actions import run_action
 
     run_action(values)
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from transkd.cli.data_check import CheckRequest, run_check
 from transkd.cli.data_download import next_check, run_download
 from transkd.cli.data_outcome import print_classes
+from transkd.cli.progress import counting
 from transkd.data.convert import convert_nyuv2
 from transkd.data.datasets import available_datasets, classes_of
 from transkd.data.synth import write_scenes
@@ -86,6 +86,7 @@ class CheckAction(Section):
     pictures: Count
     output: str | None
     overwrite: bool
+    imports: list[str] = Field(default_factory=list)
 
     def run(self, console: Console) -> None:
         """Read every file of a dataset, and tell what was found.
@@ -115,6 +116,7 @@ class ClassesAction(Section):
 
     action: Literal["classes"]
     data: DataConfig
+    imports: list[str] = Field(default_factory=list)
 
     def run(self, console: Console) -> None:
         """Print a dataset's classes."""
@@ -192,7 +194,6 @@ def _data_problems(data: Mapping[str, Any]) -> list[Problem]:
 @contextmanager
 def _progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar where someone watches; gives what is called with (done, total)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what, total=None)
+    with counting(console) as progress:
+        task = progress.add_task(what, total=None, unit="scenes")
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -14,13 +14,13 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
+from transkd.cli.progress import counting
 from transkd.data.download import download_dataset
 from transkd.data.download.watching import Progress as Advance
 
@@ -62,7 +62,7 @@ class _Screen:
 def _bar(console: Console, what: str, *columns: ProgressColumn) -> Iterator[Advance]:
     """Show a bar from the first time that something is known to be done, so that its speed is of this call only."""
     shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
-    with Progress(*shown, console=console, disable=not console.is_terminal, transient=True) as progress:
+    with counting(console, *shown) as progress:
 
         def advance(done: int, total: int | None) -> None:
             if not progress.task_ids:

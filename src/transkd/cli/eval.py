@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from transkd.cli.app import run_app
+from transkd.cli.progress import starting
 
 
 def main() -> NoReturn:
@@ -26,8 +27,9 @@ def _check(values: dict[str, Any]) -> Sequence[object]:
 
 
 def _eval(values: dict[str, Any]) -> None:
-    from transkd.cli.eval_config import parse_eval
-    from transkd.cli.eval_run import run_eval
+    with starting("transkd-eval"):
+        from transkd.cli.eval_config import parse_eval
+        from transkd.cli.eval_run import run_eval
 
     run_eval(parse_eval(values))
 

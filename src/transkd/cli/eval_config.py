@@ -71,6 +71,7 @@ class EvalConfig(Section):
     zip: bool
     output: str | None
     overwrite: bool
+    imports: list[str] = Field(default_factory=list)
 
     @property
     def input_size(self) -> Size:

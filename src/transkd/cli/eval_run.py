@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from transkd.cli.compute import find_device, logits_function
@@ -29,6 +28,7 @@ from transkd.cli.eval_files import (
 from transkd.cli.eval_report import facts, scores
 from transkd.cli.eval_screen import print_report
 from transkd.cli.eval_submission import pack_files, start_files
+from transkd.cli.progress import counting, screen
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError, DataError
 from transkd.evaluation import classes_and_labels, outputs_for_classes, scene_picture, select_outputs
@@ -152,10 +152,10 @@ def _load(config: EvalConfig, data: SceneDataModule) -> Scored:
 def _evaluate(
     config: EvalConfig, data: SceneDataModule, scored: Scored, keep: Callable[[Prediction], None] | None
 ) -> Evaluation:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("scoring" if config.labelled else "predicting", total=len(data.val_dataset))
+    with counting(screen()) as progress:
+        task = progress.add_task(
+            "scoring" if config.labelled else "predicting", total=len(data.val_dataset), unit="images"
+        )
         return evaluate(
             scored.logits_of,
             _large_enough(data),

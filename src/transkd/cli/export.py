@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from transkd.cli.app import run_app
+from transkd.cli.progress import starting
 
 
 def main() -> NoReturn:
@@ -22,8 +23,9 @@ def _check(values: dict[str, Any]) -> Sequence[object]:
 
 
 def _export(values: dict[str, Any]) -> None:
-    from transkd.cli.export_config import parse_export
-    from transkd.cli.export_run import run_export
+    with starting("transkd-export"):
+        from transkd.cli.export_config import parse_export
+        from transkd.cli.export_run import run_export
 
     try:
         run_export(parse_export(values))

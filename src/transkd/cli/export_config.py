@@ -45,6 +45,7 @@ class ExportConfig(Section):
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     push: str | None
     data: DataConfig | None = None
+    imports: list[str] = Field(default_factory=list)
 
     def options(self) -> ExportOptions:
         """Return what the exporter is told."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 
 from transkd.cli.export_config import ExportConfig
+from transkd.cli.progress import counting, screen, working
 from transkd.data import SceneDataModule
 from transkd.evaluation import Scores, outputs_for_classes, score_model
 from transkd.evaluation.class_ids import logits_of_ids
@@ -42,7 +42,7 @@ def run_export(config: ExportConfig) -> ExportReport:
         outputs = outputs_for_classes(names, segmenter.class_names, segmenter.num_classes, title)
         if config.result == "classes":
             _logits_of_ids(segmenter.predict, segmenter, outputs, config.output)  # refuses what could not be scored
-    with Console(stderr=True).status(f"exporting {config.model} to {config.format}"):
+    with working(f"exporting {config.model} to {config.format}"):
         report = export_segmenter(config.model, config.output, **vars(config.options()))
     _print(report, config, console)
     if data is not None and outputs is not None:
@@ -126,7 +126,6 @@ def _logits_of_ids(
 
 
 def _score(data: SceneDataModule, logits_of: Callable[[Tensor], Tensor], outputs: tuple[int, ...]) -> Scores:
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress, torch.inference_mode():
+    with counting(screen()) as progress, torch.inference_mode():
         batches = progress.track(data.val_dataloader(), description="scoring")
         return score_model(logits_of, batches, data.classes.names, outputs=outputs)

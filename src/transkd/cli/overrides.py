@@ -33,10 +33,12 @@ class Checked:
     Attributes:
         problems: a line for each group, choice and key that does not exist, and for what is no override.
         config: what the right ones compose, with the first value of each sweep; None where nothing can be.
+        missing: the keys of it that have to be given and are not.
     """
 
     problems: list[str]
     config: DictConfig | None
+    missing: tuple[str, ...] = ()
 
 
 def check_overrides(
@@ -79,18 +81,22 @@ class _Checker:
         ours = [override for override in parsed if not override.is_hydra_override()]
         choices = [override for override in ours if override.key_or_group in self.groups]
         right = [o for o in choices if not _noted(self._choice_problems(o, choices), problems)]
-        config = self._compose(right)
-        if isinstance(config, str):
-            return Checked([*problems, *self._uncomposed(config, choices)], None)
+        wrong = [override for override in choices if override not in right]
         keys = [override for override in ours if override.key_or_group not in self.groups]
-        right += [o for o in keys if not _noted(self._key_problems(o, right, config), problems)]
-        composed = self._compose(right)
+        meant = self._meant(right, wrong)
+        config = self._compose(meant)
+        if isinstance(config, str):
+            return Checked([*problems, *([] if wrong else self._uncomposed(config, choices))], None)
+        right_keys = [o for o in keys if not _noted(self._key_problems(o, meant, config, sure=not wrong), problems)]
+        composed = self._compose([*right, *right_keys])
         if isinstance(composed, str):
-            return Checked([*problems, composed], None)
-        problems += [f"{key}: is missing" for key in sorted(_missing(composed))]
-        return Checked(problems, composed)
+            return Checked([*problems, *([] if wrong else [composed])], None)
+        return Checked(problems, composed, tuple(sorted(_missing(composed))))
 
     def _parse(self, text: str, problems: list[str]) -> Override | None:
+        if text in ("help", "version"):
+            problems.append(f"{text}: options have two dashes: --{text}")
+            return None
         try:
             override = self.parser.parse_overrides([text])[0]
         except HydraException:
@@ -134,6 +140,19 @@ class _Checker:
             if str(value) not in known and not self._is_own_file(group, str(value))
         ]
 
+    def _meant(self, right: Sequence[Override], wrong: Sequence[Override]) -> list[Override]:
+        """Return the choices that are right, and for those that are not what was probably meant, if that composes.
+
+        Other arguments are judged by it, so that a mistyped choice makes no mistakes of what goes with it.
+        """
+        meant = list(right)
+        for override in wrong:
+            known = set(self.loader.get_group_options(override.key_or_group)) - NO_CHOICE
+            close = get_close_matches(str(override.value()), known, n=1, cutoff=0.6)
+            if close and not override.is_sweep_override() and not override.is_delete():
+                meant += self.parser.parse_overrides([f"{override.get_key_element()}={close[0]}"])
+        return list(right) if isinstance(self._compose(meant), str) else meant
+
     def _uncomposed(self, error: str, choices: Sequence[Override]) -> list[str]:
         """Say why the choices do not compose, unless a choice that does not exist is what is missing."""
         if match := re.match(r"You must specify '(\w+)'", error):
@@ -149,8 +168,13 @@ class _Checker:
     def _is_own_file(self, group: str, value: str) -> bool:
         return any((folder / group / f"{value}.yaml").is_file() for folder in self.further_folders)
 
-    def _key_problems(self, override: Override, choices: Sequence[Override], config: DictConfig) -> list[str]:
+    def _key_problems(
+        self, override: Override, choices: Sequence[Override], config: DictConfig, *, sure: bool
+    ) -> list[str]:
+        """Say what is wrong with a key; ``sure`` is false where a choice is wrong that it may belong to."""
         key = override.key_or_group
+        if not sure and key.partition(".")[0] in self.groups - set(map(str, config)):
+            return []
         exists = _exists(config, key)
         if override.is_add():
             return [f"{override.input_line}: there is such a key; write it without the +"] if exists else []

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from transkd.cli.app import SWEEPS, run_app
+from transkd.cli.progress import starting
 
 PATHS = ("model", "model2", "input", "output", "classes")
 
@@ -44,8 +45,9 @@ def _check(values: dict[str, Any]) -> Sequence[object]:
 
 
 def _predict(values: dict[str, Any]) -> None:
-    from transkd.cli.predict_config import parse_predict
-    from transkd.cli.predict_run import run_predict
+    with starting("transkd-predict"):
+        from transkd.cli.predict_config import parse_predict
+        from transkd.cli.predict_run import run_predict
 
     run_predict(parse_predict(values))
 

@@ -56,6 +56,7 @@ class PredictConfig(Section):
     device: str
     precision: Literal["fp32", "bf16"]
     threads: Positive | None
+    imports: list[str] = Field(default_factory=list)
 
     @property
     def when_existing(self) -> Existing:

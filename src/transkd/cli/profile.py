@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from transkd.cli.app import run_app
+from transkd.cli.progress import starting
 
 
 def main() -> NoReturn:
@@ -20,8 +21,9 @@ def _check(values: dict[str, Any]) -> Sequence[object]:
 
 
 def _profile(values: dict[str, Any]) -> None:
-    from transkd.cli.profile_config import parse_profile
-    from transkd.cli.profile_run import run_profile
+    with starting("transkd-profile"):
+        from transkd.cli.profile_config import parse_profile
+        from transkd.cli.profile_run import run_profile
 
     run_profile(parse_profile(values))
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from transkd.cli.profile_adapters import AdapterRow, adapter_rows
 from transkd.cli.profile_config import ProfileConfig
 from transkd.cli.profile_tables import adapter_table, cost_table
+from transkd.cli.progress import counting, screen
 from transkd.errors import ConfigError, TransKDError
 from transkd.evaluation.profile import Network, Row, Settings, all_cases, profile
 from transkd.training.results import command_line
@@ -106,15 +106,7 @@ def _writable(output: str | None) -> Path | None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bars:
+    with counting(screen()) as bars:
         tasks: dict[str, Any] = {}
 
         def told(what: str, done: int, total: int) -> None:

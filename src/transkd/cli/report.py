@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from transkd.cli.app import run_app
+from transkd.cli.progress import starting
 
 
 def main() -> NoReturn:
@@ -20,8 +21,9 @@ def _check(values: dict[str, Any]) -> Sequence[object]:
 
 
 def _report(values: dict[str, Any]) -> None:
-    from transkd.cli.report_config import parse_report
-    from transkd.cli.report_run import run_report
+    with starting("transkd-report"):
+        from transkd.cli.report_config import parse_report
+        from transkd.cli.report_run import run_report
 
     run_report(parse_report(values))
 

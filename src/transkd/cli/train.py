@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from transkd.cli.app import run_app
+from transkd.cli.progress import starting
 
 if TYPE_CHECKING:
     from transkd.cli.sweeps import Outcome
@@ -35,8 +36,9 @@ def _train(values: dict[str, Any]) -> Outcome | None:
 
 
 def _run(values: dict[str, Any]) -> dict[str, Any]:
-    from transkd.training.callbacks import StopRequestedError
-    from transkd.training.run import train
+    with starting("transkd-train"):
+        from transkd.training.callbacks import StopRequestedError
+        from transkd.training.run import train
 
     try:
         return train(values)

@@ -81,6 +81,6 @@ def _callbacks(config: TrainConfig, folder: RunFolder, data: SceneDataModule, co
         callbacks.append(StudentEMA(config.ema_decay))
     callbacks.append(ScenePictures(folder.predictions, classes.names, classes.palette, count=config.pictures))
     if config.trainer.get("enable_progress_bar", True):
-        callbacks.append(RichProgressBar(leave=False) if console.is_terminal else LineProgress())
+        callbacks.append(RichProgressBar(leave=False) if console.is_interactive else LineProgress())
     callbacks.append(RunCheckpoints(folder.checkpoints, every_n_steps=config.checkpoint.every_n_steps))
     return callbacks

@@ -1,0 +1,133 @@
+"""What a terminal shows while one waits, and that logs, pipes and plain terminals are spared."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from command_runs import Command
+
+import transkd.cli
+
+CODE = """
+import time
+from transkd.cli.progress import counting, passing_line, screen, starting, working
+with starting("transkd-try"):
+    pass
+with passing_line() as say:
+    say("importing one")
+    say("importing two")
+with working("exporting x[red]y"):
+    time.sleep(0.3)
+with counting(screen()) as bars:
+    task = bars.add_task("scoring", total=4, unit="images")
+    for _ in range(4):
+        time.sleep(0.15)
+        bars.advance(task)
+print("done")
+"""
+COLOUR = re.compile(rb"\x1b\[(?:\d+;)*(?:3|4|9|10)\d(?:;\d+)*m")
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def at_a_terminal(code: str, environment: Mapping[str, str]) -> bytes:
+    """Return what Python writes to a terminal, standard output and error together."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs, env=ENVIRONMENT | dict(environment)
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            read = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            break
+        if not read:
+            break
+        written += read
+    os.close(ours)
+    assert process.wait() == 0, written
+    return written
+
+
+def test_a_terminal_shows_what_is_done_how_fast_and_how_long() -> None:
+    written = at_a_terminal(CODE, {"TERM": "xterm-256color", "COLUMNS": "100"})
+    for shown in (b"transkd-try: starting", b"importing one", b"importing two", b"exporting x[red]y", b"scoring"):
+        assert shown in written
+    assert re.search(rb"[2-4]/4", written)
+    assert re.search(rb"\d images/s", written)
+    assert b"0:00:0" in written
+    assert COLOUR.search(written)
+    assert screen_of(written) == ["done"]
+
+
+def screen_of(written: bytes) -> list[str]:
+    """Return the lines that stay on a terminal, as far as these few movements go: all that is erased is gone."""
+    lines, row = [""], 0
+    for part in re.split(r"(\r?\n|\r|\x1b\[[\d;?]*[A-Za-z])", written.decode()):
+        if part in ("\n", "\r\n"):
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part.endswith("K") and part.startswith("\x1b"):
+            lines[row] = ""
+        elif part.endswith("A") and part.startswith("\x1b"):
+            row = max(0, row - int(part[2:-1] or 1))
+        elif not part.startswith(("\x1b", "\r")):
+            lines[row] += part
+    return [line for line in lines if line]
+
+
+def test_no_color_takes_colours_away_and_leaves_progress() -> None:
+    written = at_a_terminal(CODE, {"TERM": "xterm-256color", "NO_COLOR": "1"})
+    assert b"scoring" in written
+    assert not COLOUR.search(written)
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_plain_terminal_gets_lines_only(term: str) -> None:
+    assert at_a_terminal(CODE, {"TERM": term}) == b"done\r\n"
+
+
+def test_progress_goes_on_while_a_library_is_silenced() -> None:
+    code = """
+import contextlib, io, time
+from transkd.cli.progress import working
+with working("exporting"), contextlib.redirect_stderr(io.StringIO()) as silenced:
+    time.sleep(0.5)
+assert silenced.getvalue() == ""
+"""
+    assert at_a_terminal(code, {"TERM": "xterm"}).count(b"exporting") > 2
+
+
+def test_logs_get_nothing_of_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, env=ENVIRONMENT | {"TERM": "xterm-256color"}, check=True
+    )
+    assert (done.stdout, done.stderr) == (b"done\n", b"")
+
+
+def test_only_the_first_process_says_that_it_starts() -> None:
+    code = "from transkd.cli.progress import starting\nwith starting('transkd-try'): pass"
+    assert at_a_terminal(code, {"TERM": "xterm", "LOCAL_RANK": "1"}) == b""
+
+
+def test_a_command_that_is_piped_writes_plain_lines(run: Command, drawn: Path) -> None:
+    outcome = run("action=check", "data=synthetic", f"data.root={drawn}", "workers=0", name="transkd-data")
+    assert outcome.code == 0, outcome.err
+    assert "no problems found" in outcome.out
+    assert not re.search(r"[\r\x1b]", outcome.out + outcome.err)
+
+
+def test_bars_are_made_in_one_place() -> None:
+    """What else makes a bar may show it in logs, or on terminals that cannot."""
+    package = Path(transkd.cli.__file__).parent
+    makers = re.compile(r"\bProgress\(|\.status\(|\.is_terminal, transient")
+    found = {path.name for path in package.glob("*.py") if makers.search(path.read_text(encoding="utf-8"))}
+    assert found == {"progress.py"}
