@@ -94,8 +94,8 @@ def test_a_folder_that_cannot_be_used_is_named(data: Command, tmp_path: Path, ro
             [
                 "data.nam: there is no such key; did you mean 'data.name'?",
                 "pictures: give a whole number (it is 'x')",
-                "train: there is no such key; known: action, data, debug, experiment, output, overwrite, pictures, "
-                "split, sweep, workers",
+                "train: there is no such key; known: action, data, debug, experiment, imports, output, overwrite, "
+                "pictures, split, sweep, workers",
             ],
         ),
         (

@@ -129,6 +129,44 @@ def test_one_mistake_is_one_line(run: Command, argument: str) -> None:
     assert line.startswith(ONE_MISTAKE[argument])
 
 
+@pytest.mark.parametrize("argument", ["--hlep", "--seed=1", "help"])
+def test_a_mistyped_option_is_one_line_at_once(run: Command, monkeypatch: pytest.MonkeyPatch, argument: str) -> None:
+    outcome = run(argument)
+    outcome.refused()
+    (line,) = outcome.lines
+    assert line.startswith(f"{argument}: ")
+    assert "--help" in line or "seed=1" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["action=class", "data=camvid"], "action=class: there is no such choice; did you mean 'classes'?"),
+        (
+            ["action=class", "data=camvid", "data.root=x"],
+            "action=class: there is no such choice; did you mean 'classes'?",
+        ),
+        (["action=draw", "data.root=x"], "action=draw: there is no such choice; known: check,"),
+        (["action=draw", "data=camvid", "data.root=x"], "action=draw: there is no such choice; known: check,"),
+    ],
+)
+def test_a_mistyped_choice_makes_no_mistakes_of_what_goes_with_it(
+    run: Command, arguments: list[str], said: str
+) -> None:
+    outcome = run(*arguments, name="transkd-data")
+    outcome.refused("transkd-data")
+    (line,) = outcome.lines
+    assert line.startswith(said)
+
+
+def test_keys_are_judged_by_the_choice_that_was_meant(run: Command) -> None:
+    outcome = run("action=chek", "data=camvid", "split=val", "splti=val", name="transkd-data")
+    assert outcome.lines == [
+        "action=chek: there is no such choice; did you mean 'check'?",
+        "splti: there is no such key; did you mean 'split'?",
+    ]
+
+
 def test_a_dataset_without_class_weights_says_so(run: Command) -> None:
     outcome = run("data=camvid", "objective=paper")
     assert outcome.lines == ["objective.class_weights: CamVid has no published ones; give 11 numbers, or none"]

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 
 from transkd.cli import train_sweep
 from transkd.distillation import registry
+from transkd.errors import CheckpointError
+from transkd.training.run_folder import RunFolder
 
 
 def fates(outcome: Outcome) -> list[str]:
@@ -132,11 +134,104 @@ def test_an_unknown_launcher_is_told_with_those_there_are(run: Command) -> None:
     )
 
 
-def test_each_job_tells_its_own_mistake(run: Command) -> None:
-    outcome = run("-m", "seed=0,no", "data.root=nowhere")
-    assert outcome.code == 2
+def test_values_that_do_not_fit_are_told_before_the_first_run(run: Command, tmp_path: Path) -> None:
+    outcome = run("-m", "student=mit_b0,mit_b1,timm", "seed=0,no", "data.root=nowhere")
+    assert outcome.refused() == (
+        "transkd-train: there are 2 mistakes in the sweep:\n"
+        "  seed: give a whole number (it is 'no'), in job 2 (student=mit_b0 seed=no) and 1 more\n"
+        "  student.backbone: is missing, in job 5 (student=timm seed=0) and 1 more\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_sweep_file_sweeps_is_checked_too(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine/sweep").mkdir(parents=True)
+    (tmp_path / "mine/sweep/wrong.yaml").write_text(
+        "# @package _global_\nhydra:\n  sweeper:\n    params:\n"
+        "      distillation: none,transkd_eaa\n      sed: 0,1\n      +student.deep: 1\n"
+    )
+    arguments = ["-m", "--config-dir", "mine", "sweep=wrong", "data.root=nowhere"]
+    assert run(*arguments).lines == [
+        "hydra.sweeper.params: distillation=transkd_eaa: there is no such choice; did you mean 'transkd_ea'?",
+        "hydra.sweeper.params: sed: there is no such key; did you mean 'seed'?",
+    ]
+    given = run(*arguments, "distillation=none", "seed=0")
+    assert given.lines == ["hydra.sweeper.params: sed: there is no such key; did you mean 'seed'?"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "hint"),
+    [
+        ("hydra.sweeper.params.distillation=none,kd", "write distillation=none,kd"),
+        ("hydra/launcher=basic,joblib", "give one value"),
+    ],
+)
+def test_settings_of_the_sweep_itself_cannot_be_swept(run: Command, argument: str, hint: str) -> None:
+    assert run("-m", argument).lines == [f"{argument}: Hydra's own settings are the same for all jobs; {hint}"]
+
+
+def test_a_value_that_is_given_twice(run: Command) -> None:
+    assert run("-m", "seed=0,0", "data.root=nowhere").refused() == (
+        "transkd-train: jobs of this sweep share the folder runs/cityscapes-mit_b0-none-s0, and are the same: leave "
+        "out what is given twice\n"
+    )
+
+
+def test_a_folder_of_a_sweep_forgets_an_earlier_one(run: Command, tmp_path: Path) -> None:
+    jobs = tmp_path / "fixed/jobs"
+    jobs.mkdir(parents=True)
+    for name in ("0.json", "7.json", "7.log", "notes.json"):
+        (jobs / name).write_text("{")
+    outcome = run("-m", "seed=0", "data.root=nowhere", "hydra.sweep.dir=fixed")
+    assert fates(outcome) == ["failed"]
+    assert sorted(path.name for path in jobs.iterdir()) == ["0.json", "notes.json"]
+
+
+def test_a_folder_with_a_quote_in_its_name(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "o'clock d'é").mkdir()
+    monkeypatch.chdir(tmp_path / "o'clock d'é")
+    outcome = run("-m", "seed=0", "data.root=nowhere")
+    assert fates(outcome) == ["failed"]
     assert "nowhere does not exist" in outcome.err
-    assert outcome.err.endswith("transkd-train: the config has a mistake:\n  seed: give a whole number (it is 'no')\n")
+
+
+def test_a_folder_of_a_sweep_that_cannot_be_written(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    outcome = run("-m", "seed=0", "data.root=nowhere", "hydra.sweep.dir=file/sweep")
+    assert outcome.code == 2
+    assert outcome.err == (
+        f"transkd-train: the sweep's folder {tmp_path}/file/sweep cannot be written (Not a directory): choose another "
+        "by hydra.sweep.dir=…\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("results", "config", "said"),
+    [
+        ('{"miou": 0.5', "data: {}", "results.json or config.yaml cannot be read"),
+        ('{"miou": 0.5}', "a: [", "results.json or config.yaml cannot be read"),
+        ('{"accuracy": 0.5, "miou": "high"}', "data: {}", "results.json is not as training writes it"),
+        ('{"miou": 0.5}', None, "there is no config.yaml"),
+    ],
+)
+def test_what_is_no_finished_run_is_not_taken_for_one(
+    tmp_path: Path, results: str, config: str | None, said: str
+) -> None:
+    (tmp_path / "results.json").write_text(results)
+    if config is not None:
+        (tmp_path / "config.yaml").write_text(config)
+    with pytest.raises(CheckpointError, match=f"cannot be taken for a finished run .{said}"):
+        train_sweep._finished({"seed": 0}, RunFolder(tmp_path))
+
+
+def test_other_weights_of_the_same_training_are_another_run(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"miou": 0.5}')
+    (tmp_path / "config.yaml").write_text("checkpoint: {select: best, every_n_steps: 5}\ndata: {root: there}\n")
+    wished = {"checkpoint": {"select": "best", "every_n_steps": 9}, "data": {"root": "here"}}
+    assert train_sweep._finished(wished, RunFolder(tmp_path)) == {"miou": 0.5}
+    with pytest.raises(CheckpointError, match=r"checkpoint\.select: it was best, it is last"):
+        train_sweep._finished(wished | {"checkpoint": {"select": "last"}}, RunFolder(tmp_path))
 
 
 def test_mistakes_in_a_sweep_are_told_before_the_first_run(run: Command, tmp_path: Path) -> None:

@@ -70,6 +70,9 @@ def test_nothing_is_overwritten_unasked(report: Command, make: Maker, tmp_path: 
     report("tables=split", "output=out")
     (tmp_path / "out/notes.txt").write_text("mine")
     (tmp_path / "out/table-7.csv").write_text("of an earlier report")
+    mine = ["gains_for_the_talk.png", "report.pdf", "table_of_mine.csv"]
+    for name in mine:
+        (tmp_path / "out" / name).write_text("mine too")
     page = (tmp_path / "out/report.html").read_bytes()
     assert report("output=out").refused("transkd-report") == (
         "transkd-report: output=out holds a report already: choose another folder, or overwrite=true\n"
@@ -80,6 +83,7 @@ def test_nothing_is_overwritten_unasked(report: Command, make: Maker, tmp_path: 
     assert (tmp_path / "out/report.html").read_bytes() != page
     assert (tmp_path / "out/notes.txt").read_text() == "mine"
     assert not (tmp_path / "out/table-7.csv").exists()
+    assert all((tmp_path / "out" / name).is_file() for name in mine)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/thesis.tex").write_text("years of work")
     for overwrite in ("true", "false"):
@@ -108,7 +112,9 @@ def test_a_refused_mix_writes_nothing(report: Command, make: Maker, tmp_path: Pa
         (["only=seed"], "only: 'seed' is not of the form KEY:VALUE, such as trainer.max_epochs:40 or seed:0"),
         (["exclude=[seed:0,x]"], "exclude: 'x' is not of the form KEY:VALUE"),
         (["tables=two"], "tables: "),
-        (["confidence=95"], "confidence: give a number below 1"),
+        (["confidence=95"], "confidence: give 0.9999 or less"),
+        (["confidence=0.9999999999999999"], "confidence: give 0.9999 or less"),
+        (["output='~nobody-of-this-name/../x/y'", "runs=nowhere"], "runs=nowhere: there is no such folder"),
         (["scenes=-1"], "scenes: give 0 or more"),
         (["ouput=x"], "ouput: there is no such key; did you mean 'output'?"),
     ],
@@ -122,6 +128,32 @@ def test_a_place_that_cannot_be_written(report: Command, make: Maker, tmp_path: 
     (tmp_path / "file").write_text("")
     text = report("output=file/report").refused("transkd-report")
     assert "output=file/report cannot be written (Not a directory): choose another folder" in text
+
+
+def test_an_earlier_report_stays_where_the_new_one_cannot_be_written(
+    report: Command, make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make("none", results=BARE, curve=())
+    assert report("output=out").code == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith(".table.tex"):
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    text = report("output=out", "overwrite=true").refused("transkd-report")
+    assert "output=out cannot be written (No space left on device)" in text
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_losses_that_were_combined_stand_in_the_title(report: Command, make: Maker, tmp_path: Path) -> None:
+    make("transkd_ea", overrides=(*TAUGHT, "+distillation.losses.kd.weight=2"), results=BARE, curve=())
+    assert report().code == 0
+    (table,) = json.loads((tmp_path / "report/report.json").read_text())["tables"]
+    assert [row["method"] for row in table["rows"]] == ["transkd_ea + kd"]
 
 
 def test_what_training_leaves_is_what_a_report_reads(

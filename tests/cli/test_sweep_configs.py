@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
 from command_runs import Command
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from transkd.cli.app import config_folder
 from transkd.cli.arguments import users_form
@@ -43,23 +44,36 @@ def test_a_ready_sweep_composes_jobs_that_train(sweep: str) -> None:
         "teacher.weights=random",
         "seed=0",
     ]
-    plan = plan_sweep(config_folder(), "train", [*arguments, f"+sweep={sweep}"])
-    assert len(set(plan.jobs)) == len(plan.jobs) == JOBS[sweep]
+    found: list[object] = []
     names = set()
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        for job in plan.jobs:
-            config = compose("train", users_form([*arguments, f"+sweep={sweep}", *job]))
-            values = OmegaConf.to_container(config, resolve=True)
-            assert isinstance(values, dict)
-            names.add(values["name"])
-            assert [str(problem) for problem in config_problems(values)] == []
-    assert len(names) == JOBS[sweep]
+
+    def check(config: DictConfig) -> list[object]:
+        values = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(values, dict)
+        names.add(values["name"])
+        found.extend(config_problems(values))
+        return []
+
+    plan = plan_sweep(config_folder(), "train", users_form([*arguments, f"+sweep={sweep}"]), check=check)
+    assert len(set(plan.jobs)) == len(plan.jobs) == len(names) == JOBS[sweep]
+    assert [str(problem) for problem in found] == []
 
 
 def test_the_command_line_has_the_last_word_over_a_sweep(run: Command, tiny: list[str], tmp_path: Path) -> None:
     outcome = run("-m", *tiny, "sweep=fusion", "distillation=none", "seed=3", "name=${distillation.name}-${seed}")
     assert outcome.code == 0, outcome.err
-    assert [path.parent.name for path in tmp_path.glob("runs/*/results.json")] == ["none-3"]
+    (results,) = tmp_path.glob("runs/*/results.json")
+    assert results.parent.name == "none-3"
+    program, *arguments = shlex.split(json.loads(results.read_text())["command"])
+    again = run(*arguments, name=program)
+    assert (again.code, "done before" in again.out) == (0, True), again.err
+
+
+def test_a_ready_sweep_of_an_option_takes_other_values(tmp_path: Path) -> None:
+    arguments = ["+experiment=camvid_mitb0", "teacher.weights=random", "+sweep=embedding_weights", "seed=0"]
+    wished = users_form(["distillation.losses.pea.weight=5,6", *arguments])
+    plan = plan_sweep(config_folder(), "train", wished)
+    assert plan.jobs == (("distillation.losses.pea.weight=5",), ("distillation.losses.pea.weight=6",))
 
 
 def test_a_sweep_without_m_is_told(run: Command) -> None:

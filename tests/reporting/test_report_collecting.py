@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,18 @@ def test_the_folder_of_a_sweep_names_its_runs(make: Maker, tmp_path: Path) -> No
     (jobs / "0.json").write_text(json.dumps({"fate": "done", "folder": str(trained.absolute()), "message": ""}))
     (jobs / "1.json").write_text(json.dumps({"fate": "failed", "folder": "", "message": "out of memory"}))
     (jobs / "2.json").write_text("{")
+    cut_off = {"fate": "cut off", "folder": "", "message": "", "overrides": ["distillation=kd", "seed=1"]}
+    (jobs / "3.json").write_text(json.dumps(cut_off))
+    (jobs / "4.json").write_text(json.dumps({"fate": "done", "folder": "/gone/run", "message": ""}))
+    (jobs / "5.json").write_text("[]")
     collection = collect_runs(["runs/multirun/2026-01-01"])
     assert [run.folder for run in collection.runs] == [trained.absolute()]
     assert [(one.folder.name, one.reason) for one in collection.left_out] == [
         ("1.json", "job failed: out of memory"),
         ("2.json", "job unknown: the file cannot be read (JSONDecodeError)"),
+        ("3.json", "job distillation=kd seed=1 cut off"),
+        ("4.json", "job done, but its run /gone/run is not there: name the folder where it lies now in runs=…"),
+        ("5.json", "job unknown: the file cannot be read (TypeError)"),
     ]
 
 
@@ -68,6 +76,14 @@ def test_runs_of_no_use_are_listed_with_the_reason(make: Maker) -> None:
     (spoilt["no_config"] / "config.yaml").unlink()
     (spoilt["no_yaml"] / "config.yaml").write_text("a: [1,\n")
     (spoilt["binary"] / "config.yaml").write_bytes(b"\xff\xfe\x00")
+    (spoilt["no_such_date"] / "config.yaml").write_text("begun: 2026-02-31\n")
+    (spoilt["deep"] / "results.json").write_text("[" * 100_000)
+    change(spoilt["protocol_of_text"], protocol={"dataset": "x", "options": "y"})
+    change(spoilt["protocol_not_finite"], protocol={"dataset": "x", "scales": [float("inf")]})
+    change(spoilt["flat_image"], image_size=[0, 64])
+    change(spoilt["endless"], training={"seconds": 1e300})
+    change(spoilt["less_than_none"], params=-1)
+    change(spoilt["text_for_a_number"], gmacs="many")
     found = {one.folder.name: one.reason for one in collect_runs(["runs"]).left_out}
     assert found.keys() == REASONS.keys()
     for name, reason in REASONS.items():
@@ -80,13 +96,21 @@ def test_runs_of_no_use_are_listed_with_the_reason(make: Maker) -> None:
 REASONS = {
     "above_one": "damaged: results.json at miou: input should be less than or equal to 1",
     "binary": "damaged: config.yaml cannot be read",
+    "deep": "damaged: results.json cannot be read (maximum recursion depth",
+    "endless": "damaged: results.json at training.seconds: input should be less than or equal to",
+    "flat_image": "damaged: results.json at image_size.0: input should be greater than or equal to 1",
     "foreign": "foreign: its config.yaml is not of a training run of transkd",
     "lacks_classes": "damaged: results.json at per_class",
+    "less_than_none": "damaged: results.json at params: input should be greater than or equal to 0",
     "no_config": "foreign or damaged: it has no config.yaml",
     "no_score": "no score: nothing was validated",
+    "no_such_date": "damaged: config.yaml cannot be read (day is out of range for month)",
     "no_yaml": "damaged: config.yaml cannot be read (while parsing",
     "not_a_number": "damaged: results.json at miou",
     "other_seed": "damaged: config.yaml and results.json are of different runs, by their seed",
+    "protocol_not_finite": "damaged: results.json at protocol: a number in it is not finite",
+    "protocol_of_text": "damaged: results.json at protocol: options should be a section",
+    "text_for_a_number": "damaged: results.json at gmacs: input should be a valid number",
     "truncated": "damaged: results.json cannot be read",
     "unfinished": "unfinished: it has no results.json",
 }
@@ -98,11 +122,38 @@ def change(run: Path, **values: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
+def test_globs_may_name_files(make: Maker) -> None:
+    for at in ("a", "b"):
+        make("none", at=at)
+    assert folders("runs/*/results.json") == ["runs/a", "runs/b"]
+
+
+def test_folders_that_may_not_be_read_are_listed(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("none", at="a")
+    (make.root / "secret").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: str | Path) -> object:
+        if Path(path).name == "secret":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    collection = collect_runs(["runs"])
+    assert [(one.folder.name, one.reason) for one in collection.left_out] == [
+        ("secret", "cannot be read (Permission denied)")
+    ]
+
+
 def test_nothing_found(make: Maker) -> None:
     with pytest.raises(ConfigError, match=r"^runs=nowhere: there is no such folder; give a folder of runs"):
         collect_runs(["nowhere"])
     with pytest.raises(ConfigError, match=r"^runs=none\*: there is no such folder"):
         collect_runs(["none*"])
+    with pytest.raises(ConfigError, match=r"^runs=~nobody-of-this-name/runs: there is no such folder"):
+        collect_runs(["~nobody-of-this-name/runs"])
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        collect_runs(["x" * 5000])
     make.root.mkdir()
     with pytest.raises(ConfigError, match=r"^runs=runs: there is no finished run, a folder with config.yaml and"):
         collect_runs(["runs"])

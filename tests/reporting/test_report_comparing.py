@@ -260,7 +260,70 @@ def test_two_runs_of_a_method_and_seed(make: Maker) -> None:
     assert report(exclude=("folder:runs/b",)).tables[0].rows[0].method.seeds == (0, 1)
 
 
-def test_two_runs_of_one_name(make: Maker) -> None:
+def test_two_runs_of_one_name_are_told_with_what_they_differ_in(make: Maker) -> None:
     make("none", at="x/same")
     make("none", 1, at="y/same")
-    assert report().notices == ("2 runs are called same: runs/x/same, runs/y/same.",)
+    assert report().notices == ("2 runs are called same: runs/x/same, runs/y/same; they differ in seed.",)
+    make("kd", 2, at="z/same", overrides=TAUGHT)
+    (notice, _) = report().notices
+    assert notice == (
+        "3 runs are called same: runs/x/same, runs/y/same, runs/z/same; they differ in teacher.weights, "
+        "distillation, seed."
+    )
+
+
+def test_copies_of_a_run_are_told(make: Maker) -> None:
+    for folder in ("x", "y"):
+        make("none", at=f"{folder}/same")
+    assert report().notices[0] == (
+        "2 runs are called same: runs/x/same, runs/y/same; they have the same settings and scores."
+    )
+
+
+def test_classes_that_differ_do_not_mix(make: Maker) -> None:
+    """The same files and protocol, but a folder's list of classes was edited between the runs."""
+    make("none", results={"per_class": {"road": 0.5, "car": 0.4}})
+    make("none", 1, results={"per_class": {"car": 0.4, "road": 0.5}})
+    assert titles(report()) == [["plain student"]]
+    make("none", 2, results={"per_class": {"road": 0.5, "tram": 0.4}})
+    text = refusal()
+    assert (
+        "  classes: car beside 1 that all have in runs/made-none-s0 and 1 more; "
+        "tram beside 1 that all have in runs/made-none-s2\nleave runs out by exclude=KEY:VALUE"
+    ) in text
+    assert [table.title for table in report(tables="split").tables] == [
+        "classes=car beside 1 that all have",
+        "classes=tram beside 1 that all have",
+    ]
+
+
+def test_a_teacher_that_is_another_network_now_is_not_taken(make: Maker) -> None:
+    """Its folder was trained anew since it taught."""
+    make.teacher(miou=0.7)
+    make("none", miou=0.4)
+    make("kd", miou=0.5, overrides=("teacher=mit_b1", *TAUGHT))
+    found = report(exclude=("student.backbone:mit_b2",))
+    assert found.notices == (
+        "teacher.weights=runs/teacher-s0/model was a mit_b1 when it taught, and leads to the run runs/teacher-s0 of a "
+        "mit_b2 now, so the share of the gap to it is not known: name the right run by teacher_run=…",
+    )
+    assert found.tables[0].rows[-1].recovered is None
+
+
+def test_a_random_teacher_is_not_looked_for(make: Maker) -> None:
+    make("kd", overrides=("teacher.weights=random",))
+    assert report().notices == (
+        "teacher.weights=random is a teacher that has learned nothing, so there is no gap to it to recover.",
+    )
+
+
+@pytest.mark.parametrize("weights", ['"~nobody-of-this-name/model"', "x" * 5000])
+def test_weights_that_are_no_path_are_no_teacher(make: Maker, weights: str) -> None:
+    make("kd", overrides=(f"teacher.weights={weights}",))
+    assert report().notices[0].startswith(f"The run that saved teacher.weights={weights.strip(chr(34))} was not found")
+
+
+def test_a_date_that_does_not_exist_is_text(make: Maker) -> None:
+    make("none", at="2026-02-31")
+    make("none", 1, at="other")
+    assert report(only=("name:2026-02-31",)).tables[0].rows[0].method.seeds == (0,)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from made_runs import BARE, PALETTE, Maker
 from PIL import Image
 
+from transkd.evaluation.pictures import TITLE_HEIGHT
 from transkd.reporting import ReportOptions, build_report, report_files
 from transkd.reporting.latex import escape
-from transkd.reporting.plots.look import spread_apart
+from transkd.reporting.plots.classes import classes_figure
+from transkd.reporting.plots.look import LIGHT, spread_apart
+from transkd.reporting.plots.texts import label, line
+from transkd.reporting.scenes import example_scenes
 
 GOLDEN = Path(__file__).parent / "golden_report.md"
 PLOTS = ("gains", "curves", "miou-gmac", "miou-latency", "classes")
@@ -176,10 +182,10 @@ def test_latex(made: dict[str, bytes]) -> None:
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
     assert r"transkd\_ea & 3 & 50.70 $\pm$ 0.46 & +10.20 & +9.21 to +11.19 & a gain & 34.6 &" in text
     assert not re.search(r"(?<!\\)[_%&#](?=\w)", text.replace("% \\usepackage", "").replace(" & ", " "))
-    for line in text.splitlines():
-        assert line.isascii()
-        if line.endswith(r"\\"):
-            assert line.count(" & ") in (7, 9)
+    for row in text.splitlines():
+        assert row.isascii()
+        if row.endswith(r"\\"):
+            assert row.count(" & ") in (7, 9)
 
 
 def test_latex_escapes_every_sign() -> None:
@@ -200,6 +206,51 @@ def test_names_cannot_break_the_pages(make: Maker) -> None:
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [3]
 
 
+def test_a_folder_whose_name_is_no_text(make: Maker) -> None:
+    run = make("none", results=BARE, curve=())
+    os.rename(os.fsencode(run), os.fsencode(run.parent) + b"/caf\xe9")  # noqa: PTH104, a name of bytes
+    assert b"runs/caf?" in files_of()["report.html"]
+
+
+def test_a_backtick_that_nothing_closes_hides_no_tag(make: Maker) -> None:
+    make("none", results=BARE | {"command": "run `now", "device": "a`<b>"}, curve=())
+    text = files_of()["report.md"].decode()
+    assert "- device: a'\\<b>" in text
+    assert "| `` run `now `` |" in text
+
+
+def test_names_with_dollars_and_of_any_script_are_drawn(make: Maker, recwarn: pytest.WarningsRecorder) -> None:
+    names = {"$\\foo$": 0.5, "a$b_^{": 0.4, "道路 \U0001f600": 0.3, "tab\tand\x07bell": 0.2}
+    for method, overrides in (("none", ()), ("kd", ("teacher.weights=random",))):
+        make(method, overrides=overrides, results={"per_class": names, "latency_ms": None}, curve=())
+    svg = files_of()["classes.svg"]
+    ElementTree.fromstring(svg)
+    assert [str(one.message) for one in recwarn if "Glyph" in str(one.message)] == []
+
+
+def test_a_plot_of_very_many_classes_has_those_that_change_most(make: Maker) -> None:
+    made = {"none": {f"class {n}": 0.5 for n in range(300)}}
+    made["kd"] = made["none"] | {f"class {n}": 0.5 + n / 10_000 for n in range(300)}
+    for method, overrides in (("none", ()), ("kd", ("teacher.weights=random",))):
+        make(method, overrides=overrides, results={"per_class": made[method], "latency_ms": None}, curve=())
+    (table,) = build_report(ReportOptions(("runs",))).tables
+    figure = classes_figure(table.rows, LIGHT)
+    assert figure is not None
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == [f"class {n}" for n in range(220, 300)]
+    assert axes.get_xlabel() == "the 80 of 300 classes that change most"
+
+
+def test_long_titles_are_folded_and_shortened() -> None:
+    title = "transkd_ea + kd + cwd, csf.schedule.name warm_up, csf.schedule.share 0.1, kd.weight 2.0, cwd.weight 3"
+    folded = label(title).split("\n")
+    assert len(folded) == 3
+    assert all(len(one) <= 30 for one in folded)
+    assert folded[0] == "transkd_ea + kd + cwd,"
+    assert line(title) == "transkd_ea + kd + cwd … 2.0, cwd.weight 3"
+    assert (label("kd"), line("kd"), label("\x07")) == ("kd", "kd", "(no name)")
+
+
 def test_a_single_run_has_the_plots_that_it_has_numbers_for(make: Maker) -> None:
     make("none", results=BARE, curve=())
     assert {name for name in files_of() if name.endswith("png")} == {"miou-gmac.png"}
@@ -213,6 +264,20 @@ def test_pictures_that_are_damaged_or_laid_out_otherwise_are_passed_over(make: M
     assert "c" in texts
     assert "a" not in texts
     assert "b" not in texts
+
+
+def test_pictures_of_before_are_cut_where_their_panels_are(make: Maker) -> None:
+    """Their titles were lower."""
+    run = make("none", pictures=("a",), results=BARE, curve=())
+    path = run / "predictions/a.png"
+    picture = Image.open(path).convert("RGB")
+    lower = picture.crop((0, TITLE_HEIGHT - 22, picture.width, picture.height))
+    lower.save(path)
+    (table,) = build_report(ReportOptions(("runs",))).tables
+    (scene,) = example_scenes(table.rows, 1)
+    for panel in scene.panels[1:]:
+        pixels = np.asarray(Image.open(io.BytesIO(panel.content)).convert("RGB"))
+        assert {tuple(pixel) for pixel in pixels[:, 0]} == {PALETTE[0]}, panel.title
 
 
 def test_each_table_has_its_files(make: Maker) -> None:

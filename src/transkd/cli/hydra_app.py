@@ -17,7 +17,7 @@ from transkd.cli.arguments import OTHER_CONFIG, SHOWS_CONFIG, SWEEPS, config_dir
 from transkd.cli.ending import nobody_reads, say
 from transkd.cli.mistakes import interpolation_problem, plain, refuse_mistakes, value_problems
 from transkd.cli.progress import starting
-from transkd.cli.sweep_arguments import environment
+from transkd.cli.sweep_arguments import environment, quoted
 from transkd.errors import ConfigError, TransKDError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run_hydra(
         with environment(HYDRA_FULL_ERROR="1") if has_flag(flags, *SHOWS_CONFIG) else nullcontext():
             app()
         return max(codes, default=0)
-    sys.argv.insert(1, f"hydra.sweep.dir='{sweep.plan.folder}'")
+    sys.argv.insert(1, f"hydra.sweep.dir={quoted(str(sweep.plan.folder))}")
     return sweep.launch(app)
 
 

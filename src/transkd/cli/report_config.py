@@ -37,7 +37,7 @@ class ReportConfig(Section):
     exclude: Texts
     teacher_run: Texts
     tables: Literal["one", "split"]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, le=0.9999)]
     scenes: Annotated[int, Field(ge=0)]
     overwrite: bool
 

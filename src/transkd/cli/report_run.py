@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -11,16 +12,19 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from transkd.cli.progress import working
 from transkd.cli.report_config import ReportConfig
 from transkd.errors import ConfigError
 from transkd.reporting import Report, build_report, report_files
 from transkd.reporting.cells import scores
 from transkd.reporting.files import JSON, PAGE
+from transkd.reporting.paths import at_home, exists, is_file, is_folder
 
 WIDE = 200
 """Columns of a table that goes to a file, which nothing folds."""
-OURS = ("report.*", "table*.csv", "table*.tex")
-PLOTS = ("gains", "curves", "miou-gmac", "miou-latency", "classes")
+OURS = re.compile(
+    r"report\.(html|md|json)|table(-\d+)?\.(csv|tex)|(gains|curves|miou-gmac|miou-latency|classes)(-\d+)?\.(svg|png)"
+)
 
 
 def run_report(config: ReportConfig, console: Console | None = None) -> None:
@@ -30,50 +34,58 @@ def run_report(config: ReportConfig, console: Console | None = None) -> None:
         ConfigError: nothing to report, runs that do not compare, or an output that would be overwritten.
     """
     console = console or Console(width=None if sys.stdout.isatty() else WIDE)
-    folder = Path(config.output).expanduser()
+    folder = at_home(config.output)
     _refuse_overwriting(folder, overwrite=config.overwrite)
-    report = build_report(config.options())
-    files = report_files(report)
+    with working("reading runs"):
+        report = build_report(config.options())
+    with working("drawing plots and writing pages"):
+        files = report_files(report)
     _write(folder, files)
     _print(report, console)
     console.print(f"report   {folder / PAGE}", highlight=False, soft_wrap=True)
 
 
 def _refuse_overwriting(folder: Path, *, overwrite: bool) -> None:
-    if folder.is_file():
+    if exists(folder) and not is_folder(folder):
         raise ConfigError(f"output={folder} is a file; give a folder")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / JSON).is_file():
+    try:
+        if not exists(folder) or not any(folder.iterdir()):
+            return
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if not is_file(folder / JSON):
         raise ConfigError(f"output={folder} is not empty and holds no report: choose another folder")
     if not overwrite:
         raise ConfigError(f"output={folder} holds a report already: choose another folder, or overwrite=true")
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write all files, and remove those of an earlier report that are no longer among them."""
+    """Write all files, then let them take the place of an earlier report's and remove those that it had beside them."""
+    partial = {name: folder / f".{name}.partial" for name in files}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in _earlier(folder):
-            if path.name not in files:
-                path.unlink()
         for name, content in files.items():
-            partial = folder / f".{name}.partial"
-            partial.write_bytes(content)
-            partial.replace(folder / name)
+            partial[name].write_bytes(content)
+        for name in files:
+            partial[name].replace(folder / name)
+        for path in folder.iterdir():
+            if OURS.fullmatch(path.name) and path.name not in files:
+                path.unlink()
     except OSError as error:
-        raise ConfigError(f"output={folder} cannot be written ({error.strerror}): choose another folder") from error
+        for path in partial.values():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise _unwritable(folder, error) from error
 
 
-def _earlier(folder: Path) -> Iterable[Path]:
-    plots = [f"{name}*.{kind}" for name in PLOTS for kind in ("svg", "png")]
-    return [path for pattern in (*OURS, *plots) for path in folder.glob(pattern) if path.is_file()]
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"output={folder} cannot be written ({error.strerror}): choose another folder")
 
 
 def _print(report: Report, console: Console) -> None:
     for table in report.tables:
         content = scores(table.rows, report.options.confidence)
-        grid = Grid(title=table.title or None, title_justify="left", box=SIMPLE_HEAD)
+        grid = Grid(title=Text(table.title) if table.title else None, title_justify="left", box=SIMPLE_HEAD)
         for place, head in enumerate(content.heads[:-1]):
             grid.add_column(head, justify="right" if place and head != "reading" else "left", overflow="fold")
         for row in content.rows:

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from transkd.cli.sweep_mistakes import Check, PlannedJob, composed_jobs, refuse_swept_hydra, refuse_unknown_params
 from transkd.errors import ConfigError
 
 LAUNCHERS = {
@@ -39,36 +40,53 @@ class SweepPlan:
 
 
 def plan_sweep(
-    folder: Path, config_name: str, overrides: Sequence[str], *, further_folders: Sequence[Path] = ()
+    folder: Path,
+    config_name: str,
+    overrides: Sequence[str],
+    *,
+    further_folders: Sequence[Path] = (),
+    check: Check | None = None,
 ) -> SweepPlan:
-    """Work out the jobs of a sweep, and refuse two that would write into one folder.
+    """Work out the jobs of a sweep, and refuse those with mistakes, and two that would write into one folder.
 
     Args:
         folder: the config groups.
         config_name: the primary config.
         overrides: the command line's, each one checked already.
         further_folders: the user's own configs.
+        check: lists what is wrong with a job's config.
 
     Raises:
-        ConfigError: for a launcher that is not installed, or for jobs that share their ``output``.
+        ConfigError: for a launcher that is not installed, for swept keys and choices that do not exist, for jobs whose
+            values do not fit, or for jobs that share their ``output``.
     """
     path = [f"hydra.searchpath=[{','.join(f'file://{further}' for further in further_folders)}]"]
     path = path if further_folders else []
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(folder), version_base="1.3"):
-        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-        parsed = parser.parse_overrides(list(overrides))
-        ours = [override for override in parsed if not override.is_hydra_override()]
-        fixed = [*path, *(str(o.input_line) for o in parsed if not o.is_sweep_override())]
-        hydra = _hydra_config(config_name, fixed)
-        swept = parser.parse_overrides([f"{key}={value}" for key, value in (hydra.sweeper.get("params") or {}).items()])
-        jobs = _jobs([*swept, *ours]) if hydra.sweeper._target_ == BASIC_SWEEPER else []
-        _refuse_shared_folders(config_name, path, jobs)
-    keys = {key for key in map(_key, jobs[0]) if len({_value(job, key) for job in jobs}) > 1} if jobs else set()
-    return SweepPlan(
-        Path(hydra.sweep.dir).absolute(),
-        tuple(tuple(text.lstrip("+") for text in job if _key(text) in keys) for job in jobs),
-    )
+        parsed = _parser().parse_overrides(list(overrides))
+        refuse_swept_hydra(parsed)
+        hydra = _hydra_config(config_name, [*path, *(str(o.input_line) for o in parsed if not o.is_sweep_override())])
+    ours = [override for override in parsed if not override.is_hydra_override()]
+    if hydra.sweeper._target_ != BASIC_SWEEPER:
+        return SweepPlan(Path(hydra.sweep.dir).absolute(), ())
+    given = {override.get_key_element().lstrip("+") for override in ours}
+    params = {str(key): str(values) for key, values in (hydra.sweeper.get("params") or {}).items()}
+    left = {key: values for key, values in params.items() if key.lstrip("+") not in given}
+    if left:
+        refuse_unknown_params(folder, config_name, overrides, left, further_folders)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        swept = _parser().parse_overrides([f"{key}={values}" for key, values in params.items()])
+        jobs = _jobs([*swept, *ours])
+        keys = {key for key in map(_key, jobs[0]) if len({_value(job, key) for job in jobs}) > 1}
+        shown = [tuple(text.lstrip("+") for text in job if _key(text) in keys) for job in jobs]
+        _refuse_shared_folders(composed_jobs(config_name, path, list(zip(jobs, shown, strict=True)), check))
+    return SweepPlan(Path(hydra.sweep.dir).absolute(), tuple(shown))
+
+
+def _parser() -> OverridesParser:
+    return OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
 
 
 def _hydra_config(config_name: str, overrides: Sequence[str]) -> DictConfig:
@@ -91,28 +109,29 @@ def _jobs(overrides: Sequence[Override]) -> list[list[str]]:
     return [job for batch in BasicSweeper.split_arguments(list(overrides), None) for job in batch]
 
 
-def _refuse_shared_folders(config_name: str, path: Sequence[str], jobs: Sequence[Sequence[str]]) -> None:
+def _refuse_shared_folders(jobs: Sequence[PlannedJob]) -> None:
     """Raise a ConfigError where two jobs have one ``output``; says which keys its name leaves out."""
-    taken: dict[str, Sequence[str]] = {}
+    taken: dict[str, PlannedJob] = {}
     for job in jobs:
-        output = _output(config_name, [*path, *job])
-        if output is None:
+        output = _output(job.config)
+        if output is None or output not in taken:
+            taken |= {} if output is None else {output: job}
             continue
-        if output not in taken:
-            taken[output] = job
-            continue
-        differing = [_key(text).lstrip("+") for text in job if text not in taken[output]]
+        differing = [_key(text).lstrip("+") for text in job.overrides if text not in taken[output].overrides]
+        if not differing:
+            raise ConfigError(
+                f"jobs of this sweep share the folder {output}, and are the same: leave out what is given twice"
+            )
         raise ConfigError(
             f"jobs of this sweep share the folder {output}: its name says nothing of {', '.join(differing)}. "
-            f"Give each its own, such as '{_telling_name(compose(config_name, [*path, *job]), differing)}'"
+            f"Give each its own, such as '{_telling_name(job.config, differing)}'"
         )
 
 
-def _output(config_name: str, overrides: Sequence[str]) -> str | None:
+def _output(config: DictConfig) -> str | None:
     try:
-        config = compose(config_name, list(overrides))
         return None if OmegaConf.select(config, "output") is None else str(config.output)
-    except (HydraException, OmegaConfBaseException):
+    except OmegaConfBaseException:
         return None  # the job itself says what is wrong with it
 
 

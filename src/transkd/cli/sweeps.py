@@ -3,69 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from transkd.cli.sweep_arguments import environment, own_command_line
+from transkd.cli.sweep_jobs import WELL, Job, Outcome
 from transkd.cli.sweep_plan import SweepPlan
+from transkd.cli.sweep_table import WIDE, print_jobs
 from transkd.errors import ConfigError, TransKDError
 
-Fate = Literal["done", "done before", "failed", "stopped", "cut off", "not started"]
-COLOURS: dict[Fate, str] = {"done": "green", "done before": "green", "failed": "red", "stopped": "yellow"}
-WELL: tuple[Fate, ...] = ("done", "done before")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command says of a job that went well.
-
-    Attributes:
-        fate: ``"done"``, or ``"done before"`` where nothing was left to do.
-        folder: where its results lie.
-        facts: what the table shows of them, name -> value.
-    """
-
-    fate: Fate = "done"
-    folder: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of a sweep and what became of it.
-
-    Attributes:
-        number: its place in the sweep, from 0.
-        overrides: its values of the swept keys.
-        fate: what became of it; ``"cut off"`` is what a job leaves that was killed.
-        folder: where its results lie.
-        facts: what the table shows of them, name -> value.
-        seconds: how long it took.
-        message: why it did not go well.
-        code: its exit code.
-    """
-
-    number: int
-    overrides: tuple[str, ...] = ()
-    fate: Fate = "not started"
-    folder: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
-    message: str = ""
-    code: int = 1
+__all__ = ["Job", "Outcome", "Sweep", "in_sweep", "sweep_name"]
 
 
 def in_sweep() -> bool:
@@ -105,7 +62,7 @@ class Sweep:
         started = time.monotonic()
         changes: dict[str, Any] = {}
         try:
-            with _own_command_line(self.command):
+            with own_command_line(self.command):
                 outcome = action() or Outcome()
             changes = {**asdict(outcome), "code": 0}
         except SystemExit as stop:
@@ -119,7 +76,7 @@ class Sweep:
         except Exception as error:
             log = self.files / f"{number}.log"
             log.write_text(traceback.format_exc())
-            message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} (all of it: {log})"
+            message = f"{_in_a_line(error)} (all of it: {log})"
             print(f"{self.command}: {message}", file=sys.stderr, flush=True)
             changes = {"fate": "failed", "message": message, "code": 1}
         finally:
@@ -132,21 +89,22 @@ class Sweep:
             app: Hydra's main function.
         """
         code: object = 0
+        self._forget_earlier()
         try:
-            with _environment(HYDRA_FULL_ERROR="1"):  # Hydra raises what ends a launcher, instead of printing it
+            with environment(HYDRA_FULL_ERROR="1"):  # Hydra raises what ends a launcher, instead of printing it
                 app()
         except SystemExit as end:
             code = end.code
         except KeyboardInterrupt:
             code = 130
         except Exception as error:  # a launcher's worker that was killed; its job is one that was cut off
-            print(f"{self.command}: {type(error).__name__}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+            print(f"{self.command}: {_in_a_line(error)}", file=sys.stderr, flush=True)
             code = 1
         return max(self.tell(), code if isinstance(code, int) else int(code is not None))
 
     def jobs(self) -> list[Job]:
         """Return every job that was planned or started, in order."""
-        found = {job.number: job for job in map(_read, self.files.glob("*.json"))}
+        found = {job.number: job for job in map(_read, self.files.glob("*.json")) if job is not None}
         planned = {number: Job(number, overrides) for number, overrides in enumerate(self.plan.jobs)}
         return [job for _, job in sorted((planned | found).items())]
 
@@ -156,30 +114,27 @@ class Sweep:
         Returns:
             The sweep's exit code: 0 if all went well, else the largest of its jobs'.
         """
-        console = console or Console()
         jobs = self.jobs()
-        if not jobs:
-            return 0
-        facts = list(dict.fromkeys(name for job in jobs for name in job.facts))
-        console.print(f"\nthe sweep's folder: {_from_here(str(self.plan.folder))}", highlight=False, soft_wrap=True)
-        table = Table(title="the sweep's jobs", title_justify="left")
-        for head in ("job", "settings", "fate", *facts, "minutes", "where"):
-            table.add_column(head, overflow="fold")
-        for job in jobs:
-            cells = [_shown(job.facts.get(name)) for name in facts]
-            minutes = f"{job.seconds / 60:.1f}" if job.seconds else ""
-            told = _from_here(job.folder) if job.fate in WELL else _first_line(job.message)
-            fate = Text(job.fate, style=COLOURS.get(job.fate, "yellow"))
-            table.add_row(str(job.number + 1), Text("\n".join(job.overrides)), fate, *cells, minutes, Text(told))
-        console.print(table)
-        bad = [job for job in jobs if job.fate not in WELL]
-        if bad:
-            console.print(
-                f"{len(bad)} of {len(jobs)} jobs did not finish; the same command does only what is missing",
-                highlight=False,
-                soft_wrap=True,
-            )
-        return max((job.code for job in bad), default=0)
+        if jobs:
+            print_jobs(self.plan.folder, jobs, console or Console(width=None if sys.stdout.isatty() else WIDE))
+        return max((job.code for job in jobs if job.fate not in WELL), default=0)
+
+    def _forget_earlier(self) -> None:
+        """Remove what an earlier sweep wrote into a folder that was named by ``hydra.sweep.dir``.
+
+        Raises:
+            ConfigError: if the folder cannot be written.
+        """
+        try:
+            self.files.mkdir(parents=True, exist_ok=True)
+            for path in self.files.iterdir():
+                if re.fullmatch(r"\d+\.(json|log)", path.name):
+                    path.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"the sweep's folder {self.plan.folder} cannot be written ({error.strerror}): choose another by "
+                "hydra.sweep.dir=…"
+            ) from error
 
     def _overrides(self, number: int) -> tuple[str, ...]:
         if number < len(self.plan.jobs):
@@ -193,51 +148,14 @@ class Sweep:
         partial.replace(self.files / f"{job.number}.json")
 
 
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+def _read(path: Path) -> Job | None:
+    """Return the job that a file tells of, None where it was damaged: that job counts as one that did not start."""
     try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        values: Mapping[str, Any] = json.loads(path.read_text())
+        return Job(**{**values, "overrides": tuple(values["overrides"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
-@contextmanager
-def _own_command_line(command: str) -> Iterator[None]:
-    """Give a job the arguments that would run it alone, which results keep."""
-    swept = sys.argv
-    sys.argv = [command, *(_as_typed(text) for text in HydraConfig.get().overrides.task)]
-    try:
-        yield
-    finally:
-        sys.argv = swept
-
-
-def _as_typed(override: str) -> str:
-    """Return an override with its interpolations as people write them: Hydra's sweeper escapes their braces."""
-    return re.sub(r"\$\\\{(.*?)\\\}", r"${\1}", override)
-
-
-def _read(path: Path) -> Job:
-    values: Mapping[str, Any] = json.loads(path.read_text())
-    return Job(**{**values, "overrides": tuple(values["overrides"])})
-
-
-def _shown(value: object) -> str:
-    return "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def _from_here(folder: str) -> str:
-    path = Path(folder)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else folder
-
-
-def _first_line(message: str) -> str:
-    lines: Sequence[str] = message.splitlines() or [""]
-    heading = lines[0]
-    return f"{heading} {lines[1].strip()}" if heading.endswith(":") and len(lines) > 1 else heading
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from transkd.cli.sweeps import Outcome, sweep_name
 from transkd.errors import CheckpointError, ConfigError
 from transkd.training.resuming import differing_keys
 from transkd.training.run_folder import RunFolder
+
+MATTER = ("callbacks", "checkpoint.select", "teacher.pretrained", "teacher.weights", "trainer")
+"""What makes a finished run another one, of what may differ in a run that is gone on with."""
 
 
 def train_job(values: dict[str, Any], train: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Outcome:
@@ -55,15 +59,40 @@ def _finished(values: Mapping[str, Any], folder: RunFolder) -> Mapping[str, Any]
     """
     if not folder.results.is_file():
         return None
-    changed = differing_keys(folder.saved_config(), values, matter=("trainer", "teacher.weights"))
+    results, config = _read(folder)
+    changed = differing_keys(config, values, matter=MATTER)
     if changed:
         listed = "; ".join(changed)
         raise CheckpointError(
             f"{folder.path} holds a finished run of other settings ({listed}): give this sweep's runs folders of their "
             "own by name=… or output=…, or move that run away"
         )
-    results: Mapping[str, Any] = json.loads(folder.results.read_text())
     return results
+
+
+def _read(folder: RunFolder) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return results and config of a finished run.
+
+    Raises:
+        CheckpointError: if one of them is missing or damaged.
+    """
+    try:
+        results, config = json.loads(folder.results.read_text()), folder.saved_config()
+    except (OSError, ValueError, YAMLError) as error:
+        said = str(error).splitlines()[0]
+        raise _no_run(folder, f"{folder.results.name} or {folder.config.name} cannot be read: {said}") from error
+    if not config:
+        raise _no_run(folder, f"there is no {folder.config.name}")
+    if not isinstance(results, dict) or not isinstance(results.get("miou"), float | int | None):
+        raise _no_run(folder, f"{folder.results.name} is not as training writes it")
+    return results, config
+
+
+def _no_run(folder: RunFolder, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{folder.path} holds a {folder.results.name} that cannot be taken for a finished run ({why}): move the folder "
+        "away, or give this sweep's runs folders of their own by name=… or output=…"
+    )
 
 
 def _grouped(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from transkd.reporting.build import Report, ReportOptions, build_report
     from transkd.reporting.collect import collect_runs
     from transkd.reporting.files import report_files
+    from transkd.reporting.from_python import draw_plot, report
 
-__all__ = ["Report", "ReportOptions", "build_report", "collect_runs", "report_files"]
+__all__ = ["Report", "ReportOptions", "build_report", "collect_runs", "draw_plot", "report", "report_files"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -18,6 +19,8 @@ __getattr__, __dir__ = lazy_names(
         "ReportOptions": "transkd.reporting.build",
         "build_report": "transkd.reporting.build",
         "collect_runs": "transkd.reporting.collect",
+        "draw_plot": "transkd.reporting.from_python",
+        "report": "transkd.reporting.from_python",
         "report_files": "transkd.reporting.files",
     },
 )

@@ -78,6 +78,17 @@ class Report:
     left_out: tuple[LeftOut, ...]
     options: ReportOptions
 
+    def __repr__(self) -> str:
+        """Return a line; the dataclass's own would be every number of every run."""
+        runs = sum(len(table.runs) for table in self.tables)
+        return f"<Report: {runs} runs, {len(self.tables)} table{'s' * (len(self.tables) > 1)}>"
+
+    def _repr_markdown_(self) -> str:
+        """Show the tables of scores in a notebook."""
+        from transkd.reporting.markdown import summary  # it imports this module
+
+        return summary(self)
+
 
 def build_report(options: ReportOptions) -> Report:
     """Read runs and compute what a report says of them.
@@ -127,7 +138,8 @@ def _table(group: Group, taught_by: Teachers, options: ReportOptions) -> Table:
         notes.append(f"{text[0].upper()}{text[1:]}; so it is left out, and the share of the gap with it.")
         other.add(run.folder)
     of = {folder: run for folder, run in taught_by.of.items() if folder in folders and run.folder not in other}
-    rows = build_rows(methods_of(group.runs, Teachers(tuple(teachers), of, ()), teachers), options.confidence)
+    methods = methods_of(group.runs, Teachers(tuple(teachers), of, ()), teachers)
+    rows = build_rows(methods, options.confidence)
     return Table(group.title, rows, (*notes, *table_notes(rows, options.confidence)))
 
 

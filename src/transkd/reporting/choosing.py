@@ -41,7 +41,7 @@ def _parsed(text: str) -> object:
     """Return a value as YAML has it, and numbers as people write them, such as 1e-3."""
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (ValueError, yaml.YAMLError):  # ValueError: a date that does not exist
         return text
     try:
         return float(value) if isinstance(value, str) else value

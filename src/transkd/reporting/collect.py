@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transkd.errors import ConfigError
+from transkd.reporting.paths import at_home, exists, is_folder
 from transkd.reporting.runs import CONFIG, MARKS, METRICS, RESULTS, Run, UnusableRunError, read_run
 
 PARTS_OF_A_RUN = {"checkpoints", "predictions", "student", "model", "wandb", "tensorboard"}
@@ -51,9 +52,10 @@ def collect_runs(sources: Sequence[str], key: str = "runs") -> Collection:
     roots: list[Path] = []
     for path in [path for source in sources for path in _expanded(source, key)]:
         jobs = read_sweep(path)
-        roots += [path, *(job.folder for job in jobs if job.folder is not None)]
-        left_out += [LeftOut(job.file, f"job {job.fate}: {job.message}") for job in jobs if job.folder is None]
-    for folder in _run_folders(roots):
+        here = [job.folder for job in jobs if job.folder is not None and is_folder(job.folder)]
+        roots += [path, *here]
+        left_out += [LeftOut(job.file, job.reason) for job in jobs if job.folder not in here]
+    for folder in _run_folders(roots, left_out):
         try:
             runs.append(read_run(folder))
         except UnusableRunError as error:
@@ -77,12 +79,22 @@ class SweepJob:
         fate: what became of the job.
         folder: its run; None where it left none.
         message: why it did not go well.
+        overrides: its values of the swept keys.
     """
 
     file: Path
     fate: str
     folder: Path | None
     message: str
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why it left no run to report on."""
+        job = " ".join(("job", *self.overrides, self.fate))
+        if self.folder is not None:
+            return f"{job}, but its run {self.folder} is not there: name the folder where it lies now in runs=…"
+        return f"{job}: {self.message}" if self.message else job
 
 
 def read_sweep(folder: Path) -> list[SweepJob]:
@@ -95,28 +107,33 @@ def read_sweep(folder: Path) -> list[SweepJob]:
         try:
             job = json.loads(file.read_text())
             run = Path(job["folder"]) if job["folder"] else None
-            jobs.append(SweepJob(file, str(job["fate"]), run, str(job["message"])))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            overrides = tuple(map(str, job.get("overrides", ())))
+            jobs.append(SweepJob(file, str(job["fate"]), run, " ".join(str(job["message"]).split()), overrides))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             jobs.append(SweepJob(file, "unknown", None, f"the file cannot be read ({type(error).__name__})"))
     return jobs
 
 
 def _expanded(source: str, key: str) -> list[Path]:
-    path = Path(source).expanduser()
-    if path.exists():
+    path = at_home(source)
+    if exists(path):
         return [path.parent] if path.is_file() and path.name in MARKS else [path]
     if glob.has_magic(source):
         found = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207, a glob may be absolute
-        if folders := [path for path in found if path.is_dir()]:
-            return folders
+        if folders := dict.fromkeys(p.parent if p.name in MARKS else p for p in found if p.is_dir() or p.name in MARKS):
+            return list(folders)
     raise ConfigError(f"{key}={source}: there is no such folder; give a folder of runs, a list [a,b], or a glob")
 
 
-def _run_folders(roots: Sequence[Path]) -> Iterator[Path]:
-    """Yield each folder that looks like a run once, following links."""
+def _run_folders(roots: Sequence[Path], left_out: list[LeftOut]) -> Iterator[Path]:
+    """Yield each folder that looks like a run once, following links; note those that cannot be looked into."""
+
+    def note(error: OSError) -> None:
+        left_out.append(LeftOut(Path(error.filename), f"cannot be read ({error.strerror})"))
+
     seen: set[Path] = set()
     for root in roots:
-        for place, folders, files in os.walk(root, followlinks=True):
+        for place, folders, files in os.walk(root, onerror=note, followlinks=True):
             folder = Path(place)
             if (real := folder.resolve()) in seen:
                 folders.clear()

@@ -26,14 +26,19 @@ def report_files(report: Report) -> dict[str, bytes]:
     shown: dict[int, dict[str, str]] = {}
     for place, table in enumerate(report.tables):
         ending = f"-{place + 1}" if len(report.tables) > 1 else ""
-        files[f"table{ending}.csv"] = table_csv(table).encode()
-        files[f"table{ending}.tex"] = latex(table, options.confidence).encode()
+        files[f"table{ending}.csv"] = _bytes(table_csv(table))
+        files[f"table{ending}.tex"] = _bytes(latex(table, options.confidence))
         for plot in plots[place]:
             files |= {f"{plot.name}{ending}.svg": plot.svg, f"{plot.name}{ending}.png": plot.png}
         shown[place] = {plot.title: f"{plot.name}{ending}.png" for plot in plots[place]}
     return {
-        PAGE: page(report, plots, scenes).encode(),
-        TEXT: markdown(report, shown).encode(),
-        JSON: report_json(report).encode(),
+        PAGE: _bytes(page(report, plots, scenes)),
+        TEXT: _bytes(markdown(report, shown)),
+        JSON: _bytes(report_json(report)),
         **files,
     }
+
+
+def _bytes(text: str) -> bytes:
+    """Return UTF-8; a folder's name may hold bytes that are none, which are written as ``?``."""
+    return text.encode(errors="replace")

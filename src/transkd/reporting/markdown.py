@@ -29,10 +29,19 @@ def markdown(report: Report, plots: Mapping[int, Mapping[str, str]]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def summary(report: Report) -> str:
+    """Return the tables of scores and gains with their notes, without costs, plots, classes and commands."""
+    lines = [f"- {_inline(notice)}" for notice in report.notices] + [""] * bool(report.notices)
+    for table in report.tables:
+        lines += [f"## {_inline(table.title)}", ""] if table.title else []
+        lines += [*_grid(cells.scores(table.rows, report.options.confidence)), *_notes(table), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def _table(table: Table, plots: Mapping[str, str], confidence: float) -> Iterator[str]:
     yield from (f"## {_inline(table.title or 'Scores')}", "")
     yield from _grid(cells.scores(table.rows, confidence))
-    yield from (f"- {_inline(note)}" for note in table.notes)
+    yield from _notes(table)
     yield from ("", "### Costs", "")
     yield from _grid(cells.costs(table.rows))
     for title, file in plots.items():
@@ -41,10 +50,14 @@ def _table(table: Table, plots: Mapping[str, str], confidence: float) -> Iterato
     yield from _grid(cells.classes(table.rows))
     yield from ("### How it was made", "")
     for name, text in facts.made_by(table.runs).items():
-        yield f"- {name}: `{text}`" if name in facts.LITERAL else f"- {name}: {_inline(text)}"
+        yield f"- {name}: {_code(text)}" if name in facts.LITERAL else f"- {name}: {_inline(text)}"
     yield ""
     runs = facts.commands(table.rows)
-    yield from _grid(Cells(runs.heads, tuple((*row[:-2], f"`{row[-2]}`", f"`{row[-1]}`") for row in runs.rows)))
+    yield from _grid(Cells(runs.heads, tuple((*row[:-2], _code(row[-2]), _code(row[-1])) for row in runs.rows)))
+
+
+def _notes(table: Table) -> Iterator[str]:
+    return (f"- {_inline(note)}" for note in table.notes)
 
 
 def _grid(table: Cells) -> Iterator[str]:
@@ -68,8 +81,15 @@ def _cell(text: str) -> str:
     return escaped.replace("|", "\\|").replace("\n", " ")
 
 
+def _code(text: str) -> str:
+    """Return text as code, between two backticks where it has one itself."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
 def _inline(text: str) -> str:
     """Escape what Markdown would take for emphasis or a tag, outside of code."""
+    if text.count("`") % 2:
+        text = text.replace("`", "'")  # one that nothing closes begins no code
     parts = text.split("`")
     for place in range(0, len(parts), 2):
         for sign in ("\\", "*", "<", "["):

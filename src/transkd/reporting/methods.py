@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from transkd.errors import ConfigError
-from transkd.reporting.recipes import architecture, comparison_facts, frozen, method_options, recipe_facts, shown
+from transkd.reporting.recipes import (
+    architecture,
+    comparison_facts,
+    differing_settings,
+    frozen,
+    method_options,
+    recipe_facts,
+)
 from transkd.reporting.runs import Run
 from transkd.reporting.teachers import Teachers
+from transkd.reporting.titles import method_titles, teacher_titles
 
 Kind = Literal["teacher", "plain", "distilled"]
+MOST_KEYS = 4
 ORDER: tuple[Kind, ...] = ("teacher", "plain", "distilled")
-PLAIN_TITLE = "plain student"
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ def methods_of(students: Sequence[Run], taught_by: Teachers, teachers: Sequence[
     by_method: dict[str, list[Run]] = defaultdict(list)
     for run in students:
         by_method[_identity(run, taught_by.of)].append(run)
-    titles = _titles([runs[0] for runs in by_method.values()], taught_by.of)
+    titles = method_titles([runs[0] for runs in by_method.values()], taught_by.of)
     groups = [("plain" if runs[0].is_plain else "distilled", runs) for runs in by_method.values()]
     methods = [_method(title, kind, runs, taught_by.of) for title, (kind, runs) in zip(titles, groups, strict=True)]
     methods += _teacher_methods(teachers, taught_by.of)
@@ -83,12 +91,7 @@ def _teacher_methods(teachers: Sequence[Run], of: Mapping[Path, Run]) -> list[tu
     by_recipe: dict[str, list[Run]] = defaultdict(list)
     for run in teachers:
         by_recipe[_recipe_of(run)].append(run)
-    firsts = [runs[0] for runs in by_recipe.values()]
-    backbones = [run.results.backbone for run in firsts]
-    titles = [
-        f"teacher {run.results.backbone}" + (f" ({run.name})" if backbones.count(run.results.backbone) > 1 else "")
-        for run in firsts
-    ]
+    titles = teacher_titles([runs[0] for runs in by_recipe.values()])
     return [_method(title, "teacher", runs, of) for title, runs in zip(titles, by_recipe.values(), strict=True)]
 
 
@@ -128,58 +131,24 @@ def _recipe_of(run: Run) -> str:
     return frozen([architecture(run), method_options(run), recipe_facts(run), str(run.teacher_weights)])
 
 
-def _titles(runs: Sequence[Run], of: Mapping[Path, Run]) -> list[str]:
-    """Return a title for each method: its name, and as much of options, network and teacher as tells it apart."""
-    titles = [PLAIN_TITLE if run.is_plain else run.results.distillation for run in runs]
-    titles = _told_apart(titles, runs, lambda alike: _option_texts([method_options(run) for run in alike]))
-    titles = _told_apart(titles, runs, lambda alike: _when_different([_teacher_text(run, of) for run in alike]))
-    networks = _when_different([architecture(run)[0] for run in runs])
-    networks = _told_apart(networks, runs, lambda alike: _option_texts([_head_facts(run) for run in alike]))
-    networks = [network.removeprefix(", ") for network in networks]
-    return [f"{network}, {title}" if network else title for network, title in zip(networks, titles, strict=True)]
-
-
-def _head_facts(run: Run) -> dict[str, Any]:
-    _, head, width = architecture(run)
-    return {"head": head, "head_width": width}
-
-
-def _teacher_text(run: Run, of: Mapping[Path, Run]) -> str:
-    teacher = of.get(run.folder)
-    if teacher is None:
-        return "" if run.is_plain else f"from {run.teacher_weights}"
-    return f"from {teacher.results.backbone} ({teacher.name})"
-
-
-def _told_apart(titles: Sequence[str], runs: Sequence[Run], texts_of: Callable[[list[Run]], list[str]]) -> list[str]:
-    found = list(titles)
-    for title in dict.fromkeys(titles):
-        places = [place for place, other in enumerate(titles) if other == title]
-        if len(places) > 1:
-            for place, text in zip(places, texts_of([runs[place] for place in places]), strict=True):
-                found[place] = f"{title}, {text}" if text else title
-    return found
-
-
-def _when_different(texts: Sequence[str]) -> list[str]:
-    return list(texts) if len(set(texts)) > 1 else [""] * len(texts)
-
-
-def _option_texts(options: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each one's options in which not all are alike, such as ``losses.csf.weight 0.5``."""
-    keys = dict.fromkeys(key for one in options for key in one)
-    differ = [key for key in keys if len({frozen(one.get(key)) for one in options}) > 1]
-    return [", ".join(f"{key.removeprefix('losses.')} {shown(one.get(key))}" for key in differ) for one in options]
-
-
 def same_names(runs: Iterable[Run]) -> list[str]:
-    """Return a sentence for each name that several runs have."""
-    by_name: dict[str, list[str]] = defaultdict(list)
+    """Return a sentence for each name that several runs have, which says whether they are the same."""
+    by_name: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        by_name[run.name].append(str(run.folder))
-    return [
-        f"{len(all_)} runs are called {name}: {', '.join(all_)}." for name, all_ in by_name.items() if len(all_) > 1
-    ]
+        by_name[run.name].append(run)
+    return [_same_name(name, alike) for name, alike in by_name.items() if len(alike) > 1]
+
+
+def _same_name(name: str, runs: Sequence[Run]) -> str:
+    keys = differing_settings(runs)
+    more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
+    if keys:
+        said = f"they differ in {', '.join(keys[:MOST_KEYS])}{more}"
+    elif all(_scores(run) == _scores(runs[0]) for run in runs):
+        said = "they have the same settings and scores"
+    else:
+        said = "they have the same settings and other scores"
+    return f"{len(runs)} runs are called {name}: {', '.join(str(run.folder) for run in runs)}; {said}."
 
 
 def also_students(teachers: Sequence[Run], students: Sequence[Run]) -> tuple[Run, ...]:

@@ -21,9 +21,14 @@ td code { white-space: nowrap; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--muted); font-weight: 500; vertical-align: bottom; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+td.number, th.number { text-align: right; }
+td.number { white-space: nowrap; }
+th.number { max-width: 9rem; }
 td.reading { white-space: nowrap; }
-td:first-child { font-weight: 600; min-width: 7rem; }
+td:first-child { font-weight: 600; min-width: 8.5rem; }
+th { overflow-wrap: break-word; }
+th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper); max-width: min(22rem, 45vw);
+  overflow-wrap: anywhere; }
 tr.gain td.reading { color: var(--gain); font-weight: 600; }
 tr.loss td.reading { color: var(--loss); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: .5rem 0; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transkd.errors import TransKDError
@@ -11,6 +11,9 @@ from transkd.evaluation.protocol import protocol_facts
 from transkd.models.backbones import find_backbone
 from transkd.reporting.runs import Run
 
+CLASSES = "classes"
+METHOD = "distillation"
+CALLED = ("name", "output", "resume")
 ARCHITECTURE = ("student.backbone", "student.head", "student.head_width")
 NOT_THE_RECIPE = (
     "name",
@@ -47,7 +50,8 @@ NOT_THE_RECIPE = (
 def score_facts(run: Run) -> dict[str, Any]:
     """Return how a score was made and on which files: where these differ, scores do not compare."""
     facts = {f"protocol.{key}": value for key, value in protocol_facts(run.results.protocol).items()}
-    return facts | {"data.count": run.results.data.count, "data.sha256": run.results.data.sha256}
+    data = {"data.count": run.results.data.count, "data.sha256": run.results.data.sha256}
+    return facts | data | {CLASSES: sorted(run.results.per_class)}
 
 
 def recipe_facts(run: Run) -> dict[str, Any]:
@@ -83,7 +87,18 @@ def method_options(run: Run) -> dict[str, Any]:
     """Return name and losses of a run's distillation, flat: ``{"name": "kd", "losses.kd.weight": 1.0}``."""
     prefix = "distillation."
     options = {key.removeprefix(prefix): value for key, value in run.flat_config.items() if key.startswith(prefix)}
-    return {key: value for key, value in options.items() if is_set(value)}
+    return {key: value for key, value in options.items() if is_set(value) or value is False}
+
+
+def differing_settings(runs: Sequence[Run]) -> list[str]:
+    """List the keys of the config in which runs differ, but for what they are called and where they lie.
+
+    The method is one of them, ``distillation``, whatever of it differs.
+    """
+    configs = [run.flat_config for run in runs]
+    keys = dict.fromkeys(key for config in configs for key in config if key not in CALLED)
+    differ = [key for key in keys if len({frozen(config.get(key)) for config in configs}) > 1]
+    return list(dict.fromkeys(METHOD if _within(key, (METHOD,)) else key for key in differ))
 
 
 def is_set(value: object) -> bool:
@@ -92,8 +107,8 @@ def is_set(value: object) -> bool:
 
 
 def frozen(facts: object) -> str:
-    """Return facts as one text that is equal where they are."""
-    return json.dumps(facts, sort_keys=True, default=str)
+    """Return facts as one text that is equal where they are, of 1 and 1.0 too."""
+    return json.dumps(_numbers_as_one_kind(facts), sort_keys=True, default=str)
 
 
 def shown(value: object) -> str:
@@ -101,6 +116,14 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, default=str)
+
+
+def _numbers_as_one_kind(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _numbers_as_one_kind(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers_as_one_kind(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _unrecorded(key: str, facts: Mapping[str, Any], others: Mapping[str, Any]) -> bool:

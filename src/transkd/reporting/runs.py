@@ -9,79 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
+
+from transkd.reporting.results import Results
 
 CONFIG, RESULTS, METRICS, CHECKPOINTS = MARKS = ("config.yaml", "results.json", "metrics.csv", "checkpoints")
 SECTIONS = ("data", "student", "distillation", "trainer")
 PLAIN = "none"
 
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
 
 class UnusableRunError(Exception):
     """A folder that has no place in a report: unfinished, foreign or damaged, and why."""
-
-
-class Section(BaseModel):
-    """A part of ``results.json``; keys that a report does not show are passed over."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Fingerprint(Section):
-    """Which files were scored."""
-
-    count: int
-    sha256: str
-
-
-class Training(Section):
-    """How the training went; older runs say less."""
-
-    steps: int | None = None
-    epochs: int | None = None
-    stopped_by: str | None = None
-    images: int | None = None
-    seconds: Amount | None = None
-    images_per_second: Amount | None = None
-    peak_memory_mb: Amount | None = None
-    precision: str | None = None
-
-
-class LossCost(Section):
-    """What the distillation losses cost while they taught."""
-
-    adapter_parameters: int | None = None
-    adapter_gmacs: Amount | None = None
-    teacher_share: Amount | None = None
-    losses_share: Amount | None = None
-
-
-class Results(Section):
-    """What ``results.json`` holds."""
-
-    miou: Share | None
-    pixel_accuracy: Share | None
-    per_class: dict[str, Share | None]
-    protocol: dict[str, Any]
-    params: int
-    gmacs: Amount | None
-    latency_ms: Amount | None = None
-    image_size: tuple[int, int] | None = None
-    backbone: str
-    distillation: str
-    seed: int
-    data: Fingerprint
-    device: str | None = None
-    command: str | None = None
-    versions: dict[str, str] = {}
-    training: Training = Training()
-    checkpoint: dict[str, Any] = {}
-    distillation_cost: LossCost | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +60,13 @@ class Run:
     @property
     def is_plain(self) -> bool:
         """Whether it learned from labels only."""
-        return self.results.distillation == PLAIN and not self.flat_config.get("distillation.losses")
+        return self.results.distillation == PLAIN and not self.losses
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The distillation losses of its config, in its order."""
+        losses = self.config["distillation"].get("losses")
+        return tuple(map(str, losses)) if isinstance(losses, Mapping) else ()
 
     @property
     def teacher_weights(self) -> str | None:
@@ -165,7 +112,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnusableRunError(f"foreign or damaged: it has no {CONFIG}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a date that does not exist
         raise UnusableRunError(f"damaged: {CONFIG} cannot be read ({_first_line(error)})") from error
     if not isinstance(values, dict) or not all(isinstance(values.get(name), dict) for name in SECTIONS):
         raise UnusableRunError(f"foreign: its {CONFIG} is not of a training run of transkd")
@@ -177,14 +124,16 @@ def _read_results(path: Path) -> Results:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnusableRunError(f"unfinished: it has no {RESULTS}") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnusableRunError(f"damaged: {RESULTS} cannot be read ({_first_line(error)})") from error
     try:
         return Results.model_validate(values)
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in wrong["loc"]) or RESULTS
-        raise UnusableRunError(f"damaged: {RESULTS} at {place}: {wrong['msg'].lower()}") from error
+        raise UnusableRunError(
+            f"damaged: {RESULTS} at {place}: {wrong['msg'].removeprefix('Value error, ').lower()}"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from transkd.evaluation.legend import MARGIN
+from transkd.evaluation.legend import BACKGROUND, MARGIN
 from transkd.evaluation.pictures import TITLE_HEIGHT
 from transkd.reporting.rows import Row
 from transkd.reporting.runs import Run
 
 PREDICTIONS = "predictions"
+TITLE_HEIGHTS = TITLE_HEIGHT, 22
+"""Of the pictures that training draws, and of those that it drew before."""
 MEASURED_ON = "image", "label"
 PHOTO = "image"
 BLANK = 250
@@ -97,12 +99,21 @@ def _cut(run: Run, name: str) -> tuple[list[Image.Image], Image.Image] | None:
         return None
     width = step - MARGIN
     height = max(1, round(width * run.results.image_size[0] / run.results.image_size[1]))
-    bottom = TITLE_HEIGHT + height
-    if width < 1 or bottom + MARGIN > picture.height:
-        return None
     lefts = [MARGIN + place * step for place in range(count)]
-    maps = [picture.crop((left, TITLE_HEIGHT, left + width, bottom)) for left in lefts]
-    return maps, picture.crop((0, bottom + MARGIN, picture.width, picture.height))
+    for top in TITLE_HEIGHTS:
+        bottom = top + height
+        if width > 0 and bottom + MARGIN <= picture.height and _is_laid_out(picture, lefts, top, bottom):
+            maps = [picture.crop((left, top, left + width, bottom)) for left in lefts]
+            return maps, picture.crop((0, bottom + MARGIN, picture.width, picture.height))
+    return None
+
+
+def _is_laid_out(picture: Image.Image, lefts: Sequence[int], top: int, bottom: int) -> bool:
+    """Return whether there is nothing but paper between the panels and below them."""
+    gaps = [picture.crop((left - MARGIN, top, left, bottom)) for left in lefts]
+    below = picture.crop((0, bottom, picture.width, bottom + MARGIN))
+    above = picture.crop((0, top - 1, picture.width, top))
+    return all(one.getcolors() == [(one.width * one.height, BACKGROUND)] for one in (*gaps, below, above))
 
 
 def _ink(legend: Image.Image) -> int:

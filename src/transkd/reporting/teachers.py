@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transkd.reporting.collect import collect_runs
+from transkd.reporting.paths import at_home, is_file
 from transkd.reporting.runs import RESULTS, Run, UnusableRunError, read_run
 
 NO_TEACHER = "none"
+LEARNED_NOTHING = "random"
 SAVED = ("model", "student")
 
 
@@ -44,20 +46,29 @@ def find_teachers(students: Sequence[Run], among: Sequence[Run], named: Sequence
     if named and list(named) != [NO_TEACHER]:
         return _named_teachers(distilled, among, named)
     of: dict[Path, Run] = {}
-    missing: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for student in distilled:
-        assert student.teacher_weights is not None
         teacher = _teacher_of(student, among)
         if teacher is None:
-            missing[student.teacher_weights] = None
-        else:
+            notes[_not_found(student)] = None
+        elif (wished := student.flat_config.get("teacher.backbone")) in (None, teacher.results.backbone):
             of[student.folder] = teacher
-    notes = [
-        f"The run that saved teacher.weights={weights} was not found, so the share of the gap to it is not known: add "
-        "its folder to runs=…, or name it by teacher_run=…"
-        for weights in missing
-    ]
+        else:
+            notes[
+                f"teacher.weights={student.teacher_weights} was a {wished} when it taught, and leads to the run "
+                f"{teacher.folder} of a {teacher.results.backbone} now, so the share of the gap to it is not known: "
+                "name the right run by teacher_run=…"
+            ] = None
     return Teachers(_unique(of.values()), of, tuple(notes))
+
+
+def _not_found(student: Run) -> str:
+    if student.teacher_weights == LEARNED_NOTHING:
+        return "teacher.weights=random is a teacher that has learned nothing, so there is no gap to it to recover."
+    return (
+        f"The run that saved teacher.weights={student.teacher_weights} was not found, so the share of the gap to it is "
+        "not known: add its folder to runs=…, or name it by teacher_run=…"
+    )
 
 
 def _named_teachers(students: Sequence[Run], among: Sequence[Run], named: Sequence[str]) -> Teachers:
@@ -75,9 +86,9 @@ def _teacher_of(student: Run, runs: Sequence[Run]) -> Run | None:
     """Return the run whose saved weights a student names: by the file system, else by what the runs call themselves."""
     weights = student.teacher_weights
     assert weights is not None
-    path = Path(weights).expanduser()
+    path = at_home(weights)
     for folder in (path, path.parent):
-        if (folder / RESULTS).is_file():
+        if is_file(folder / RESULTS):
             real = folder.resolve()
             return next((run for run in runs if run.folder.resolve() == real), None) or _readable(folder)
     same = [run for run in runs if run is not student and os.path.normpath(weights) in _saved_as(run)]

@@ -33,18 +33,22 @@ class Plot:
     dark: bytes
 
 
-def table_plots(table: Table, confidence: float) -> list[Plot]:
-    """Draw what a table has numbers for."""
+def table_figures(table: Table, confidence: float) -> dict[tuple[str, str], Callable[[Look], Figure | None]]:
+    """Return what draws each plot of a table in a look, (name, title) -> a figure, None where there are no numbers."""
     rows = table.rows
-    figures: dict[tuple[str, str], Callable[[Look], Figure | None]] = {
+    return {
         ("gains", "Gain by method"): lambda look: gains_figure(rows, look, confidence),
         ("curves", "Learning curves, mean over seeds ± standard deviation"): lambda look: curves_figure(rows, look),
         ("miou-gmac", "Score against GMAC"): lambda look: cost_figure(rows, look, "gmacs"),
         ("miou-latency", "Score against latency"): lambda look: cost_figure(rows, look, "latency_ms"),
         ("classes", "Gain by class"): lambda look: classes_figure(rows, look),
     }
+
+
+def table_plots(table: Table, confidence: float) -> list[Plot]:
+    """Draw what a table has numbers for."""
     plots = []
-    for (name, title), draw in figures.items():
+    for (name, title), draw in table_figures(table, confidence).items():
         light, dark = draw(LIGHT), draw(DARK)
         if light is not None and dark is not None:
             plots.append(Plot(name, title, written(light, "svg"), written(light, "png"), written(dark, "svg")))

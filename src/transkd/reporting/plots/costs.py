@@ -40,7 +40,7 @@ def cost_figure(rows: Sequence[Row], look: Look, cost: Cost) -> Figure | None:
                 capsize=2,
             )
         axes.grid(color=look.grid, linewidth=0.8)
-        axes.set_xlim(0, 1.08 * max(x for _, x, _ in known))
+        axes.set_xlim(0, 1.08 * max(x for _, x, _ in known) or 1.0)
         axes.margins(y=0.12)
         axes.set_xlabel(title)
         axes.set_ylabel("mIoU, %")

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from transkd.reporting.cells import points, reading
 from transkd.reporting.plots.look import Look, new_figure
+from transkd.reporting.plots.texts import label, most_lines
 from transkd.reporting.rows import Row
 
 
@@ -17,7 +18,8 @@ def gains_figure(rows: Sequence[Row], look: Look, confidence: float) -> Figure |
     if not compared:
         return None
     colours = {"above the noise": look.gain, "below the noise": look.loss}
-    with new_figure(look, 1.1 + 0.36 * len(compared)) as (figure, axes):
+    names = [label(row.method.title) for row in compared]
+    with new_figure(look, 1.1 + (0.22 + 0.14 * most_lines(names)) * len(compared)) as (figure, axes):
         axes.axvline(0, color=look.muted, linewidth=1)
         for place, row in enumerate(compared):
             gain = row.gain
@@ -47,7 +49,7 @@ def gains_figure(rows: Sequence[Row], look: Look, confidence: float) -> Figure |
                 color=look.ink if known and colour != look.noise else look.muted,
                 annotation_clip=False,
             )
-        axes.set_yticks(range(len(compared)), [row.method.title for row in compared], color=look.ink)
+        axes.set_yticks(range(len(compared)), names, color=look.ink)
         axes.set_ylim(-0.6, len(compared) - 0.4)
         axes.grid(axis="x", color=look.grid, linewidth=0.8)
         axes.spines["left"].set_visible(False)

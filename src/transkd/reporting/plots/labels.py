@@ -8,10 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from transkd.reporting.plots.look import TEXT, Look, spread_apart
+from transkd.reporting.plots.texts import label, most_lines
 
 Named = tuple[str, float, float, str]
 """Text, x, y and colour."""
 LINE_HEIGHT = 1.45 * TEXT
+NEXT_LINE = 0.85
 OFFSET = 16
 COLUMN = 0.25
 """Of the axes' width: what a label takes."""
@@ -22,12 +24,14 @@ def label_points(axes: Axes, named: Sequence[Named], look: Look) -> None:
 
     Points that are near each other in x share a column of labels.
     """
+    named = [(label(text), x, y, colour) for text, x, y, colour in named]
+    line_height = LINE_HEIGHT * (1 + NEXT_LINE * (most_lines([text for text, *_ in named]) - 1))
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     height = _height_in_points(axes)
     scale = height / (top - bottom)
     for column in _columns(named, COLUMN * (right - left)):
-        gap = min(LINE_HEIGHT, height / len(column))
+        gap = min(line_height, height / len(column))
         places = spread_apart([(y - bottom) * scale for _, _, y, _ in column], gap)
         edge = max(x for _, x, _, _ in column)
         for (text, x, y, colour), place in zip(column, _within(places, height), strict=True):

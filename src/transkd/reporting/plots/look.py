@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": TEXT,
     "svg.fonttype": "path",
+    "text.parse_math": False,  # a name with dollar signs is no formula
 }
+NO_GLYPH = "Glyph .* missing from"
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ DARK = Look(
 @contextmanager
 def new_figure(look: Look, height: float) -> Iterator[tuple[Figure, Axes]]:
     """Yield an empty figure of a report's width and ``height`` inches, and its axes, in a look."""
-    with mpl.rc_context(dict(mpl.rcParamsDefault) | SETTINGS):
+    with mpl.rc_context(dict(mpl.rcParamsDefault) | SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", NO_GLYPH)  # it is drawn as a box; the tables have the sign
         figure = Figure(figsize=(WIDTH, height), facecolor=look.paper, layout="constrained")
         axes = figure.add_subplot(facecolor=look.paper)
         for side in ("top", "right"):
@@ -91,7 +95,8 @@ def written(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
     """Return a figure as a file's bytes, without the date and the program's version."""
     buffer = io.BytesIO()
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    with mpl.rc_context(SETTINGS):
+    with mpl.rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", NO_GLYPH)
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata, facecolor=figure.get_facecolor())
     return buffer.getvalue()
 
