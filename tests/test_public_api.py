@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import subprocess
 import sys
@@ -55,6 +56,15 @@ def test_the_version_is_the_packages() -> None:
 
 def test_the_package_is_typed() -> None:
     assert (Path(transkd.__file__).parent / "py.typed").is_file()
+
+
+def test_what_notebooks_use_is_public() -> None:
+    assert set(transkd.__all__) >= {"History", "Report", "draw_predictions", "fit", "preflight", "report"}
+
+
+def test_a_function_is_not_hidden_by_the_module_of_its_name() -> None:
+    importlib.import_module("transkd.training.preflight")
+    assert callable(transkd.preflight)
 
 
 def test_five_lines_in_a_notebook() -> None:

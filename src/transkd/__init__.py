@@ -8,6 +8,7 @@ from transkd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from transkd.data import SceneDataModule
+    from transkd.data.datasets import register_dataset
     from transkd.distillation import (
         DistillationLoss,
         Release,
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from transkd.models import Segmenter, Taps, available_backbones, create_segmenter, load_segmenter
     from transkd.models.backbones import register_backbone
     from transkd.models.exported import ExportedModel, load_model
-    from transkd.training import DistillModule, SegmentationModule
+    from transkd.models.heads import register_head
+    from transkd.reporting import Report, report
+    from transkd.training import DistillModule, History, SegmentationModule, draw_predictions, fit
+    from transkd.training.preflight import preflight
 
 __version__ = "0.1.0"
 
@@ -29,7 +33,9 @@ __all__ = [
     "DistillModule",
     "DistillationLoss",
     "ExportedModel",
+    "History",
     "Release",
+    "Report",
     "SceneDataModule",
     "SegmentationModule",
     "Segmenter",
@@ -40,12 +46,18 @@ __all__ = [
     "available_losses",
     "create_loss",
     "create_segmenter",
+    "draw_predictions",
     "export_segmenter",
+    "fit",
     "load_model",
     "load_release",
     "load_segmenter",
+    "preflight",
     "register_backbone",
+    "register_dataset",
+    "register_head",
     "register_loss",
+    "report",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -54,7 +66,9 @@ __getattr__, __dir__ = lazy_names(
         "DistillModule": "transkd.training",
         "DistillationLoss": "transkd.distillation",
         "ExportedModel": "transkd.models.exported",
+        "History": "transkd.training",
         "Release": "transkd.distillation",
+        "Report": "transkd.reporting",
         "SceneDataModule": "transkd.data",
         "SegmentationModule": "transkd.training",
         "Segmenter": "transkd.models",
@@ -64,11 +78,17 @@ __getattr__, __dir__ = lazy_names(
         "available_losses": "transkd.distillation",
         "create_loss": "transkd.distillation",
         "create_segmenter": "transkd.models",
+        "draw_predictions": "transkd.training",
         "export_segmenter": "transkd.export",
+        "fit": "transkd.training",
         "load_model": "transkd.models.exported",
         "load_release": "transkd.distillation",
         "load_segmenter": "transkd.models",
+        "preflight": "transkd.training.preflight",
         "register_backbone": "transkd.models.backbones",
+        "register_dataset": "transkd.data.datasets",
+        "register_head": "transkd.models.heads",
         "register_loss": "transkd.distillation",
+        "report": "transkd.reporting",
     },
 )

@@ -163,7 +163,5 @@ def test_other_classes_of_the_teacher_are_not_started_from(run, tmp_path: Path, 
 def test_a_student_of_another_family_cannot_start_from_its_teacher(run, tmp_path: Path) -> None:
     config = parse_config(run.config(tmp_path / "out", "student.weights=teacher", "student.backbone=lvt"))
     teacher = Origin(create_segmenter("mit_b1", 19), "t")
-    with pytest.raises(
-        WeightsError, match=r"student\.weights=teacher: lvt is not part of mit_b1: .*weights=scratch"
-    ):
+    with pytest.raises(WeightsError, match=r"student\.weights=teacher: lvt is not part of mit_b1: .*weights=scratch"):
         build_student(config.student, build_data(config).classes, teacher)

@@ -6,17 +6,30 @@ from transkd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from transkd.training.distill_module import DistillModule
+    from transkd.training.drawing import draw_predictions
+    from transkd.training.fitting import History, fit
     from transkd.training.schedules import LinearEpochDecay, PolyWarmUp
     from transkd.training.segmentation_module import SegmentationModule
 
-__all__ = ["DistillModule", "LinearEpochDecay", "PolyWarmUp", "SegmentationModule"]
+__all__ = [
+    "DistillModule",
+    "History",
+    "LinearEpochDecay",
+    "PolyWarmUp",
+    "SegmentationModule",
+    "draw_predictions",
+    "fit",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "DistillModule": "transkd.training.distill_module",
+        "History": "transkd.training.fitting",
         "LinearEpochDecay": "transkd.training.schedules",
         "PolyWarmUp": "transkd.training.schedules",
         "SegmentationModule": "transkd.training.segmentation_module",
+        "draw_predictions": "transkd.training.drawing",
+        "fit": "transkd.training.fitting",
     },
 )

@@ -12,7 +12,7 @@ import torch
 from transkd.data import ClassSet, available_datasets
 from transkd.data.datasets import classes_of, get_layout
 from transkd.data.transforms import RECIPES, build_transform
-from transkd.distillation import available_losses, create_loss
+from transkd.distillation import check_options, create_loss
 from transkd.errors import ConfigError, DataError, did_you_mean
 from transkd.models import Segmenter, create_segmenter
 from transkd.models.backbones import find_backbone
@@ -119,7 +119,7 @@ def _refused(path: str, recipe: str, size: object, options: Mapping[str, Any]) -
 def _segmenters(values: Mapping[str, Any]) -> Iterator[Problem]:
     for role in ("student", "teacher"):
         wished = values[role]
-        if not _is_known(wished["backbone"], values):
+        if wished["backbone"] not in (None, "???"):  # the weights tell what it is, or another check that it is missing
             yield from _refused_name(f"{role}.backbone", find_backbone, wished["backbone"])
         if wished["head"] is not None:
             yield from _refused_name(f"{role}.head", find_head, wished["head"])
@@ -132,20 +132,6 @@ def _refused_name(path: str, find: Callable[[str], object], name: str) -> Iterat
         find(name)
     except ConfigError as error:
         yield Problem(path, as_clause(error))
-
-
-def _is_known(backbone: str | None, values: Mapping[str, Any]) -> bool:
-    """Whether nothing is to be said of a backbone.
-
-    It is known; or that it is missing is told elsewhere; or the weights, or a module of the user's, tell what it is.
-    """
-    if backbone in (None, "???"):
-        return True
-    try:
-        find_backbone(backbone)
-    except ConfigError:
-        return bool(values["imports"])
-    return True
 
 
 @cache
@@ -179,19 +165,20 @@ def _length(values: Mapping[str, Any]) -> Iterator[Problem]:
 def _losses(values: Mapping[str, Any]) -> Iterator[Problem]:
     wished = values["distillation"]["losses"]
     backbones = [values[role]["backbone"] for role in ("student", "teacher")]
-    if not wished or None in backbones or "???" in backbones:
+    if not wished:
         return
     try:
-        student, teacher = map(_probe, backbones)
-    except ConfigError:
-        return  # told by another check, or there once the user's own modules are imported
+        pair = None if None in backbones or "???" in backbones else [_probe(backbone) for backbone in backbones]
+    except (ConfigError, RuntimeError):
+        pair = None  # told by another check; or a backbone of the user's own that cannot be built without values
     for name, setting in wished.items():
         path = f"distillation.losses.{name}"
         options = {key: value for key, value in setting.items() if key not in WEIGHING}
-        if name not in available_losses() and values["imports"]:
-            continue  # one of those modules may register it
         try:
-            create_loss(name, student=student, teacher=teacher, **options)
+            if pair is None:
+                check_options(name, options)
+            else:
+                create_loss(name, student=pair[0], teacher=pair[1], **options)
         except ConfigError as error:
             yield Problem(path, as_clause(error))
 
@@ -236,10 +223,10 @@ _CHECKS = {
     _class_weights: ("data.name", "data.options", "data.root", "objective.class_weights"),
     _augmentation: ("augment.recipe", "augment.options"),
     _augmentation_of_size: ("augment.recipe", "augment.options", "data.size"),
-    _segmenters: ("student", "teacher", "imports"),
+    _segmenters: ("student", "teacher"),
     _weights: ("distillation.losses",),
     _length: ("trainer", "schedule", "distillation.losses"),
-    _losses: ("distillation.losses", "student.backbone", "teacher.backbone", "imports"),
+    _losses: ("distillation.losses", "student.backbone", "teacher.backbone"),
     _optimizer: ("optimizer",),
     _callbacks: ("callbacks",),
     _trainer: ("trainer",),

@@ -62,6 +62,7 @@ class DistillModule(TeacherSlot, SegmentationModule):
         weights: of each loss, a function of the step.
         stopwatch: measures a step's parts while a callback wants it, None otherwise.
         console: where the table of the first steps' gradients is printed; None for standard output.
+        measured_steps: how many first steps that is; 0: none are measured.
 
     Example:
         >>> module = DistillModule(student="mit_b0", teacher="runs/teacher/model", losses={"csf": 1.0, "ea": 1.0})
@@ -89,6 +90,7 @@ class DistillModule(TeacherSlot, SegmentationModule):
         self.weights: dict[str, LossWeight] = {}
         self.stopwatch: Stopwatch | None = None
         self.console: Console | None = None
+        self.measured_steps = 3
         self._total_steps = float("inf")
         for name, setting in losses.items():
             weight, loss = _resolve_loss(name, setting, student, teacher_segmenter)
@@ -136,7 +138,8 @@ class DistillModule(TeacherSlot, SegmentationModule):
 
     def configure_callbacks(self) -> list[L.Callback]:
         """Bring along what every distillation needs: what each loss does to the student at first, and what it costs."""
-        return [*super().configure_callbacks(), *([FirstGradients(self.console), LossTime()] if self.losses else [])]
+        measuring = [FirstGradients(self.console, self.measured_steps), LossTime()] if self.losses else []
+        return [*super().configure_callbacks(), *measuring]
 
     def on_fit_start(self) -> None:
         """Learn how long the training is, which schedules of weights span."""

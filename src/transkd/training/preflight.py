@@ -31,12 +31,27 @@ def print_preflight(module: SegmentationModule, size: tuple[int, int], facts: di
         facts: lines to say first, title -> text.
         console: where to.
     """
-    width = max(len(title) for title in facts)
+    width = max((len(title) for title in facts), default=0)
     for title, text in facts.items():
         console.print(f"[bold]{title:<{width}}[/bold]  {text}", highlight=False, soft_wrap=True)
     console.print(segmenter_table(module, size))
     if isinstance(module, DistillModule) and module.losses:
         console.print(loss_table(module, size))
+
+
+def preflight(module: SegmentationModule, data: SceneDataModule, console: Console | None = None) -> None:
+    """Print what a training is about to do: its segmenters, and what each distillation loss compares and costs.
+
+    Args:
+        module: what is about to train.
+        data: what it is going to train on; the images' size is from there.
+        console: where to; standard output, or the notebook's cell, by default.
+
+    Raises:
+        ConfigError: data options that do not exist or make no sense.
+        DataError: the data's files are missing or unreadable.
+    """
+    print_preflight(module, image_size(data), {}, console or Console())
 
 
 def run_facts(

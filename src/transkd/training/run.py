@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import random
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from transkd.training.build import build_data, build_module, image_size
 from transkd.training.config import TrainConfig, parse_config
 from transkd.training.console import new_console, quiet_lightning
 from transkd.training.distill_module import RANDOM_TEACHER, DistillModule
+from transkd.training.own_modules import import_own_modules
 from transkd.training.preflight import print_preflight, run_facts
 from transkd.training.results import finish
 from transkd.training.resuming import adopt_best, check_same_recipe, find_checkpoint, rewind_metrics
@@ -41,13 +40,11 @@ def train(values: Mapping[str, Any], *, console: Console | None = None) -> dict[
         TransKDError: for everything that a user can mend, before the first step wherever it can be known then.
         StopRequestedError: a signal stopped the run; ``resume=auto`` goes on with it.
     """
+    import_own_modules(values)
     config = parse_config(values)
     first = is_first_process()
     console = console or new_console(quiet=not first)
     quiet_lightning()
-    for name in config.imports:
-        _import(name)
-
     folder = RunFolder(config.output)
     checkpoint = find_checkpoint(config.resume, folder, first)
     if first and checkpoint is not None:
@@ -112,14 +109,3 @@ def _seed_process(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-def _import(name: str) -> None:
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            f"imports: the module '{name}' cannot be imported ({error}); it is looked for in the current folder too"
-        ) from error
