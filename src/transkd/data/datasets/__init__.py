@@ -1,4 +1,4 @@
-"""The datasets by name. To add one, write a :class:`Layout` with its ``find`` function and list it here."""
+"""The datasets by name. To add one, write a :class:`Layout` with its ``find`` function, and register or list it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,24 @@ __all__ = [
     "find_splits",
     "find_unlabelled_images",
     "get_layout",
+    "register_dataset",
 ]
+
+
+def register_dataset(layout: Layout) -> None:
+    """Let configs, commands and :class:`~transkd.data.SceneDataModule` take a dataset of one's own.
+
+    Args:
+        layout: how it lies on disk; its ``name`` is what ``data.name`` calls it.
+
+    Raises:
+        ConfigError: there is one of that name already, or the layout is none.
+    """
+    if not isinstance(layout, Layout):
+        raise ConfigError(f"a dataset is registered as a Layout, not {layout!r}")
+    if layout.name in _LAYOUTS:
+        raise ConfigError(f"there is a dataset '{layout.name}' already; register yours under another name")
+    _LAYOUTS[layout.name] = layout
 
 
 def available_datasets() -> tuple[str, ...]:

@@ -117,4 +117,5 @@ def _closest(name: str) -> str:
     for known in (available_backbones(), timm.list_models()):
         if close := get_close_matches(name, known, n=1, cutoff=0.6):
             return f"did you mean '{close[0]}'? (any hierarchical timm model will do)"
-    return f"known: {', '.join(available_backbones())}, and any hierarchical timm model"
+    known = ", ".join(available_backbones())
+    return f"known: {known}, any hierarchical timm model, and your own once imported (imports=[MODULE])"

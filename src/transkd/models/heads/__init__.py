@@ -33,6 +33,24 @@ _HEADS: dict[str, HeadEntry] = {
 }
 
 
+def register_head(name: str, entry: HeadEntry) -> None:
+    """Let ``create_segmenter`` and configs take a decode head of one's own, on any backbone.
+
+    Args:
+        name: what ``head=`` calls it.
+        entry: how it is made. What it makes takes the feature maps (B, C_i, H_i, W_i) of every stage, shallowest first,
+            and returns class logits (B, K, H_1, W_1).
+
+    Raises:
+        ConfigError: there is one of that name already, or the entry is none.
+    """
+    if not isinstance(name, str) or not isinstance(entry, HeadEntry):
+        raise ConfigError(f"a head is registered as a name and a HeadEntry, not {name!r} and {entry!r}")
+    if name in _HEADS:
+        raise ConfigError(f"there is a head '{name}' already; register yours under another name")
+    _HEADS[name] = entry
+
+
 def available_heads() -> list[str]:
     """Return the names of the decode heads, sorted."""
     return sorted(_HEADS)

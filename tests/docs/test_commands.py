@@ -1,0 +1,216 @@
+"""Every command of README.md and docs/ is run, or, where it says what it needs, checked."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+import yaml
+from doc_commands import check_line, check_python, filled_in, left_out, logical_lines, run_python, script
+from doc_pages import REASONS, SHELL, TOP, Block, Need, blocks, inline_commands, pages
+from doc_sandbox import build
+from doc_shell import Shell, call, fresh_modules
+from doc_small import small
+
+PAGES = pages()
+HELP = ["train", *(path.stem for path in sorted((TOP / "conf").glob("*_command.yaml")))]
+TYPED = re.compile(r"^\s*(?:[$>] )?transkd-[a-z]+ (?:[^:]*=|--?\w)", re.MULTILINE)
+FOLLOWED = "docs/contributing.md"
+"""Its recipes are followed as they are, by test_recipes.py."""
+SHOWN = {"docs/reference/errors.md": ("console",)}
+"""Blocks that other tests run: commands with their answers."""
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("documented"))
+
+
+@pytest.fixture
+def sandbox(furnished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own with all that pages name, and links to what lies at the top of a checkout."""
+    folder = Path(shutil.copytree(furnished, tmp_path / "sandbox"))
+    for name in ("scripts", "conf", "benchmarks", "notebooks"):
+        (folder / name).symlink_to(TOP / name)
+    (folder / "docs").mkdir()
+    for page in ("docs/results", "docs/profile.md"):
+        copy = shutil.copytree if (TOP / page).is_dir() else shutil.copy
+        copy(TOP / page, folder / page)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.syspath_prepend(folder)  # where pages keep modules of the reader's own
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return folder
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != FOLLOWED])
+def test_blocks_of_a_page_run(page: str, sandbox: Path) -> None:
+    found = blocks(page)
+    if _names_before_making("student.onnx", found):
+        assert call(["transkd-export", "model=runs/NAME/student", "format=onnx", "output=student.onnx"], small) == 0
+    for block in found:
+        if block.file is not None:
+            path = sandbox / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{block.text}\n")
+    names: dict[str, object] = {"__name__": "page"}
+    with fresh_modules(sandbox):
+        for block in found:
+            if block.language in SHELL:
+                _run_shell(block, sandbox)
+            elif block.language == "python" and block.file is not None:
+                importlib.import_module(block.file.removesuffix(".py").replace("/", "."))
+            elif block.language == "python":
+                (check_python if block.need_of(block.text) else lambda one: run_python(one, names))(block)
+
+
+def _names_before_making(file: str, found: Sequence[Block]) -> bool:
+    text = "\n".join(block.text for block in found if block.language in (*SHELL, "python"))
+    made = text.find(f"output={file}")
+    return file in text[: made if made >= 0 else None]
+
+
+def _run_shell(block: Block, folder: Path) -> None:
+    if block.file is not None:  # a script to be handed to others
+        block = replace(block, needs=(Need("slurm"),))
+    text = script(block)
+    ran = Shell(folder, small).run(text)
+    last = ran.calls[-1] if ran.calls else None
+    assert ran.code == 0, (
+        f"{block.where} ends with {ran.code}, after {last and ' '.join(last.argv)}\n{ran.output[-3000:]}"
+    )
+    failed = [one for one in ran.calls if one.code]
+    assert not failed, f"{block.where}: {failed}"
+    typed = sum(bool(re.search(r"(?<![\w/-])transkd-[a-z]+ ", line.split(" # ")[0])) for line in logical_lines(text))
+    assert len(ran.calls) >= typed - text.count("$(transkd"), f"{block.where}: only {ran.calls} of\n{text}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_in_sentences_are_right(page: str, sandbox: Path) -> None:
+    commands = inline_commands(page)
+    (sandbox / "student.onnx").touch()
+    lines = [check_line(filled_in(command)) for _, command in commands]
+    ran = Shell(sandbox, small).run("\n".join(["set +e", *lines, "true"]))
+    wrong = [(one.argv, one.error) for one in ran.calls if one.code and not _lacks_arguments(one.error)]
+    assert not wrong, f"{page}: {wrong}"
+    assert len(ran.calls) == len(commands), ran.output
+
+
+def _lacks_arguments(error: str) -> bool:
+    """Return whether a command was named, such as ``transkd-data action=check``, and not written out."""
+    lines = error.splitlines()[1:]
+    return bool(lines) and all(re.match(r"  \S+: is missing", line) for line in lines)
+
+
+@pytest.mark.parametrize("name", HELP)
+def test_examples_of_help_are_right(name: str, sandbox: Path) -> None:
+    template = yaml.safe_load((TOP / f"conf/{name}.yaml").read_text(encoding="utf-8"))["hydra"]["help"]["template"]
+    examples = template.partition("Examples\n")[2].partition("\n\n")[0].splitlines()
+    commands = [re.split(r"\s{3,}", line.strip())[0] for line in examples]
+    assert commands, template
+    (sandbox / "student.onnx").touch()
+    assert all(command.startswith("transkd-") for command in commands)
+    ran = Shell(sandbox, small).run("\n".join(["set +e", *(check_line(filled_in(line)) for line in commands), "true"]))
+    wrong = [(one.argv, one.error) for one in ran.calls if one.code]
+    assert not wrong
+    assert len(ran.calls) == len(commands), ran.output
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_command_escapes(page: str) -> None:
+    for block in blocks(page):
+        if block.language not in (*SHELL, *SHOWN.get(page, ())):
+            typed = TYPED.search(block.text)
+            assert typed is None, f"{block.where}: fence this command as bash, so that it is run: {typed and typed[0]}"
+        for need in block.needs:
+            assert need.reason in REASONS, f"{block.where}: needs {need.reason}? known: {REASONS}"
+            assert need.text in block.text, f"{block.where}: no command contains {need.text}"
+
+
+def test_what_is_neither_run_nor_checked_is_no_command_of_ours() -> None:
+    others = [line for page in PAGES for block in blocks(page) if block.language in SHELL for line in left_out(block)]
+    assert others
+    assert not [line for line in others if "transkd-" in line]
+
+
+def test_pages_are_found_and_most_commands_run() -> None:
+    assert {"README.md", "docs/training.md", "docs/losses.md"} < set(PAGES)
+    found = [
+        (block, line)
+        for page in PAGES
+        for block in blocks(page)
+        if block.language in SHELL
+        for line in logical_lines(block.text)
+        if re.search(r"transkd-[a-z]+ ", line) and not line.startswith("#")
+    ]
+    run = [line for block, line in found if not block.need_of(line)]
+    assert len(found) > 60
+    assert len(run) > len(found) / 2
+
+
+# ---------------------------------------------------------------------------- that these tests see what is wrong
+
+
+def _block(text: str, language: str = "bash") -> Block:
+    return Block("made.md", 1, language, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "transkd-train +experiment=camvid_mitb0 teacher.wieghts=random",
+        "transkd-eval model=runs/NAME/student data=camvid data.root=data/camvit",
+        "transkd-predict model=runs/NAMES/student input=photos output=there",
+        "COMMON='data.root=data/camvid'\ntranskd-data action=check data=camvid $COMON",
+        "transkd-data action=classes data=camvid | grep nothing",
+        "python scripts/no_such_table.py",
+        "transkd-train -m +experiment=camvid_mitb0 seed=0,1 hydra/launcher=job_lib teacher.weights=…",
+    ],
+)
+def test_wrong_commands_fail(text: str, sandbox: Path) -> None:
+    with pytest.raises(AssertionError, match=r"made\.md:1"):
+        _run_shell(_block(text), sandbox)
+
+
+def test_commands_do_what_they_say(sandbox: Path) -> None:
+    text = "transkd-data action=classes data=camvid \\\n  data.root=data/camvid > classes.txt   # a comment"
+    _run_shell(_block(text), sandbox)
+    assert "pedestrian" in (sandbox / "classes.txt").read_text()
+    assert not any((sandbox / "runs").glob("camvid_mitb0-kd-s0"))
+    _run_shell(_block("transkd-train +experiment=camvid_mitb0 distillation=kd teacher.weights=…"), sandbox)
+    assert (sandbox / "runs/camvid_mitb0-kd-s0/results.json").is_file()
+
+
+def test_what_needs_a_gpu_is_checked_only(sandbox: Path) -> None:
+    page = "<!-- needs: gpu for trainer=ddp -->\n```bash\n{}\n```\n"
+    (sandbox / "made.md").write_text(page.format("transkd-train trainer=ddp teacher=mit_b0\nnvidia-smi trainer=ddp"))
+    with mock.patch("doc_pages.TOP", sandbox):
+        (block,) = blocks("made.md")
+    assert [need.reason for need in block.needs] == ["gpu"]
+    assert list(left_out(block)) == ["nvidia-smi trainer=ddp"]
+    _run_shell(block, sandbox)
+    assert not (sandbox / "runs/cityscapes-mit_b0-none-s0").exists()
+    mistyped = replace(block, text="transkd-train trainer=ddp trainer.max_epoch=1")
+    with pytest.raises(AssertionError, match="did you mean 'trainer"):
+        _run_shell(mistyped, sandbox)
+
+
+def test_python_runs_with_what_is_given(sandbox: Path) -> None:
+    names: dict[str, object] = {}
+    block = Block("made.md", 1, "python", "total = images.sum()", given="import torch\nimages = torch.ones(2)")
+    run_python(block, names)
+    assert isinstance(names["total"], torch.Tensor)
+    with pytest.raises(NameError, match="pictures"):
+        run_python(Block("made.md", 1, "python", "pictures"), names)
+    with pytest.raises(AssertionError, match=r"transkd has no \['Distil'\]"):
+        check_python(Block("made.md", 1, "python", "from transkd import Distil"))
+    assert os.environ["HF_HUB_OFFLINE"] == "1"

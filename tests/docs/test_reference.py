@@ -1,0 +1,249 @@
+"""The reference says what is there: keys, choices, names, files, exit codes and messages."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import docs_reference
+import pytest
+import yaml
+from docs_commands import command_configs
+from docs_configs import CONF, groups, read_config
+from docs_console import BLOCK, Console
+from docs_markdown import prose, table
+from omegaconf import OmegaConf
+
+import transkd
+import transkd.distillation.registry
+import transkd.errors
+
+REFERENCE = docs_reference.REFERENCE
+FILES = REFERENCE / "files.md"
+
+
+def page(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    assert docs_reference.stale_pages() == [], "run: python scripts/docs_reference.py"
+
+
+def test_a_page_that_was_changed_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs_reference, "PAGES", {"a.md": lambda: "# A\n", "b.md": lambda: "# B\n"})
+    docs_reference.write_pages(tmp_path)
+    assert docs_reference.stale_pages(tmp_path) == []
+    (tmp_path / "a.md").write_text("# A, by hand\n")
+    (tmp_path / "b.md").unlink()
+    assert docs_reference.stale_pages(tmp_path) == [tmp_path / "a.md", tmp_path / "b.md"]
+
+
+def test_every_installed_command_has_its_help_and_all_its_keys() -> None:
+    installed = {entry.name for entry in entry_points(group="console_scripts") if entry.value.startswith("transkd.")}
+    assert installed <= command_configs().keys()
+    assert len(installed) > 6
+    for command, config in command_configs().items():
+        section = page("commands.md").partition(f"\n## {command}\n")[2].partition("\n## ")[0]
+        values = yaml.safe_load((CONF / f"{config}.yaml").read_text(encoding="utf-8"))
+        assert values["hydra"]["help"]["template"].strip() in section
+        own = {key: value for key, value in values.items() if key not in ("hydra", "defaults")}
+        for key in dict(flattened(own)):
+            assert f"| `{key}` |" in section
+
+
+def test_every_choice_is_listed_and_says_what_it_is() -> None:
+    sections = dict(re.findall(r"\n## (\w+)\n(.*?)(?=\n## |\Z)", page("configs.md"), re.DOTALL))
+    files = {(path.parent.name, path.stem) for path in CONF.glob("*/*.yaml")}
+    assert sections.keys() == {group for group, _ in files}
+    for group, choice in files:
+        if choice != "base":
+            assert f"| `{choice}` |" in sections[group]
+    for choices in groups().values():
+        assert all(
+            choice.about or choice.group in ("student", "teacher") or choice.name == "base" for choice in choices
+        )
+
+
+def test_every_key_of_a_run_is_in_the_reference(workshop: Console) -> None:
+    told = re.findall(r"`([\w.+]+)(?:=[^`]*)?`", page("commands.md") + page("configs.md"))
+    config = OmegaConf.to_container(OmegaConf.load(workshop.folder / "runs/tiny/config.yaml"))
+    assert isinstance(config, dict)
+    keys = [key for key in dict(flattened(config)) if not key.endswith(".name")]
+    assert len(keys) > 50
+    assert [key for key in keys if key not in told] == []
+
+
+def test_a_config_is_read_as_yaml_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("docs_configs.CONF", tmp_path)
+    path = tmp_path / "group/choice.yaml"
+    path.parent.mkdir()
+    path.write_text(
+        "# About it,\n# in two lines.\ndefaults:\n  - base\n  # Which one.\n  - /other: a\n  - _self_\n\nfirst: 1\n"
+        "# Of the second.\nsecond:\n  # Deep.\n  deep: [1,\n    2]\n  plain: {a: 1}\n"
+    )
+    found = read_config(path)
+    assert found.about == "About it, in two lines."
+    assert [(entry.group, entry.choice, entry.comment) for entry in found.defaults] == [
+        ("", "base", ""),
+        ("other", "a", "Which one."),
+    ]
+    assert [(key.path, key.value, key.comment) for key in found.keys] == [
+        ("group.first", "1", ""),
+        ("group.second", "", "Of the second."),
+        ("group.second.deep", "[1, 2]", "Deep."),
+        ("group.second.plain", "{a: 1}", ""),
+    ]
+
+
+def test_comments_become_markdown() -> None:
+    assert prose("null: data.size=[H,W], or *.png in a_b/ and <x>.") == (
+        "null: `data.size=[H,W]`, or \\*.png in `a_b/` and &lt;x>."
+    )
+    assert prose("`a_b` is x_y") == "`a_b` is `x_y`"
+    assert table(["a"], [["x|y"], ["`x|y`"]]).splitlines()[2:] == ["| x&#124;y |", "| `x\\|y` |"]
+
+
+def test_the_api_page_has_every_public_name() -> None:
+    headings = set(re.findall(r"^### (\w+)$", page("api.md"), re.MULTILINE))
+    assert {name for name in transkd.__all__ if not name.startswith("__")} <= headings
+    errors = {name for name, value in vars(transkd.errors).items() if isinstance(value, type)} - {"Iterable"}
+    assert "ConfigError" in errors
+    assert errors <= headings
+    registered = re.findall(r"^@register_loss\('(\w+)'\)$", page("api.md"), re.MULTILINE)
+    ours = [name for name in transkd.available_losses() if loss_module(name).startswith("transkd.")]
+    assert sorted(registered) == ours
+
+
+def loss_module(name: str) -> str:
+    return transkd.distillation.registry._LOSSES[name].__module__
+
+
+def flattened(values: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def documented(heading: str) -> dict[str, bool]:
+    """Return the keys of a table of files.md, and whether each is always there."""
+    section = page("files.md").partition(f"\n### {heading}\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", section, re.MULTILINE)
+    assert rows
+    return {key: not what.startswith("Where") for keys, what in rows for key in re.findall(r"`([^`]+)`", keys)}
+
+
+def compare(told: dict[str, bool], there: list[str]) -> None:
+    """Check that every key is documented, and every documented one is there or says when."""
+    patterns = {key: re.compile(re.sub(r"(?<![a-z])[A-Z]{3,}", "[^.]+", re.escape(key))) for key in told}
+    assert [key for key in there if not any(pattern.fullmatch(key) for pattern in patterns.values())] == []
+    missing = [key for key, pattern in patterns.items() if told[key] and not any(map(pattern.fullmatch, there))]
+    assert missing == []
+
+
+def test_results_json_is_as_documented(workshop: Console) -> None:
+    results = json.loads((workshop.folder / "runs/tiny/results.json").read_text())
+    told = documented("results.json")
+    assert not all(told.values())
+    compare(dict.fromkeys(told, True), list(dict(flattened(results))))
+
+
+def test_metrics_csv_is_as_documented(workshop: Console) -> None:
+    with (workshop.folder / "runs/tiny/metrics.csv").open() as file:
+        columns = next(csv.reader(file))
+    told = documented("metrics.csv")
+    compare(told, columns)
+
+
+def test_a_runs_folder_is_as_documented(workshop: Console) -> None:
+    table_of_files = page("files.md").partition("## A training run")[2].partition("###")[0]
+    told = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table_of_files, re.MULTILINE)
+        for name in re.findall(r"`(.*?)`", row)
+    }
+    run = workshop.folder / "runs/tiny"
+    there = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert {re.sub(r"^predictions/.*", "predictions/NAME.png", name) for name in there} == told
+
+
+def test_scores_json_is_as_documented(workshop: Console) -> None:
+    arguments = "model=runs/tiny data=synthetic data.size=[32,64] workers=0 batch_size=2 resamples=10 output=scored"
+    assert workshop.run(f"transkd-eval {arguments} format=cityscapes zip=true pictures=1").code == 0
+    scores = json.loads((workshop.folder / "scored/scores.json").read_text())
+    compare(documented("scores.json"), list(dict(flattened(scores))))
+    assert {path.name for path in (workshop.folder / "scored").iterdir()} == {
+        *("scores.json", "scores.md", "confusion.png", "best", "worst", "labelIds", "submission.zip")
+    }
+
+
+def test_the_checks_json_is_as_documented(workshop: Console) -> None:
+    answer = workshop.run("transkd-data action=check data=synthetic workers=0 pictures=0 output=check.json")
+    assert answer.code == 0, answer.message
+    found = json.loads((workshop.folder / "check.json").read_text())
+    told = documented("The check's JSON")
+    names = {"splits.SPLIT.unknown_ids", "splits.SPLIT.sizes.SIZE"}
+    assert names <= told.keys()
+    compare(told, list(dict(flattened(found))))
+
+
+def test_a_key_that_is_missing_or_not_documented_is_told() -> None:
+    compare({"a.NAME": True, "sometimes": False}, ["a.x y"])
+    with pytest.raises(AssertionError):
+        compare({"a.NAME": True}, ["a.x", "b"])
+    with pytest.raises(AssertionError):
+        compare({"a.NAME": True, "b": True}, ["a.x"])
+
+
+@pytest.mark.slow
+def test_every_error_message_is_what_the_command_says(workshop: Console) -> None:
+    text = page("errors.md")
+    first = BLOCK.search(text)
+    assert first is not None
+    rest = text[first.end() :]
+    assert rest.count("\n$ transkd-") > 15
+    assert workshop.answered(rest) == rest
+
+
+def test_every_error_class_has_its_exit_code() -> None:
+    from transkd.cli.ending import say
+
+    rows = re.findall(r"^\| `(\w+Error)` \| .* \| (\d) \|$", page("errors.md"), re.MULTILINE)
+    classes = {value.__name__: value for value in transkd.TransKDError.__subclasses__()}
+    assert dict(rows).keys() == {name for name in classes if classes[name].__module__ == "transkd.errors"}
+    for name, code in rows:
+        assert say("transkd-train", classes[name]("x")) == int(code)
+
+
+def exit_codes() -> set[int]:
+    first_table = page("exit_codes.md").partition("\n## ")[0]
+    return {
+        int(code) for codes in re.findall(r"^\| ([\d, ]+) \|", first_table, re.MULTILINE) for code in codes.split(",")
+    }
+
+
+def test_exit_codes_of_commands(workshop: Console) -> None:
+    assert exit_codes() == {0, 1, 2, 129, 130, 137, 141, 143}
+    assert workshop.run("transkd-data action=classes data=camvid").code == 0
+    assert workshop.run("transkd-eval model=nothing data=synthetic").code == 1
+    assert workshop.run("transkd-eval modell=nothing data=synthetic").code == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_exit_codes_of_signals(workshop: Console, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("transkd.cli.predict_run.predict_stills", stopped)
+    answer = workshop.run("transkd-predict model=runs/tiny input=data/synthetic/leftImg8bit/val output=stopped")
+    assert answer.code == 128 + number
+    assert answer.code in exit_codes()
