@@ -23,7 +23,7 @@ class Outcome:
     def refused(self, name: str = "transkd-train", code: int = 2) -> str:
         """Check that the command ended with one message for a person; return it."""
         assert self.code == code, f"exit code {self.code}\n{self.out}\n{self.err}"
-        assert self.err.startswith(f"{name}: "), self.err
+        assert self.err.removeprefix("\n").startswith(f"{name}: "), self.err  # after ^C, a line of its own
         assert self.err.count(f"{name}: ") == 1, self.err
         for inner in ("Traceback", "pydantic", "OmegaConf", "hydra", "HYDRA", "Errors have occurred", "full_key"):
             assert inner not in self.err, self.err

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import io
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +12,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 from unittest import mock
 
 import onnx
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from transkd.cli.sweep_plan import BASIC_SWEEPER
+from transkd.cli import sweep_plan
 from transkd.cli.sweeps import Sweep
 from transkd.evaluation.digest import module_digest
 from transkd.export import exporting
@@ -61,7 +64,7 @@ class Bare(Backbone):
         return tuple(embeddings), tuple(features[1:])
 
 
-STUDENT, TEACHER = "bare", "bare_teacher"
+STUDENT, TEACHER = "small", "small_teacher"
 register_backbone(STUDENT, BackboneEntry(lambda rate: Bare(8), segformer_width=16))
 register_backbone(TEACHER, BackboneEntry(lambda rate: Bare(16), segformer_width=16))
 
@@ -78,6 +81,7 @@ def checked_only(module: ModuleType, argv: Sequence[str]) -> Iterator[list[str]]
     with (
         _commands(module, lambda command: lambda values: None, _on_cpu),
         mock.patch.object(Sweep, "launch", return_value=0),
+        mock.patch.object(sweep_plan, "_jobs", _first_and_last_jobs),
     ):
         yield list(argv)
 
@@ -94,6 +98,8 @@ def small(module: ModuleType, argv: Sequence[str]) -> Iterator[list[str]]:
     with (
         _commands(module, lambda command: lambda values: command(make_small(values))),
         mock.patch.object(Sweep, "launch", _launch_first_job),
+        mock.patch.object(sweep_plan, "_jobs", _first_and_last_jobs),
+        mock.patch("transkd.reporting.files.table_plots", return_value=[]),
         mock.patch.object(exporting, "write_onnx", _write_onnx_once),
         mock.patch("transkd.evaluation.profile.profiler.peak_memory_mb", return_value=(1.0, None)),  # in a new process
         mock.patch("transkd.training.run.print_preflight"),  # it counts GMAC, which takes longer than the run
@@ -108,11 +114,18 @@ def has_launcher(argv: Sequence[str]) -> bool:
     return any(argument.startswith("hydra/launcher=") for argument in argv)
 
 
-_launch = Sweep.launch
+_launch, _jobs = Sweep.launch, sweep_plan._jobs
+
+
+def _first_and_last_jobs(overrides: Any) -> list[list[str]]:
+    """Plan no more than six jobs of a sweep; that each ready sweep composes is tested where sweeps are."""
+    jobs = _jobs(overrides)
+    return jobs if len(jobs) <= 6 else [*jobs[:3], *jobs[-3:]]
 
 
 def _launch_first_job(sweep: Sweep, app: Callable[[], Any]) -> int:
-    sweeper = importlib.import_module(BASIC_SWEEPER.rpartition(".")[0]).BasicSweeper  # Hydra loads it again and again
+    place = sweep_plan.BASIC_SWEEPER.rpartition(".")[0]
+    sweeper = importlib.import_module(place).BasicSweeper  # Hydra loads it again and again
     split = sweeper.split_arguments
     sweep.plan = replace(sweep.plan, jobs=sweep.plan.jobs[:1])
     with mock.patch.object(sweeper, "split_arguments", staticmethod(lambda *given: [split(*given)[0][:1]])):
@@ -145,8 +158,20 @@ def _commands(
     def changed(name: str, config_name: str, command: Any, check: Any) -> None:
         run_app(name, config_name, change(command), lambda values: check(seen(values)))
 
-    with mock.patch.object(module, "run_app", changed):
+    with mock.patch.object(module, "run_app", changed), mock.patch.object(OmegaConf, "load", _load_once):
         yield
+
+
+_load = OmegaConf.load
+_loaded: dict[str, Any] = {}
+
+
+def _load_once(file: TextIO | Path | str) -> Any:
+    """Parse each YAML file once: composing the same files over and over is most of what the commands here do."""
+    text = Path(file).read_text(encoding="utf-8") if isinstance(file, Path | str) else file.read()
+    if text not in _loaded:
+        _loaded[text] = _load(io.StringIO(text))
+    return copy.deepcopy(_loaded[text])
 
 
 def _on_cpu(values: Values) -> Values:
@@ -217,14 +242,16 @@ def _export(values: Values) -> Values:
 
 
 def _profile(values: Values) -> Values:
-    """Measure one backbone of several, a B0, and not compiled or exported, which takes minutes."""
-    adapters = values["adapters"] if isinstance(values["adapters"], list) else [values["adapters"]]
-    models = values["models"] if isinstance(values["models"], list) else [values["models"]]
-    backbones = [model for model in models if not re.search(r"[/.:]", model)]
-    smaller = [re.sub(r"(?<=_b|-b)\d$", "0", model) for model in models if model not in backbones[1:]]
+    """Measure one small network in place of the backbones, and nothing compiled or exported, which takes minutes."""
+    models, adapters = (_listed(values[key]) for key in ("models", "adapters"))
+    smaller = [re.sub(r"-b\d$", "-b0", model) if re.search(r"[/.:]", model) else STUDENT for model in models]
     changes: Values = {"size": SIZE, "backend": "eager", "runs": 1, "warm_up": 0, "threads": None}
-    changes |= {"models": list(dict.fromkeys(smaller)), "adapters": adapters[:3], "adapter_teacher": "mit_b0"}
+    changes |= {"models": list(dict.fromkeys(smaller)), "adapters": adapters[:3], "adapter_teacher": TEACHER}
     return {**values, **changes}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _data(values: Values) -> Values:

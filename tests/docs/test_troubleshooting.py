@@ -15,6 +15,7 @@ from PIL import Image
 from produced_errors import ERRORS
 
 from transkd.data.synth import write_scenes
+from transkd.distillation import registry
 from transkd.models import create_segmenter
 
 TOP = Path(__file__).resolve().parents[2]
@@ -54,6 +55,8 @@ def project(sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """Copy that project, to be spoilt, and go there."""
     root = Path(shutil.copytree(sound, tmp_path / "project"))
     monkeypatch.chdir(root)
+    ours = {name: loss for name, loss in registry._LOSSES.items() if loss.__module__.startswith("transkd.")}
+    monkeypatch.setattr(registry, "_LOSSES", ours)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield root

@@ -57,7 +57,7 @@ def test_the_table_before_training_counts_on_the_shared_classes_too() -> None:
     teacher = create_segmenter("tiny_teacher", 5, class_names=["road", "traffic light", "sky", "tree", "bus"])
     module = DistillModule(student, teacher, {"kd": 1.0, "skd": 1.0})
     console = Console(record=True, width=150)
-    console.print(loss_table(module, (64, 64)))
+    console.print(loss_table(module, (128, 128)))
     lines = console.export_text().splitlines()
     assert [line.split("│")[4].strip() for line in lines if "│ kd " in line or "│ skd " in line] == [
         "logits",
