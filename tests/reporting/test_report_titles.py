@@ -9,6 +9,7 @@ import yaml
 from made_runs import Maker
 
 from transkd.reporting import ReportOptions, build_report
+from transkd.reporting.facts import recipe
 from transkd.reporting.ready import ready_methods
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -55,6 +56,30 @@ def test_losses_that_were_combined_are_named(make: Maker, method: str, overrides
     """Also where no run of the method alone is there to tell it from."""
     make(method, overrides=(*TAUGHT, *overrides))
     assert titles() == [title]
+
+
+def test_a_start_from_the_teachers_weights_is_part_of_the_method(make: Maker) -> None:
+    """It stands beside students that started otherwise, and labels alone are not a plain student then."""
+    start = (*TAUGHT, "student.weights=teacher")
+    make.teacher(miou=0.7)
+    make("none", at="selected", miou=0.55, overrides=start)
+    make("none", at="scratch", miou=0.5)
+    make("kd", at="kd", miou=0.52, overrides=TAUGHT)
+    make("transkd_ea", at="both", miou=0.6, overrides=(*start, KD))
+    rename(make("transkd_ea", at="named", miou=0.59, overrides=start), "mine")
+    rename(make("transkd_ea", at="named-scratch", miou=0.51, overrides=TAUGHT), "mine")
+    (table,) = build_report(ReportOptions(("runs",))).tables
+    assert [(row.method.title, row.method.kind) for row in table.rows] == [
+        ("teacher mit_b2", "teacher"),
+        ("plain student", "plain"),
+        ("weight selection + transkd_ea + kd", "distilled"),
+        ("mine, student.weights teacher", "distilled"),
+        ("weight selection", "distilled"),
+        ("kd", "distilled"),
+        ("mine", "distilled"),
+    ]
+    assert [row.recovered for row in table.rows][-3:-1] == pytest.approx([0.25, 0.1])
+    assert "student.weights=scratch" in recipe(table.runs)
 
 
 def test_options_are_said_of_those_that_share_a_title(make: Maker) -> None:

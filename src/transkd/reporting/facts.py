@@ -18,8 +18,8 @@ LITERAL = ("protocol", RECIPE)
 
 
 def recipe(runs: Sequence[Run]) -> str:
-    """Return what the training of the last run, a student, shares with all students of its table."""
-    facts = recipe_facts(runs[-1])
+    """Return what training shared among the students of a table, who come last; the start of those with their own."""
+    facts = recipe_facts(next((run for run in reversed(runs) if not run.starts_from_teacher), runs[-1]))
     return " ".join(f"{key}={shown(value)}" for key, value in sorted(facts.items()))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from transkd.errors import TransKDError
 from transkd.evaluation.protocol import protocol_facts
 from transkd.models.backbones import find_backbone
-from transkd.reporting.runs import Run
+from transkd.reporting.runs import START, Run
 
 CLASSES = "classes"
 METHOD = "distillation"
@@ -57,10 +57,13 @@ def score_facts(run: Run) -> dict[str, Any]:
 def recipe_facts(run: Run) -> dict[str, Any]:
     """Return how a run was trained, but for method, seed and network: budget, batches, optimiser, augmentation.
 
+    A start from the teacher's weights is something a teacher gives, so part of the method; any other start is recipe.
     Runs that end by wall-clock (``trainer.max_time``) take as many steps as they can: their budget is the time.
     """
     config = run.flat_config
     facts = {key: value for key, value in config.items() if is_set(value) and not _within(key, NOT_THE_RECIPE)}
+    if run.starts_from_teacher:
+        del facts[START]
     if config.get("trainer.max_time") is None and run.results.training.steps is not None:
         facts["training.steps"] = run.results.training.steps
     return facts
@@ -84,10 +87,14 @@ def architecture(run: Run) -> tuple[str, str | None, int | None]:
 
 
 def method_options(run: Run) -> dict[str, Any]:
-    """Return name and losses of a run's distillation, flat: ``{"name": "kd", "losses.kd.weight": 1.0}``."""
+    """Return name and losses of a run's distillation, flat: ``{"name": "kd", "losses.kd.weight": 1.0}``.
+
+    A start from the teacher's weights is among them.
+    """
     prefix = "distillation."
     options = {key.removeprefix(prefix): value for key, value in run.flat_config.items() if key.startswith(prefix)}
-    return {key: value for key, value in options.items() if is_set(value) or value is False}
+    start = {START: run.flat_config[START]} if run.starts_from_teacher else {}
+    return start | {key: value for key, value in options.items() if is_set(value) or value is False}
 
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:
@@ -127,7 +134,7 @@ def _numbers_as_one_kind(value: object) -> object:
 
 
 def _unrecorded(key: str, facts: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    return key == "training.steps" and (key not in facts or key not in others)
+    return key in ("training.steps", START) and (key not in facts or key not in others)
 
 
 def _usual_head(backbone: str) -> str | None:

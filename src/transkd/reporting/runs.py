@@ -19,6 +19,7 @@ from transkd.reporting.results import Results
 CONFIG, RESULTS, METRICS, CHECKPOINTS = MARKS = ("config.yaml", "results.json", "metrics.csv", "checkpoints")
 SECTIONS = ("data", "student", "distillation", "trainer")
 PLAIN = "none"
+START = "student.weights"
 
 
 class UnusableRunError(Exception):
@@ -59,8 +60,18 @@ class Run:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it learned from labels only."""
+        """Whether it owes nothing to a teacher: labels only, and a start of its own."""
+        return self.has_labels_only and not self.starts_from_teacher
+
+    @property
+    def has_labels_only(self) -> bool:
+        """Whether it trained without distillation, whatever it started from."""
         return self.results.distillation == PLAIN and not self.losses
+
+    @property
+    def starts_from_teacher(self) -> bool:
+        """Whether it began with weights selected from its teacher's, by ``student.weights=teacher``."""
+        return self.flat_config.get(START) == "teacher"
 
     @property
     def losses(self) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def _cut(run: Run, name: str) -> tuple[list[Image.Image], Image.Image] | None:
             picture = file.convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
-    count = 3 if run.teacher_weights is None else 4
+    count = 3 if run.has_labels_only else 4
     step, rest = divmod(picture.width - MARGIN, count)
     if rest or run.results.image_size is None:
         return None

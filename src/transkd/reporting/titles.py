@@ -11,6 +11,7 @@ from transkd.reporting.recipes import architecture, frozen, method_options, show
 from transkd.reporting.runs import PLAIN, Run
 
 PLAIN_TITLE = "plain student"
+SELECTED = "weight selection"
 LOSSES = "losses."
 
 
@@ -18,17 +19,19 @@ def method_name(run: Run) -> str:
     """Return what a run calls its method, and the losses that were combined with what that name stands for.
 
     ``transkd_ea`` with ``kd`` added is ``transkd_ea + kd``, and without ``csf`` it is ``transkd_ea - csf``. A name that
-    is neither that of a file in ``conf/distillation`` nor a loss's is the user's own, and says all that it has to.
+    is neither that of a file in ``conf/distillation`` nor a loss's is the user's own, and says all that it has to. A
+    start from the teacher's weights comes first: ``weight selection + kd``.
     """
     name, losses = " ".join(run.results.distillation.split()), run.losses
     if run.is_plain:
         return PLAIN_TITLE
+    start = [SELECTED] if run.starts_from_teacher else []
     own = () if name == PLAIN else ready_methods().get(name, (name,) if name in losses else None)
     if own is None:
         return name
     added = [loss for loss in losses if loss not in own]
     gone = "".join(f" - {loss}" for loss in own if loss not in losses)
-    return " + ".join([*([] if name == PLAIN else [name]), *added]) + gone
+    return " + ".join([*start, *([] if name == PLAIN else [name]), *added]) + gone
 
 
 def method_titles(runs: Sequence[Run], teachers: Mapping[Path, Run]) -> list[str]:
