@@ -85,7 +85,7 @@ def test_the_commands_are_entry_points(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     text = archive.read(entry_points).decode()
-    for command in ("train", "eval", "predict", "export", "profile", "data", "report"):
+    for command in ("train", "eval", "predict", "export", "profile", "data", "report", "doctor"):
         assert f"transkd-{command} = transkd.cli.{command}:main" in text
 
 
@@ -126,5 +126,5 @@ def test_an_installed_command_has_all_its_modules(installed: Path, tmp_path: Pat
 
 def test_the_other_command_is_installed_too(installed: Path, tmp_path: Path) -> None:
     assert "action=synth" in call(installed / "bin/transkd-data", "--help", cwd=tmp_path)
-    for command in ("eval", "predict", "export", "profile", "report"):
+    for command in ("eval", "predict", "export", "profile", "report", "doctor"):
         assert "Examples" in call(installed / f"bin/transkd-{command}", "--help", cwd=tmp_path)

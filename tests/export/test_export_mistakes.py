@@ -108,6 +108,12 @@ def test_calibration_images_that_cannot_be_used(exported_onnx: Path, tmp_path: P
         to_int8(copy, read_batches([tmp_path / "broken.png"], None), as_float=False)
 
 
+def test_missing_calibration_images_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    options = {"precision": "int8", "calibration": str(tmp_path / "photos")}
+    with pytest.raises(DataError, match=r"photos is not a folder; give one with images of your own"):
+        export_segmenter(tmp_path / "no-such-model", tmp_path / "student.onnx", "onnx", **options)
+
+
 def test_a_program_names_no_path_of_the_machine(exported_program: Path) -> None:
     with zipfile.ZipFile(exported_program) as archive:
         content = b"".join(archive.read(name) for name in archive.namelist() if "/weight_" not in name)

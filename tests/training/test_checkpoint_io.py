@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import resource
 import zipfile
 from pathlib import Path
 
@@ -161,6 +162,19 @@ def test_a_full_disk_leaves_the_old_file(saved, monkeypatch, there_was_one):
     assert [p.name for p in saved.parent.iterdir()] == (["last.ckpt"] if there_was_one else [])
     if there_was_one:
         assert saved.read_bytes() == before
+
+
+def test_torchs_own_words_do_not_hide_what_the_system_said(saved):
+    """Its writer says "unexpected pos" when it fails at the end of a file that could not be written."""
+    before = saved.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"could not be written: \[Errno 27\] File too large; the one before"):
+            write_checkpoint({"weights": torch.zeros(1_000_000)}, saved)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert saved.read_bytes() == before
 
 
 def test_interrupted_at_any_moment_of_writing_the_old_file_stays_whole(saved, monkeypatch):

@@ -210,6 +210,6 @@ def _size_message(one: Item, other: Item, dataset: SegmentationDataset) -> str:
     sizes = ["x".join(str(n) for n in item[what].shape[-2:]) for item in (one, other)]
     return (
         f"The {what}s of a batch differ in size: {names[0]} gives {sizes[0]} pixels (height x width), "
-        f"{names[1]} gives {sizes[1]}. Set size=[height, width] or use a recipe that crops, "
+        f"{names[1]} gives {sizes[1]}. Set data.size=[height,width] or use a recipe that crops, "
         "or set the batch size to 1."
     )

@@ -78,6 +78,8 @@ def export_segmenter(source: Segmenter | str | Path, path: str | Path, format: F
     target = free_target(Path(path).expanduser(), chosen)
     if isinstance(source, str | Path) and Path(source).expanduser().resolve() == target.resolve():
         raise ConfigError(f"output: {target} is the model itself; choose another")
+    if chosen.calibration is not None:
+        find_images(chosen.calibration, chosen.calibration_count)  # before the minutes that an export takes
     segmenter = source if isinstance(source, Segmenter) else load_segmenter(source)
     provenance = trace_provenance(segmenter, None if isinstance(source, Segmenter) else source)
     partial = target.with_name(f".{target.name}.partial")

@@ -59,7 +59,7 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
         with suppress(OSError):
             partial.unlink()
         kept = "; the one before it is unharmed" if path.exists() else ""
-        raise CheckpointError(f"the checkpoint {path} could not be written: {error}{kept}") from error
+        raise CheckpointError(f"the checkpoint {path} could not be written: {_reason(error)}{kept}") from error
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
@@ -97,6 +97,16 @@ def _verify(path: Path) -> None:
         ) from error
     if broken is not None:
         raise CheckpointError(f"{path} is damaged: the checksum of its record '{broken}' is wrong; {WHAT_TO_DO}")
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the operating system said, where torch's writer failed because of that and says something else."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError):
+            return str(found)
+        found = found.__context__
+    return str(error)
 
 
 def _first_line(error: Exception) -> str:

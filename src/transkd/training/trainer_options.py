@@ -25,6 +25,9 @@ OWNED_BY_RUN = {
     "use_distributed_sampler": "data.batch_size",
 }
 TRAINER_KEYS = set(inspect.signature(L.Trainer.__init__).parameters) - {"self"}
+NO_BACKEND = (
+    "torch sees no such device here, as transkd-doctor shows: choose trainer=default, or install a torch for it"
+)
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")
 
 
@@ -83,6 +86,7 @@ def _refused_together(options: Mapping[str, Any]) -> Iterator[Problem]:
             warnings.simplefilter("ignore")
             L.Trainer(**options, logger=False, enable_checkpointing=False)
     except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
-        yield Problem("trainer", as_clause(error))
+        missing = "backend found" in str(error)
+        yield Problem("trainer", as_clause(error).rstrip("!") + (f"; {NO_BACKEND}" if missing else ""))
     finally:
         notices.setLevel(level)
