@@ -136,8 +136,12 @@ def _results(
 
 
 def command_line() -> str | None:
-    """Return the command that a shell would run this process by again, None outside transkd's commands."""
-    name = Path(sys.argv[0]).name
+    """Return the command that a shell would run this process by again, None outside transkd's commands.
+
+    One that was started as a module, ``python -m transkd.cli.train``, as ``torchrun`` does, is called by its name.
+    """
+    path = Path(sys.argv[0])
+    name = f"transkd-{path.stem}" if path.parts[-3:-1] == ("transkd", "cli") else path.name
     return shlex.join([name, *sys.argv[1:]]) if name.startswith("transkd") else None
 
 
