@@ -18,8 +18,6 @@ from transkd.training.results import command_line
         ("/opt/env/bin/pytest", None),
     ],
 )
-def test_the_command_is_what_runs_it_again(
-    monkeypatch: pytest.MonkeyPatch, program: str, said: str | None
-) -> None:
+def test_the_command_is_what_runs_it_again(monkeypatch: pytest.MonkeyPatch, program: str, said: str | None) -> None:
     monkeypatch.setattr(sys, "argv", [program, "seed=1", "name=a b"])
     assert command_line() == said
