@@ -1,7 +1,7 @@
 """Print what a report says of its table, for a page of the documentation; `fill.py` puts it there.
 
-    python scripts/report_section.py report --plots docs/results/camvid |
-      python scripts/fill.py docs/results/camvid.md camvid
+python scripts/report_section.py report --plots docs/results/camvid |
+  python scripts/fill.py docs/results/camvid.md camvid
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def main() -> None:
     """Read the arguments and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("report", type=Path, help="the folder that transkd-report wrote")
-    parser.add_argument(
-        "--plots", type=Path, help="a folder beside the page, where plots are copied to"
-    )
+    parser.add_argument("--plots", type=Path, help="a folder beside the page, where plots are copied to")
     parser.add_argument("--which", default="gains,curves,classes", help="which plots (%(default)s)")
     parser.add_argument("--scores", action="store_true", help="the scores and their notes only")
     given = parser.parse_args()
