@@ -14,7 +14,7 @@ from transkd.training.results import command_line
     [
         ("/opt/env/bin/transkd-train", "transkd-train seed=1 'name=a b'"),
         ("/opt/env/lib/python3.11/site-packages/transkd/cli/train.py", "transkd-train seed=1 'name=a b'"),
-        ("/home/me/train.py", None),
+        ("/mine/train.py", None),
         ("/opt/env/bin/pytest", None),
     ],
 )

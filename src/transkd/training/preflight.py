@@ -17,6 +17,7 @@ from transkd.training.build import image_size
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
+from transkd.training.segmenters import starts_from_teacher, weights_choice
 
 if TYPE_CHECKING:
     from transkd.distillation import DistillationLoss
@@ -74,15 +75,17 @@ def run_facts(
         "input": f"{height}x{width}, augmentation: {config.augment.recipe}",
         "method": f"{config.distillation.name}: {' + '.join(terms)}",
         "student": f"{config.student.backbone}, {module.weights_from.get('student') or module.weights_from['model']}",
-        "teacher": _teacher_fact(module),
+        "teacher": _teacher_fact(config, module),
         "recipe": f"{optimizer}, {config.schedule.name} schedule, batch {batch}, {length}, seed {config.seed}",
         "device": f"{device} x {trainer.world_size}, precision {trainer.precision}",
     }
 
 
-def _teacher_fact(module: SegmentationModule) -> str:
+def _teacher_fact(config: TrainConfig, module: SegmentationModule) -> str:
+    named = weights_choice(config.teacher)
     if not isinstance(module, DistillModule):
-        return "none"
+        unused = named is not None and not starts_from_teacher(config.student)
+        return f"none: distillation=none makes no use of teacher.weights={named}" if unused else "none"
     teacher = module.teacher.segmenter
     fact = f"{teacher.config['backbone']}, {module.weights_from['teacher']}"
     match = module.class_match

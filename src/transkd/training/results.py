@@ -25,6 +25,7 @@ from transkd.training.callbacks.ema import averaged_weights
 from transkd.training.checkpoint_io import read_checkpoint
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
+from transkd.training.next_steps import next_steps
 from transkd.training.run_folder import RunFolder
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.segmenters import weights_choice
@@ -167,11 +168,6 @@ def _print_results(results: dict[str, Any], folder: RunFolder, name: str, consol
         f"segmenter    {folder.path / name}",
         f"pictures     {folder.predictions}",
     ]
-    if name == "model":
-        lines.append(f"next         distil it: transkd-train +experiment=… teacher.weights={folder.path / name}")
-    else:
-        lines.append(f'next         use it: transkd.load_segmenter("{folder.path / name}").predict(images)')
-        lines.append(
-            f"             export it: transkd-export model={folder.path / name} format=onnx output=student.onnx"
-        )
+    steps = next_steps(folder.path / name, sys.argv[1:], is_student=name != "model")
+    lines += [f"{'next' if step is steps[0] else '':<13}{step}" for step in steps]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
