@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from transkd.errors import ConfigError, WeightsError
 from transkd.models import Segmenter, create_segmenter, load_segmenter
+from transkd.models.sources import places
 
 
 @pytest.fixture
@@ -42,6 +43,18 @@ def test_missing_path_says_how_to_get_weights(source):
     assert f"there are no weights at {source}: no such path" in text
     assert "transkd-train +experiment=..._teacher" in text
     assert "RUN/model" in text
+
+
+def test_a_mistyped_run_is_not_looked_for_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(places, "hub_file", lambda *_: pytest.fail("the hub was asked"))
+    (tmp_path / "runs/camvid_teacher-s0").mkdir(parents=True)
+    asked = "(the hub is asked only where there is no folder runs)"
+    text = message("runs/camvid_teachers0")
+    assert f"the folder runs is here and has no camvid_teachers0; did you mean 'camvid_teacher-s0'? {asked}" in text
+    assert f"has no x; it holds camvid_teacher-s0 {asked}" in message("runs/x")
+    (tmp_path / "runs/camvid_teacher-s0").rmdir()
+    assert f"has no x; it holds nothing {asked}" in message("runs/x")
 
 
 def test_folder_without_a_segmenter(tmp_path):

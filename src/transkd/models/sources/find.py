@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from transkd.errors import WeightsError
+from transkd.errors import WeightsError, did_you_mean
 from transkd.models.sources.found import Found
 from transkd.models.sources.ours import (
     RUN_SUBFOLDERS,
@@ -59,8 +59,21 @@ def _find(source: str | PathLike[str]) -> Found:
     if path.exists():
         return _in_file(path, str(source))
     if _HUB_ID.fullmatch(str(source)) and path.suffix not in _WEIGHTS_SUFFIXES:
+        if path.parent.is_dir():
+            raise WeightsError(_no_such_name(path))
         return _on_hub(str(source))
     raise WeightsError(f"there are no weights at {source}: no such path; {HOW_TO_GET_WEIGHTS}")
+
+
+def _no_such_name(path: Path) -> str:
+    """Say that a folder of this machine lacks a name, which is likelier meant than a repository of the same owner."""
+    inside = sorted(one.name for one in path.parent.iterdir() if not one.name.startswith("."))
+    close = did_you_mean(path.name, inside)
+    hint = f"it holds {first_few(inside, 5) or 'nothing'}" if close.startswith("known") else close
+    return (
+        f"there are no weights at {path}: the folder {path.parent} is here and has no {path.name}; {hint} "
+        f"(the hub is asked only where there is no folder {path.parent})"
+    )
 
 
 def _on_hub(repo_id: str) -> Found:
