@@ -20,6 +20,8 @@ DARK = 0.04
 """Mean level, 0 to 1, below which a split's images look black, as 12-bit numbers in 16-bit files do."""
 SUMMED_UP = 10
 """How many ids or colours of no class the screen sums up for a split."""
+MOST_SIZES = 3
+"""How many sizes of images the screen lists one by one."""
 SHOWN = 5
 """How many files of each problem the screen names; the file names all."""
 
@@ -75,33 +77,43 @@ def print_classes(classes: ClassSet, console: Console) -> None:
 
 
 def _overview(found: Survey) -> Table:
-    table = Table("split", "scenes", "by", "height x width", "mean (R, G, B)", "std", "ignored")
+    ways = {name: split.split_by.replace(f"{found.root}/", "") for name, split in found.splits.items()}
+    common = len(set(ways.values())) == 1
+    table = Table("split", "scenes", *([] if common else ["by"]), "height x width", "mean (R, G, B)", "std", "ignored")
     for name, split in found.splits.items():
         numbers: Any = split.as_dict()
-        sizes = [f"{size} ({count})" for size, count in numbers["sizes"].items()]
-        more = [f"and {len(sizes) - 3} more"] if len(sizes) > 3 else []
         pixels = int(split.pixels.sum()) + split.ignored
         table.add_row(
             escape(name),
             str(numbers["scenes"]),
-            escape(split.split_by.replace(f"{found.root}/", "")),
-            "\n".join([*sizes[:3], *more]),
+            *([] if common else [escape(ways[name])]),
+            _sizes(numbers["sizes"]),
             " ".join(f"{value:.3f}" for value in numbers["mean"]),
             " ".join(f"{value:.3f}" for value in numbers["std"]),
             f"{100 * split.ignored / max(1, pixels):.2f} %",
         )
-    table.title = escape(f"{found.name} at {found.root}")
+    way = f", split by {next(iter(ways.values()))}" if common else ""
+    table.title = escape(f"{found.name} at {found.root}{way}")
     table.title_justify = "left"
+    for column in table.columns:
+        column.no_wrap = column.header in ("mean (R, G, B)", "std")
+        column.overflow = "fold"
     return table
+
+
+def _sizes(counts: Mapping[str, int]) -> str:
+    """Return each size with its number of images, or how many sizes there are and the ranges of their sides."""
+    if len(counts) <= MOST_SIZES:
+        return "\n".join(f"{size} ({count})" for size, count in counts.items())
+    heights, widths = zip(*(map(int, size.split("x")) for size in counts), strict=True)
+    return f"{min(heights)}-{max(heights)} x {min(widths)}-{max(widths)}\n{len(counts)} sizes"
 
 
 def _class_table(found: Survey) -> Table:
     table = Table("id", "class", "colour (R, G, B)")
     for name in found.splits:
         table.add_column(f"{escape(name)}, % of pixels", justify="right")
-    weights = found.class_weights()
-    for rule in weights:
-        table.add_column(f"{rule.replace('_', ' ')} weight", justify="right")
+    table.columns[2].no_wrap = True
     for index, name in enumerate(found.classes.names):
         shares = [100 * split.pixels[index] / max(1, split.pixels.sum()) for split in found.splits.values()]
         table.add_row(
@@ -109,7 +121,6 @@ def _class_table(found: Survey) -> Table:
             escape(name),
             _swatch(found.classes.palette[index]),
             *(f"{share:.3f}" for share in shares),
-            *(f"{values[index]:.3f}" for values in weights.values()),
         )
     return table
 
