@@ -8,10 +8,10 @@ Each runs in a kernel of its own, in an empty temporary folder; what it writes i
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -71,11 +71,17 @@ def run_in_place(path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def main(arguments: Sequence[str]) -> None:
-    for path in [Path(argument) for argument in arguments] or sorted(NOTEBOOKS.glob("*.ipynb")):
+def main() -> None:
+    """Run the notebooks that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="*", type=Path, help="which (all of notebooks/)")
+    named: list[Path] = parser.parse_args().notebooks
+    if missing := [str(path) for path in named if not path.is_file()]:
+        parser.error(f"there is no {', '.join(missing)}")
+    for path in named or sorted(NOTEBOOKS.glob("*.ipynb")):
         print(f"running {path.name}", flush=True)
         run_in_place(path)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
