@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -90,6 +91,25 @@ def test_what_cannot_be_had_is_one_message(hub, fetch, case):
 def test_no_network_says_that_the_hub_cannot_be_reached(fetch):
     with pytest.raises(WeightsError, match=r"and the hub cannot be reached \(ConnectError: "):
         fetch(endpoint="http://127.0.0.1:9")
+
+
+def test_a_host_without_an_address_is_told_at_once(fetch, monkeypatch):
+    kept = fetch()
+    monkeypatch.setattr("socket.getaddrinfo", _no_address)
+    assert fetch(endpoint="http://hub.example.invalid") == kept
+    with pytest.raises(WeightsError, match=r"cannot be reached \(no address for hub\.example\.invalid\)"):
+        fetch(endpoint="http://hub.example.invalid", filename="sub/config.json")
+
+
+def test_a_proxy_is_asked_whether_or_not_the_host_has_an_address_here(fetch, monkeypatch):
+    monkeypatch.setattr("socket.getaddrinfo", _no_address)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with pytest.raises(WeightsError, match=r"the hub cannot be reached \((?!no address)"):
+        fetch(endpoint="http://hub.example.invalid", filename="sub/config.json")
+
+
+def _no_address(*_: object) -> None:
+    raise socket.gaierror("Name or service not known")
 
 
 @pytest.mark.parametrize("name", ["no/such/folder", "a name", "-x-"])

@@ -67,6 +67,13 @@ def test_saving_again_replaces_weights_and_config(trained, tmp_path):
     assert torch.equal(loaded.head.fuse.weight, other.head.fuse.weight)
 
 
+def test_what_is_no_folder_is_told_so(trained, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(WeightsError, match=r"file is no folder that a segmenter can be saved in \(File exists\)"):
+        trained.save_pretrained(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_compiled_parts_are_saved_under_their_own_names(trained, tmp_path):
     compiled = torch.compile(trained.backbone, backend="eager")
     expected = {name: tensor.clone() for name, tensor in trained.state_dict().items()}

@@ -87,6 +87,7 @@ def test_normalisation_is_that_of_the_config(tmp_path):
             torch.zeros(1, 3, 64, 64, dtype=torch.bool),
             "images must be uint8, or floating point .* not torch.bool",
         ),
+        (np.zeros((64, 64, 3), np.uint8), r"images must be a torch tensor .* not ndarray; .* torch\.from_numpy"),
         (torch.zeros(3, 64, 64), r"images must have the shape \(B, 3, H, W\), not \(3, 64, 64\)"),
         (torch.zeros(1, 64, 64, 3), r"images must have the shape \(B, 3, H, W\), not \(1, 64, 64, 3\)"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import lightning as L
@@ -96,6 +97,28 @@ def test_a_loss_made_by_hand_has_a_weight_too() -> None:
     assert module.loss_weights == {"csf": 0.5}
     with pytest.raises(ConfigError, match=r"losses\.csf: loss=… takes a DistillationLoss"):
         DistillModule(student, teacher, {"csf": {"loss": csf, "stage_weights": [1]}})
+
+
+def test_arguments_of_another_kind_are_one_message() -> None:
+    student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
+    with pytest.raises(ConfigError, match="DistillModule: losses is 'transkd_ea'; give weights by name"):
+        DistillModule(student, teacher, "transkd_ea")
+    with pytest.raises(ConfigError, match="DistillModule: losses is a list; give weights by name"):
+        DistillModule(student, teacher, ["csf"])
+    with pytest.raises(ConfigError, match="DistillModule: student is 3; give a segmenter, or a name"):
+        DistillModule(3, teacher, {"csf": 1.0})
+    with pytest.raises(ConfigError, match="DistillModule: teacher is None; give a segmenter, or the source"):
+        DistillModule(student, None, {"csf": 1.0})
+    with pytest.raises(ConfigError, match="SegmentationModule: segmenter is None; give a segmenter, or a name"):
+        SegmentationModule(None)
+
+
+def test_a_student_that_is_its_own_teacher_is_refused() -> None:
+    segmenter = create_segmenter("tiny", 19)
+    with pytest.raises(ConfigError, match=r"student and teacher share weights.*copy\.deepcopy\(teacher\)"):
+        DistillModule(segmenter, segmenter, {"kd": 1.0})
+    assert all(parameter.requires_grad for parameter in segmenter.parameters())
+    DistillModule(copy.deepcopy(segmenter), segmenter, {"kd": 1.0})
 
 
 def test_what_was_loaded_in_evaluation_mode_trains_in_training_mode(scenes_root, tmp_path) -> None:

@@ -105,3 +105,44 @@ def test_preflight_of_one_segmenter(data: transkd.SceneDataModule, capsys: pytes
     shown = capsys.readouterr().out
     assert "Segmenters" in shown
     assert "Distillation losses" not in shown
+
+
+REFUSED = {
+    "whole epochs": ({"epochs": 1.5}, r"fit: epochs is 1\.5; give a whole number"),
+    "number of epochs": ({"epochs": "3"}, "fit: epochs is '3'; give a whole number"),
+    "number of steps": ({"steps": True}, "fit: steps is True; give a whole number"),
+    "length said twice": ({"steps": 1, "max_epochs": 3}, "fit: max_epochs is not taken beside epochs="),
+    "unknown option": ({"steps": 1, "precison": 16}, "has no option 'precison'; did you mean 'precision'"),
+    "no callback": ({"steps": 1, "callbacks": [3]}, "fit: callbacks is 3; give a lightning Callback"),
+    "refused by Lightning": ({"steps": 1, "devices": 0}, "fit: .*devices"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_options_that_make_no_sense_are_one_message(data: transkd.SceneDataModule, case: str) -> None:
+    options, message = REFUSED[case]
+    with pytest.raises(ConfigError, match=message):
+        transkd.fit(distillation(), data, quiet=True, **({"accelerator": "cpu"} | options))
+
+
+def test_arguments_of_another_kind_are_one_message(data: transkd.SceneDataModule) -> None:
+    module = distillation()
+    with pytest.raises(ConfigError, match="fit: module is a SceneDataModule; give a DistillModule or a Segmentation"):
+        transkd.fit(data, module, steps=1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="fit: module is a Segmenter; give"):
+        transkd.fit(module.student, data, steps=1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="fit: data is 'data/camvid'; give a SceneDataModule"):
+        transkd.fit(module, "data/camvid", steps=1)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="preflight: module is a Segmenter; give"):
+        transkd.preflight(module.student, data)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="preflight: data is None; give a SceneDataModule"):
+        transkd.preflight(module, None)  # type: ignore[arg-type]
+
+
+def test_data_of_other_classes_is_told_before_the_first_step(data: transkd.SceneDataModule) -> None:
+    teacher = transkd.create_segmenter("tiny_teacher", 5)
+    module = transkd.DistillModule("tiny", teacher, losses={"csf": 1.0})
+    with pytest.raises(ConfigError, match="has 5 classes, and cityscapes has 19: make it with num_classes=19"):
+        transkd.fit(module, data, steps=1, quiet=True, accelerator="cpu")
+    with pytest.raises(ConfigError, match="has 5 classes, and cityscapes has 19"):
+        L.Trainer(max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False).validate(module, data)

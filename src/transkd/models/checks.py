@@ -16,6 +16,11 @@ SMALLEST_SIDE = 32
 
 def check_images(images: Tensor) -> None:
     """Raise a ``ValueError`` unless ``images`` are uint8 or floating point (B, 3, H, W) of at least 32 x 32 pixels."""
+    if not isinstance(images, Tensor):
+        raise ValueError(
+            f"images must be a torch tensor (B, 3, H, W), not {type(images).__name__}; an array (H, W, 3) of numpy "
+            "becomes one by torch.from_numpy(array).permute(2, 0, 1)[None]"
+        )
     if images.dtype != torch.uint8 and not images.is_floating_point():
         raise ValueError(f"images must be uint8, or floating point in [0, 1], not {images.dtype}")
     if images.ndim != 4 or images.shape[1] != 3:

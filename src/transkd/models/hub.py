@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from huggingface_hub import constants, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
@@ -55,6 +58,7 @@ def hub_file(
             looked for, and how to give it by hand.
     """
     url = _url(repo_id, filename, revision, endpoint)
+    unknown_host = None if local_files_only or constants.HF_HUB_OFFLINE else _unknown_host(url)
     try:
         return Path(
             hf_hub_download(
@@ -65,14 +69,15 @@ def hub_file(
                 token=token,
                 endpoint=endpoint,
                 force_download=force_download,
-                local_files_only=local_files_only,
+                local_files_only=local_files_only or unknown_host is not None,
             )
         )
     except Exception as error:  # of huggingface_hub, its HTTP library or the disk
         kind = HubFileMissingError if _is_missing_file(error) else WeightsError
         at = f" at revision {revision}" if revision else ""
+        reason = _reason(error, local_files_only, unknown_host)
         raise kind(
-            f"cannot get {filename} of the Hugging Face repository {repo_id}{at}: {_reason(error, local_files_only)}. "
+            f"cannot get {filename} of the Hugging Face repository {repo_id}{at}: {reason}. "
             f"To give it by hand, download {url} elsewhere and pass the path of the file"
         ) from error
 
@@ -87,11 +92,23 @@ def _url(repo_id: str, filename: str, revision: str | None, endpoint: str | None
         ) from error
 
 
+def _unknown_host(url: str) -> str | None:
+    """Return the name of a host that has no address here: no network, which huggingface_hub tries 30 s to reach."""
+    parts = urlsplit(url)
+    if parts.hostname is None or {parts.scheme, "all"} & getproxies().keys():
+        return None
+    try:
+        socket.getaddrinfo(parts.hostname, None)
+    except OSError:
+        return parts.hostname
+    return None
+
+
 def _is_missing_file(error: Exception) -> bool:
     return isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError)
 
 
-def _reason(error: Exception, local_files_only: bool) -> str:
+def _reason(error: Exception, local_files_only: bool, unknown_host: str | None) -> str:
     if isinstance(error, GatedRepoError):
         return (
             "it is gated; ask for access on its page, then log in (hf auth login) or set HF_TOKEN to a token of yours"
@@ -103,20 +120,18 @@ def _reason(error: Exception, local_files_only: bool) -> str:
     if _is_missing_file(error):
         return "there is no such file in it"
     if isinstance(error, LocalEntryNotFoundError):
-        return _why_not_looked_up(error, local_files_only)
+        return _why_not_looked_up(error, local_files_only, unknown_host)
     if isinstance(error, HfHubHTTPError):
         return f"the hub answered: {_first_line(error)}"
     return f"the download failed ({type(error).__name__}: {_first_line(error)})"
 
 
-def _why_not_looked_up(error: Exception, local_files_only: bool) -> str:
+def _why_not_looked_up(error: Exception, local_files_only: bool, unknown_host: str | None) -> str:
     if local_files_only or constants.HF_HUB_OFFLINE or isinstance(error.__cause__, OfflineModeIsEnabled):
         return f"it is not in the cache ({constants.HF_HUB_CACHE}), and downloads are off (HF_HUB_OFFLINE)"
     cause = error.__cause__ or error
-    return (
-        f"it is not in the cache ({constants.HF_HUB_CACHE}), and the hub cannot be reached "
-        f"({type(cause).__name__}: {_first_line(cause)})"
-    )
+    failure = f"no address for {unknown_host}" if unknown_host else f"{type(cause).__name__}: {_first_line(cause)}"
+    return f"it is not in the cache ({constants.HF_HUB_CACHE}), and the hub cannot be reached ({failure})"
 
 
 def _first_line(error: BaseException) -> str:

@@ -180,6 +180,31 @@ class Segmenter(
             values = values / 255
         return (values - self.mean) / self.std
 
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Write ``config.json``, ``model.safetensors`` and, where there is none, a model card into a folder.
+
+        Files of these names that are there already are replaced, but for the card.
+
+        Args:
+            save_directory: the folder; it is made.
+            **options: as ``PyTorchModelHubMixin`` takes them (``push_to_hub``, ``repo_id``, ``token``, …).
+
+        Returns:
+            The address of the commit on the hub with ``push_to_hub=True``, else None.
+
+        Raises:
+            WeightsError: nothing can be written there.
+        """
+        try:
+            Path(save_directory).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WeightsError(
+                f"{save_directory} is no folder that a segmenter can be saved in ({error.strerror}): give the path of "
+                "a folder, which is made"
+            ) from error
+        address: str | None = super().save_pretrained(save_directory, **options)
+        return address
+
     def _save_pretrained(self, save_directory: Path) -> None:
         save_weights(self, save_directory / WEIGHTS_FILE)
 

@@ -20,6 +20,7 @@ from transkd.errors import ConfigError
 from transkd.evaluation import IGNORE_INDEX, match_classes, select_outputs
 from transkd.models import Segmenter, Taps, create_segmenter, load_segmenter
 from transkd.models.backbones import find_backbone
+from transkd.training.arguments import expect
 from transkd.training.callbacks.first_gradients import FirstGradients
 from transkd.training.callbacks.loss_time import LossTime
 from transkd.training.frozen_teacher import TeacherSlot
@@ -55,7 +56,8 @@ class DistillModule(TeacherSlot, SegmentationModule):
         **options: as :class:`SegmentationModule` takes them.
 
     Raises:
-        ConfigError: for an unknown loss, option or schedule, or for a loss that compares logits where the classes of
+        ConfigError: for an unknown loss, option or schedule, for arguments of another kind, for a student and a teacher
+            that share weights, or for a loss that compares logits where the classes of
             student and teacher differ and cannot be matched by name.
 
     Attributes:
@@ -77,6 +79,9 @@ class DistillModule(TeacherSlot, SegmentationModule):
         losses: Mapping[str, LossSetting],
         **options: Any,
     ) -> None:
+        expect("DistillModule", "student", student, (Segmenter, str), "a segmenter, or a name such as 'mit_b0'")
+        expect("DistillModule", "losses", losses, Mapping, "weights by name, such as {'csf': 1.0, 'ea': 1.0}")
+        expect("DistillModule", "teacher", teacher, (Segmenter, str, Path), "a segmenter, or the source of a saved one")
         teacher_segmenter = _resolve_teacher(teacher, options.get("num_classes"))
         if isinstance(student, str):
             student = create_segmenter(
@@ -84,6 +89,7 @@ class DistillModule(TeacherSlot, SegmentationModule):
                 options.pop("num_classes", None) or teacher_segmenter.num_classes,
                 class_names=options.get("class_names") or teacher_segmenter.class_names,
             )
+        _check_apart(student, teacher_segmenter)
         super().__init__(student, **options)
         self.hold_teacher(teacher_segmenter)
         self.losses = nn.ModuleDict()
@@ -197,6 +203,16 @@ class DistillModule(TeacherSlot, SegmentationModule):
         return (
             replace(student, logits=select_outputs(student.logits, match.ours)),
             replace(teacher, logits=select_outputs(teacher.logits, match.theirs)),
+        )
+
+
+def _check_apart(student: Segmenter, teacher: Segmenter) -> None:
+    """Raise a ConfigError where freezing the teacher would freeze the student, or a part of it."""
+    held = {id(parameter) for parameter in teacher.parameters()}
+    if any(id(parameter) in held for parameter in student.parameters()):
+        raise ConfigError(
+            "DistillModule: student and teacher share weights, which the teacher freezes: give two segmenters, "
+            "copy.deepcopy(teacher) for one that starts as its copy"
         )
 
 

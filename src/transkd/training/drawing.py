@@ -14,6 +14,7 @@ from transkd.errors import ConfigError
 from transkd.evaluation import scene_picture
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
+from transkd.training.arguments import expect
 
 
 def draw_predictions(
@@ -36,8 +37,19 @@ def draw_predictions(
         The picture; a notebook shows it.
 
     Raises:
-        ConfigError: a scene that the split does not have, or a model of another number of classes.
+        ConfigError: a scene that the split does not have, a model of another number of classes, or what is no model.
     """
+    expect("draw_predictions", "data", data, SceneDataModule, "a SceneDataModule, and the models second")
+    expect("draw_predictions", "models", models, Mapping, "what to draw by title: {'student': module.student}")
+    expect("draw_predictions", "scene", scene, int, "its place in the validation split")
+    for title, model in models.items():
+        expect(
+            "draw_predictions",
+            f"models['{title}']",
+            model,
+            (Segmenter, ExportedModel),
+            "a segmenter, such as module.student, or what load_model returns",
+        )
     scenes = len(data.val_dataset)
     if not 0 <= scene < scenes:
         raise ConfigError(f"scene {scene}: the validation split has {scenes}, from 0 to {scenes - 1}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +12,20 @@ from typing import Any
 import lightning as L
 
 from transkd.data import SceneDataModule
-from transkd.errors import ConfigError
+from transkd.errors import ConfigError, did_you_mean
 from transkd.evaluation import Scores
+from transkd.training.arguments import expect
 from transkd.training.console import quiet_lightning
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
+from transkd.training.trainer_options import REFUSALS, TRAINER_KEYS, refusal
 
+SAID_OTHERWISE = {
+    "max_epochs": "epochs",
+    "max_steps": "steps",
+    "check_val_every_n_epoch": "validate_every",
+    "val_check_interval": "validate_every",
+}
 LIGHTNING_LOGS = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
 
 
@@ -70,12 +78,17 @@ def fit(
         The loss terms of every step, and the scores of every validation, the last one after the last step.
 
     Raises:
-        ConfigError: unless exactly one of ``epochs`` and ``steps`` is given; for lengths below 1.
+        ConfigError: unless exactly one of ``epochs`` and ``steps`` is given; for lengths below 1, options that the
+            trainer does not have or refuses, and data of another number of classes.
+        DataError: the data's files are missing or unreadable.
 
     Example:
         >>> history = fit(module, SceneDataModule("camvid", "data/camvid"), epochs=40)
         >>> history.last_scores.miou
     """
+    expect("fit", "module", module, SegmentationModule, "a DistillModule or a SegmentationModule, and the data second")
+    expect("fit", "data", data, L.LightningDataModule, "a SceneDataModule")
+    _check_options(trainer_options)
     options: dict[str, Any] = {
         "logger": False,
         "enable_checkpointing": False,
@@ -92,7 +105,7 @@ def fit(
     if quiet and isinstance(module, DistillModule):
         module.measured_steps = 0
     with _quiet():
-        trainer = L.Trainer(**options)
+        trainer = _trainer(options)
         trainer.fit(module, data)
         if trainer.global_step not in history.scores:
             trainer.validate(module, data, verbose=False)
@@ -129,7 +142,10 @@ def _length(epochs: int | None, steps: int | None, validate_every: int | None, b
         raise ConfigError("fit: say how long by one of epochs=… and steps=…")
     given = {"epochs": epochs, "steps": steps, "validate_every": validate_every}
     for name, value in given.items():
-        if value is not None and value < 1:
+        if value is None:
+            continue
+        expect("fit", name, value, int, "a whole number")
+        if value < 1:
             raise ConfigError(f"fit: {name} is {value}; it must be 1 or more")
     if epochs is not None:
         return {"max_epochs": epochs, "check_val_every_n_epoch": min(validate_every or epochs, epochs)}
@@ -140,6 +156,24 @@ def _length(epochs: int | None, steps: int | None, validate_every: int | None, b
         "check_val_every_n_epoch": None,
         "val_check_interval": min(validate_every or steps, steps) * batches_a_step,
     }
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    for key in options:
+        if key in SAID_OTHERWISE:
+            raise ConfigError(f"fit: {key} is not taken beside {SAID_OTHERWISE[key]}=…, which says it")
+        if key not in TRAINER_KEYS:
+            hint = did_you_mean(key, TRAINER_KEYS - SAID_OTHERWISE.keys())
+            raise ConfigError(f"fit: Lightning's Trainer has no option '{key}'; {hint}")
+    for callback in _listed(options.get("callbacks")):
+        expect("fit", "callbacks", callback, L.Callback, "a lightning Callback, or a list of them")
+
+
+def _trainer(options: Mapping[str, Any]) -> L.Trainer:
+    try:
+        return L.Trainer(**options)
+    except REFUSALS as error:
+        raise ConfigError(f"fit: {refusal(error, otherwise='accelerator=auto')}") from error
 
 
 def _listed(callbacks: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from transkd.data import SceneDataModule
 from transkd.evaluation import count_parameters, segmenter_gmacs
 from transkd.models import Segmenter, Taps
 from transkd.training.adapter_cost import loss_cost, taps_without_computing
+from transkd.training.arguments import expect
 from transkd.training.build import image_size
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
@@ -49,9 +50,11 @@ def preflight(module: SegmentationModule, data: SceneDataModule, console: Consol
         console: where to; standard output, or the notebook's cell, by default.
 
     Raises:
-        ConfigError: data options that do not exist or make no sense.
+        ConfigError: data options that do not exist or make no sense, or arguments of another kind.
         DataError: the data's files are missing or unreadable.
     """
+    expect("preflight", "module", module, SegmentationModule, "a DistillModule or a SegmentationModule")
+    expect("preflight", "data", data, SceneDataModule, "a SceneDataModule")
     print_preflight(module, image_size(data), {}, console or Console())
 
 

@@ -13,8 +13,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from transkd.data import SceneDataModule
+from transkd.errors import ConfigError
 from transkd.evaluation import Resolution, Scores, classes_and_labels, score_meter
 from transkd.models import Segmenter, create_segmenter
+from transkd.training.arguments import expect
 from transkd.training.callbacks.finite import FiniteGuard
 from transkd.training.callbacks.throughput import Throughput
 from transkd.training.objectives import SegmentationLoss
@@ -70,6 +73,9 @@ class SegmentationModule(L.LightningModule):
         compile: bool = False,
     ) -> None:
         super().__init__()
+        expect(
+            "SegmentationModule", "segmenter", segmenter, (Segmenter, str), "a segmenter, or a name such as 'mit_b0'"
+        )
         if isinstance(segmenter, str):
             if num_classes is None:
                 raise ValueError(f"a segmenter given by name ('{segmenter}') also needs num_classes=…")
@@ -113,6 +119,20 @@ class SegmentationModule(L.LightningModule):
             self.segmenter.backbone.compile()
             self.segmenter.head.compile()
             self.compile_segmenter = False
+
+    def setup(self, stage: str) -> None:
+        """Compare the number of classes with the data's, where these are known.
+
+        Raises:
+            ConfigError: they differ.
+        """
+        del stage
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, SceneDataModule) and data.classes.num_classes != self.segmenter.num_classes:
+            raise ConfigError(
+                f"the segmenter has {self.segmenter.num_classes} classes, and {data.name} has "
+                f"{data.classes.num_classes}: make it with num_classes={data.classes.num_classes}"
+            )
 
     def on_fit_start(self) -> None:
         """Train in training mode, also a segmenter that was loaded, which comes in evaluation mode."""

@@ -25,9 +25,8 @@ OWNED_BY_RUN = {
     "use_distributed_sampler": "data.batch_size",
 }
 TRAINER_KEYS = set(inspect.signature(L.Trainer.__init__).parameters) - {"self"}
-NO_BACKEND = (
-    "torch sees no such device here, as transkd-doctor shows: choose trainer=default, or install a torch for it"
-)
+NO_BACKEND = "torch sees no such device here, as transkd-doctor shows: choose {otherwise}, or install a torch for it"
+REFUSALS = (MisconfigurationException, ImportError, ValueError, TypeError)
 AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")
 
 
@@ -35,6 +34,17 @@ def trainer_problems(options: Mapping[str, Any]) -> list[Problem]:
     """List the options that do not exist, are the run's own, or have a value that Lightning refuses."""
     problems = [problem for key, value in options.items() for problem in _option_problems(key, value)]
     return problems or list(_refused_together(options))
+
+
+def refusal(error: Exception, otherwise: str) -> str:
+    """Return what Lightning's Trainer says against its options, one of ``REFUSALS``, as a clause.
+
+    Args:
+        error: the refusal.
+        otherwise: what to choose in place of a device that is not there.
+    """
+    missing = "backend found" in str(error)
+    return as_clause(error).rstrip("!") + (f"; {NO_BACKEND.format(otherwise=otherwise)}" if missing else "")
 
 
 def is_endless(options: Mapping[str, Any]) -> bool:
@@ -85,8 +95,7 @@ def _refused_together(options: Mapping[str, Any]) -> Iterator[Problem]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             L.Trainer(**options, logger=False, enable_checkpointing=False)
-    except (MisconfigurationException, ImportError, ValueError, TypeError) as error:
-        missing = "backend found" in str(error)
-        yield Problem("trainer", as_clause(error).rstrip("!") + (f"; {NO_BACKEND}" if missing else ""))
+    except REFUSALS as error:
+        yield Problem("trainer", refusal(error, "trainer=default"))
     finally:
         notices.setLevel(level)
