@@ -29,6 +29,12 @@ def section(report: Path, plots: Path | None, wanted: set[str]) -> str:
     return PLOT.sub(moved, body).strip()
 
 
+def scores_only(text: str) -> str:
+    """Return the table of scores and the notes, but for the one on the table of costs."""
+    lines = text.partition("\n### ")[0].strip().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("- Latency "))
+
+
 def main() -> None:
     """Read the arguments and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,7 +44,7 @@ def main() -> None:
     parser.add_argument("--scores", action="store_true", help="the scores and their notes only")
     given = parser.parse_args()
     text = section(given.report, given.plots, set(given.which.split(",")))
-    print(text.partition("\n### ")[0].strip() if given.scores else text)
+    print(scores_only(text) if given.scores else text)
 
 
 if __name__ == "__main__":
