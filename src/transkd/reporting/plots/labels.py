@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from transkd.reporting.plots.look import TEXT, Look, spread_apart
@@ -15,6 +16,8 @@ Named = tuple[str, float, float, str]
 LINE_HEIGHT = 1.45 * TEXT
 NEXT_LINE = 0.85
 OFFSET = 16
+HALO = 3.0
+"""Width of the paper around letters, in points: a longer curve may pass behind them."""
 COLUMN = 0.25
 """Of the axes' width: what a label takes."""
 
@@ -43,6 +46,7 @@ def label_points(axes: Axes, named: Sequence[Named], look: Look) -> None:
                 va="center",
                 ha="left",
                 color=look.ink,
+                path_effects=[withStroke(linewidth=HALO, foreground=look.paper)],
                 annotation_clip=False,
                 arrowprops={
                     "arrowstyle": "-",
