@@ -1,6 +1,7 @@
 """Build the documentation as a site that needs no network, neither to be built nor to be read.
 
     python scripts/docs_site.py [FOLDER]     the site, into FOLDER (site); its index.html opens in a browser
+    python -m http.server -d site            serves it, which the search box needs: http://localhost:8000
 
 A link or an anchor that leads nowhere, a page outside the navigation, an equation that cannot be written: each ends the
 build with code 1 and its name. SITE_URL in the environment is the address that the site will have.
