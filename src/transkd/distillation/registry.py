@@ -105,7 +105,8 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
         listing = f"known: {', '.join(available_losses())}"
         hint = did_you_mean(name, _LOSSES)
         raise ConfigError(
-            f"distillation loss '{name}' does not exist; {hint}{'' if hint == listing else f' ({listing})'}"
+            f"distillation loss '{name}' does not exist; {hint}{'' if hint == listing else f' ({listing})'}; one of "
+            f"your own is known once its module is imported: imports=[MODULE], or import MODULE in Python"
         )
     _check_names(_LOSSES[name], options)
 
