@@ -151,7 +151,12 @@ def keys(mapping: yaml.MappingNode) -> Iterator[yaml.ScalarNode]:
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["--help"], 0), (["-sc", "install=bash"], 0), (["seed=1", "--cfg", "job"], 128 + signal.SIGPIPE)],
+    [
+        (["--help"], 0),
+        (["-sc", "install=bash"], 0),
+        (["seed=1", "--cfg", "job"], 128 + signal.SIGPIPE),  # more than Python's buffer
+        (["seed=1", "--cfg", "job", "--package", "checkpoint"], 128 + signal.SIGPIPE),  # less
+    ],
 )
 def test_nobody_reads_on(arguments: list[str], code: int) -> None:
     reading, writing = os.pipe()

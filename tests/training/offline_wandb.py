@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,16 @@ def records(path: Path) -> Iterator[Record]:
             yield record
 
 
+def finished_records(path: Path, seconds: float = 30) -> list[Record]:
+    """Return all records once the last is there: W&B's own process writes them, and may be a little behind."""
+    given_up = time.monotonic() + seconds
+    while True:
+        found = list(records(path))
+        if any(record.WhichOneof("record_type") == "exit" for record in found) or time.monotonic() > given_up:
+            return found
+        time.sleep(0.1)
+
+
 def _key(item: Any) -> str:
     return item.key or "/".join(item.nested_key)
 
@@ -47,7 +58,7 @@ class OfflineRun:
         self.exit_code: int | None = None
         self.name = self.group = self.project = ""
         self.files = {p.relative_to(folder / "files").as_posix() for p in (folder / "files").rglob("*") if p.is_file()}
-        for record in records(path):
+        for record in finished_records(path):
             kind = record.WhichOneof("record_type")
             if kind == "run":
                 self.name, self.group, self.project = record.run.display_name, record.run.run_group, record.run.project

@@ -25,17 +25,29 @@ def ending_well(name: str) -> Iterator[None]:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
     try:
-        yield
+        with _flushed():
+            yield
     except BrokenPipeError:
         sys.exit(nobody_reads())
     except KeyboardInterrupt:
         print(f"\n{name}: stopped before it was done", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-    finally:
+
+
+@contextmanager
+def _flushed() -> Iterator[None]:
+    """Flush standard output at the end; that nobody reads it is an error of what had none."""
+    try:
+        yield
+    except BaseException as error:
         try:
             sys.stdout.flush()
         except BrokenPipeError:
+            if isinstance(error, SystemExit) and not error.code:
+                raise
             nobody_reads()
+        raise
+    sys.stdout.flush()
 
 
 def show(text: str) -> None:
