@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from itertools import chain
+from multiprocessing.util import register_after_fork
 
 import numpy as np
 import pytest
@@ -248,7 +250,16 @@ def test_images_of_different_sizes(make_dataset, tmp_path, workers) -> None:
     assert len(list(ResumableLoader(dataset, EpochBatchSampler(3, 1), workers=workers))) == 3
 
 
-def test_workers_end_with_their_parent_and_not_with_the_group(loader) -> None:
+class StartsAThread:
+    """While it lives, every process that multiprocessing forks begins with a thread, as wandb's do."""
+
+    def __init__(self) -> None:
+        register_after_fork(self, lambda _: threading.Thread(target=threading.Event().wait, daemon=True).start())
+
+
+@pytest.mark.parametrize("library", [object, StartsAThread])
+def test_workers_end_with_their_parent_and_not_with_the_group(loader, library) -> None:
+    keeper = library()
     made = loader(2, True)
     batches = iter(made)
     for _ in range(2):  # one of each worker, so that both have started
@@ -263,3 +274,4 @@ def test_workers_end_with_their_parent_and_not_with_the_group(loader) -> None:
         os.kill(worker.pid, 15)
         worker.join(5)
     assert not any(worker.is_alive() for worker in workers)
+    assert keeper is not None

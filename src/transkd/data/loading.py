@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from transkd.data.dataset import Item, SegmentationDataset
 from transkd.data.samples import Pick
 from transkd.data.sampling import EpochBatchSampler
-from transkd.data.workers import init_worker
+from transkd.data.workers import init_worker, starting_workers
 from transkd.errors import CheckpointError, DataError, TransKDError
 
 __all__ = ["Batch", "EpochBatchSampler", "ResumableLoader", "collate"]
@@ -133,7 +133,8 @@ class ResumableLoader(DataLoader[Item]):
         self._epoch, self._resuming = epoch, False
         self._picks.start_batch = self._consumed
         try:
-            return super().__iter__()
+            with starting_workers():
+                return super().__iter__()
         finally:
             self._picks.start_batch = 0
 

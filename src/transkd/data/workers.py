@@ -5,10 +5,29 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from transkd.data.transforms import single_threaded_opencv
+
+
+@contextmanager
+def starting_workers() -> Iterator[None]:
+    """Start workers in here: they and all their threads begin with Ctrl-C and SIGTERM blocked.
+
+    A thread that a library starts as a process forks (wandb's do) comes before :func:`init_worker`; were it to take the
+    signal, the worker would die of it. The parent gets what came meanwhile when this ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def init_worker(worker_id: int) -> None:
