@@ -22,6 +22,9 @@ from docs_notebooks import ANSI
 
 SCRIPTS = Path(__file__).resolve().parent
 
+SITE_FILES = ("index.html", "404.html", "search.json")
+"""What every site has; a folder with other things in it, and without these, is somebody's."""
+
 
 class SiteError(Exception):
     """The site cannot be built; the message lists why."""
@@ -31,12 +34,14 @@ def build_site(output: Path, top: Path = TOP) -> None:
     """Build the site of a repository.
 
     Args:
-        output: the folder to write; what it held is gone afterwards.
+        output: the folder to write; a site that it holds is replaced.
         top: the repository.
 
     Raises:
-        SiteError: with a line for everything that is wrong.
+        SiteError: with a line for everything that is wrong; or the folder holds something else.
     """
+    if output.exists() and not _is_replaceable(output):
+        raise SiteError(f"{output} is there already and is no site: give another folder")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         config = yaml.safe_load((top / "mkdocs.yml").read_text(encoding="utf-8"))
@@ -52,6 +57,10 @@ def build_site(output: Path, top: Path = TOP) -> None:
         _run_zensical(work)
         shutil.rmtree(output, ignore_errors=True)
         shutil.copytree(work / "site", output)
+
+
+def _is_replaceable(output: Path) -> bool:
+    return output.is_dir() and (not any(output.iterdir()) or all((output / name).is_file() for name in SITE_FILES))
 
 
 def _run_zensical(work: Path) -> None:

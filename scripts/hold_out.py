@@ -20,6 +20,9 @@ def main(source: Path, target: Path) -> None:
     """Link the frames and label files of ``source/train`` below ``target/train`` and ``target/val``."""
     if target.exists():
         sys.exit(f"{target} is there already; choose another folder")
+    missing = [folder for folder in (source / f"train{kind}" for kind in KINDS) if not folder.is_dir()]
+    if missing:
+        sys.exit(f"{missing[0]}: there is no such folder; give CamVid's, as transkd-data action=download leaves it")
     sequences = defaultdict(list)
     for file in sorted((source / "train").iterdir()):
         sequences[file.stem.split("_")[0]].append(file.stem)

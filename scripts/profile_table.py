@@ -6,8 +6,8 @@ python scripts/profile_table.py costs.json | python scripts/fill.py docs/profile
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,12 @@ HEADINGS = (
 
 def main() -> None:
     """Read the profile and print it."""
-    found = json.loads(Path(sys.argv[1]).read_text())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("profile", type=Path, help="what transkd-profile wrote as output=….json")
+    given = parser.parse_args()
+    if not given.profile.is_file():
+        parser.error(f"there is no profile {given.profile}")
+    found = json.loads(given.profile.read_text(encoding="utf-8"))
     rows = [row for row in found["rows"] if row["problem"] is None]
     print(f"| {' | '.join(HEADINGS)} |")
     print(f"| --- | --- | --- |{' ---: |' * (len(HEADINGS) - 3)}")

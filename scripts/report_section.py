@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--which", default="gains,curves,classes", help="which plots (%(default)s)")
     parser.add_argument("--scores", action="store_true", help="the scores and their notes only")
     given = parser.parse_args()
+    if not (given.report / "report.md").is_file():
+        parser.error(f"there is no report in {given.report}: transkd-report runs=… output={given.report} writes one")
     text = section(given.report, given.plots, set(given.which.split(",")))
     print(scores_only(text) if given.scores else text)
 

@@ -27,6 +27,9 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--classes", action="store_true", help="also a table of the classes' IoU")
     arguments = parser.parse_args()
+    unfinished = [str(run) for run in arguments.runs if not (run / "results.json").is_file()]
+    if unfinished:
+        parser.error(f"no results.json, so no finished run: {', '.join(unfinished)}")
     results = [json.loads((run / "results.json").read_text()) for run in arguments.runs]
     try:
         require_comparable({str(run): result for run, result in zip(arguments.runs, results, strict=True)})

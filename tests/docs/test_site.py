@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import xml.etree.ElementTree as ET
@@ -10,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+import fill
 import pytest
 import yaml
 from docs_assemble import bars_in_code
@@ -224,3 +226,30 @@ def test_a_notebook_that_failed_is_refused(tmp_path: Path) -> None:
     failed = {"output_type": "error", "ename": "KeyError", "evalue": "'x'"}
     with pytest.raises(ValueError, match=r"n\.ipynb was saved with an error: KeyError: 'x'"):
         notebook_page(notebook(tmp_path / "n.ipynb", failed))
+
+
+def test_a_folder_that_is_no_site_is_left_alone(tmp_path: Path) -> None:
+    top, mine = small_repository(tmp_path / "top", "# Home\n"), tmp_path / "mine"
+    mine.mkdir()
+    build_site(mine, top)
+    build_site(mine, top)
+    (mine / "404.html").unlink()
+    (mine / "thesis.md").write_text("years of work")
+    with pytest.raises(SiteError, match="mine is there already and is no site: give another folder"):
+        build_site(mine, top)
+    with pytest.raises(SiteError, match=r"thesis\.md is there already and is no site"):
+        build_site(mine / "thesis.md", top)
+    assert (mine / "thesis.md").read_text() == "years of work"
+
+
+def test_what_a_script_failed_to_print_does_not_empty_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n<!-- a:begin -->\nold\n<!-- a:end -->\n")
+    monkeypatch.setattr("sys.argv", ["fill.py", str(page), "a"])
+    monkeypatch.setattr("sys.stdin", io.StringIO("new\n"))
+    fill.main()
+    assert page.read_text() == "# Page\n\n<!-- a:begin -->\nnew\n<!-- a:end -->\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    with pytest.raises(SystemExit, match=r"nothing came in, so .*page\.md stays as it was"):
+        fill.main()
+    assert "new" in page.read_text()
