@@ -57,6 +57,8 @@ def test_options_and_the_command_in_the_report(report: Command, make: Maker, tmp
     assert outcome.code == 0, outcome.err
     text = (tmp_path / "deep/er/report.md").read_text()
     assert "90 % interval" in text
+    assert report("baseline='plain*'", "output=over").code == 0
+    assert "\ntranskd-report runs=runs 'baseline=plain*'\n" in (tmp_path / "over/report.md").read_text()
     (command,) = [line for line in text.splitlines() if line.startswith("transkd-report ")]
     assert command == (
         "transkd-report 'runs=[runs/made-*,runs/teacher-s0]' 'only=[seed:0,seed:1]' 'exclude=distillation.name:kd*' "
@@ -116,6 +118,7 @@ def test_a_refused_mix_writes_nothing(report: Command, make: Maker, tmp_path: Pa
         (["confidence=0.9999999999999999"], "confidence: give 0.9999 or less"),
         (["output='~nobody-of-this-name/../x/y'", "runs=nowhere"], "runs=nowhere: there is no such folder"),
         (["scenes=-1"], "scenes: give 0 or more"),
+        (["baseline=[kd,cwd]"], "baseline: "),
         (["ouput=x"], "ouput: there is no such key; did you mean 'output'?"),
     ],
 )

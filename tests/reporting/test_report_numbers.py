@@ -12,12 +12,14 @@ import pytest
 from made_runs import Maker
 from scipy import stats
 
+from transkd.errors import ConfigError
 from transkd.reporting import ReportOptions, build_report
+from transkd.reporting.latex import latex
 from transkd.reporting.numbers import report_json, table_csv
 from transkd.reporting.plots.curves import mean_curve
 from transkd.reporting.rows import Row
 
-NONE, EA = (0.400, 0.410, 0.405), (0.502, 0.508, 0.511)
+NONE, EA, KD = (0.400, 0.410, 0.405), (0.502, 0.508, 0.511), (0.410, 0.405, 0.409)
 
 
 @pytest.fixture
@@ -114,6 +116,45 @@ def test_seeds_that_do_not_pair_are_said(make: Maker) -> None:
     gain = table.rows[1].gain
     assert gain is not None
     assert (gain.low, gain.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_gains_over_a_method_that_is_named(field: Path, rows: dict[str, Row]) -> None:
+    report = build_report(ReportOptions(("runs",), baseline="k?"))
+    (table,) = report.tables
+    found = {row.method.title: row for row in table.rows}
+    theirs = stats.ttest_rel(EA, KD).confidence_interval(0.95)
+    gain = found["transkd_ea"].gain
+    assert gain is not None
+    assert (gain.mean, gain.low, gain.high) == pytest.approx((np.mean(EA) - np.mean(KD), theirs.low, theirs.high))
+    assert found["transkd_ea"].class_gains["road"] == pytest.approx(np.mean(EA) - np.mean(KD))
+    plain = found["plain student"].gain
+    assert plain is not None
+    assert plain.mean == pytest.approx(np.mean(NONE) - np.mean(KD))
+    assert [title for title, row in found.items() if row.gain is None] == ["teacher mit_b2", "kd"]
+    assert {title: row.recovered for title, row in found.items()} == {t: row.recovered for t, row in rows.items()}
+    assert "Gains are over kd; the share of the gap is that between the plain student and its teacher." in table.notes
+    assert "Worse than kd: cwd." in table.notes
+    assert "gain over kd." in latex(table, 0.95)
+    lines = {line["method"]: line["gain_over"] for line in csv.DictReader(io.StringIO(table_csv(table)))}
+    assert lines == {"teacher mit_b2": "", "plain student": "kd", "transkd_ea": "kd", "kd": "", "cwd": "kd"}
+
+
+def test_gains_over_a_method_without_a_plain_student(make: Maker) -> None:
+    for seed, miou in enumerate((0.40, 0.41)):
+        make("kd", seed, miou, overrides=("teacher.weights=random",))
+        make("cwd", seed, miou + 0.1, overrides=("teacher.weights=random",))
+    (table,) = build_report(ReportOptions(("runs",), baseline="kd")).tables
+    assert {row.method.title: row.gain.mean for row in table.rows if row.gain} == {"cwd": pytest.approx(0.1)}
+    assert not any("absent" in note for note in table.notes)
+
+
+def test_a_baseline_has_to_be_one(field: Path) -> None:
+    with pytest.raises(ConfigError, match=r"baseline=transkd_e: no method has this title; did you mean 'transkd_ea'\?"):
+        build_report(ReportOptions(("runs",), baseline="transkd_e"))
+    with pytest.raises(ConfigError, match=r"baseline=\?\*d is \w+ and \w+ of one network: name one of them"):
+        build_report(ReportOptions(("runs",), baseline="?*d"))
+    with pytest.raises(ConfigError, match=r"baseline=teacher mit_b2: no method has this title"):
+        build_report(ReportOptions(("runs",), baseline="teacher mit_b2"))
 
 
 def test_csv_and_json_hold_the_numbers(field: Path, rows: dict[str, Row]) -> None:

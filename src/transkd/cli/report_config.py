@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from transkd.cli.sweep_arguments import quoted
 from transkd.errors import ConfigError
 from transkd.reporting import ReportOptions
 from transkd.reporting.choosing import parse_condition
@@ -15,6 +16,8 @@ from transkd.training.config import Section
 from transkd.training.problems import Problem, mistakes, schema_problems
 
 CONDITIONS = ("only", "exclude")
+SPECIAL = ",[]{}()'\""
+"""Signs that make Hydra read a value as something else than text."""
 
 
 def _listed(value: Any) -> list[Any]:
@@ -37,6 +40,7 @@ class ReportConfig(Section):
     exclude: Texts
     teacher_run: Texts
     tables: Literal["one", "split"]
+    baseline: str | None
     confidence: Annotated[float, Field(gt=0.5, le=0.9999)]
     scenes: Annotated[int, Field(ge=0)]
     overwrite: bool
@@ -50,6 +54,7 @@ class ReportConfig(Section):
             teacher_run=tuple(self.teacher_run) or None,
             split=self.tables == "split",
             confidence=self.confidence,
+            baseline=self.baseline or "",
             scenes=self.scenes,
             command=self._command(),
         )
@@ -61,6 +66,9 @@ class ReportConfig(Section):
             f"{key}={_written(getattr(self, key))}" for key in (*CONDITIONS, "teacher_run") if getattr(self, key)
         ]
         arguments += ["tables=split"] * (self.tables == "split")
+        if self.baseline:
+            special = any(sign in SPECIAL for sign in self.baseline)
+            arguments.append(f"baseline={quoted(self.baseline) if special else self.baseline}")
         arguments += [f"confidence={self.confidence:g}"] * (self.confidence != 0.95)
         return shlex.join(["transkd-report", *arguments])
 

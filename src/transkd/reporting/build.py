@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transkd.errors import ConfigError
+from transkd.reporting.baselines import check_baseline, find_baselines, named
 from transkd.reporting.choosing import chosen
 from transkd.reporting.collect import Collection, LeftOut, collect_runs
 from transkd.reporting.grouping import Group, comparable_groups
@@ -28,6 +29,7 @@ class ReportOptions:
         teacher_run: folders of the teachers' runs, ``("none",)`` for a report without, None to look them up.
         split: a table for each group of comparable runs, instead of refusing a mix.
         confidence: of the intervals.
+        baseline: title of the method that gains are over, ``*`` and ``?`` match anything; empty for the plain student.
         scenes: how many example scenes to show.
         command: the command line to name in the report.
     """
@@ -38,6 +40,7 @@ class ReportOptions:
     teacher_run: tuple[str, ...] | None = None
     split: bool = False
     confidence: float = 0.95
+    baseline: str = ""
     scenes: int = 3
     command: str = ""
 
@@ -48,11 +51,13 @@ class Table:
 
     Attributes:
         title: what sets the table apart from the others of the report; empty where there is one.
+        baseline: what gains are over, as it reads in a sentence.
         rows: teachers, plain students, distilled students.
         notes: sentences on how to read it.
     """
 
     title: str
+    baseline: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
 
@@ -95,7 +100,8 @@ def build_report(options: ReportOptions) -> Report:
 
     Raises:
         ConfigError: sources or conditions that find nothing, a mix of protocols, data or recipes, runs of the same
-            method and seed with different results, or a named teacher whose score does not compare.
+            method and seed with different results, a named teacher whose score does not compare, or a baseline that no
+            method or several methods of a network are called.
     """
     collection = collect_runs(options.runs)
     kept = chosen(collection.runs, options.only, options.exclude)
@@ -111,6 +117,7 @@ def build_report(options: ReportOptions) -> Report:
     if no_teachers:
         taught_by = Teachers((), {}, ())
     tables = tuple(_table(group, taught_by, options) for group in comparable_groups(students, split=options.split))
+    check_baseline(options.baseline, ([row.method for row in table.rows] for table in tables))
     notices = [*same_names(kept), *taught_by.notes, *_repeats(tables)]
     return Report(tables, tuple(notices), tuple(left_out), options)
 
@@ -139,8 +146,9 @@ def _table(group: Group, taught_by: Teachers, options: ReportOptions) -> Table:
         other.add(run.folder)
     of = {folder: run for folder, run in taught_by.of.items() if folder in folders and run.folder not in other}
     methods = methods_of(group.runs, Teachers(tuple(teachers), of, ()), teachers)
-    rows = build_rows(methods, options.confidence)
-    return Table(group.title, rows, (*notes, *table_notes(rows, options.confidence)))
+    rows = build_rows(methods, options.confidence, options.baseline)
+    baseline = named(find_baselines(methods, options.baseline))
+    return Table(group.title, baseline, rows, (*notes, *table_notes(rows, options.confidence, baseline)))
 
 
 def _score_differences(student: Run, teacher: Run) -> str:

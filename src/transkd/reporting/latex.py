@@ -34,7 +34,7 @@ def latex(table: Table, confidence: float) -> str:
     caption = f" ({table.title})" if table.title else ""
     parts = (
         (
-            f"Mean IoU over seeds and gain over the plain student{caption}.",
+            f"Mean IoU over seeds and gain over {table.baseline}{caption}.",
             "scores",
             cells.scores(table.rows, confidence),
         ),

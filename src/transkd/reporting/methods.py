@@ -21,6 +21,8 @@ from transkd.reporting.runs import Run
 from transkd.reporting.teachers import Teachers
 from transkd.reporting.titles import method_titles, teacher_titles
 
+Network = tuple[str, str | None, int | None]
+"""Backbone, head and the head's width."""
 Kind = Literal["teacher", "plain", "distilled"]
 MOST_KEYS = 4
 ORDER: tuple[Kind, ...] = ("teacher", "plain", "distilled")
@@ -43,7 +45,7 @@ class Method:
     kind: Kind
     runs: tuple[Run, ...]
     repeats: tuple[Run, ...]
-    student: tuple[str, str | None, int | None]
+    student: Network
     teachers: tuple[Run, ...]
 
     @property

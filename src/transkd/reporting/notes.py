@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from transkd.reporting.baselines import PLAIN
 from transkd.reporting.rows import Row
 from transkd.reporting.runs import Run
 
 
-def table_notes(rows: Sequence[Row], confidence: float) -> tuple[str, ...]:
-    """Return the sentences on a table: how intervals were made, what is absent and why, what to beware of."""
+def table_notes(rows: Sequence[Row], confidence: float, baseline: str = PLAIN) -> tuple[str, ...]:
+    """Return the sentences on a table: how intervals were made, what is absent and why, what to beware of.
+
+    Args:
+        rows: of the table.
+        confidence: of the intervals.
+        baseline: what gains are over, as it reads in a sentence.
+    """
     runs = [run for row in rows for run in row.method.runs]
     return (
         *_spread_notes(rows),
-        *_gain_notes(rows, confidence),
+        *_gain_notes(rows, confidence, baseline),
         *_gap_notes(rows),
         *_selection_notes(runs),
         *_cost_notes(rows),
@@ -28,26 +35,21 @@ def _spread_notes(rows: Sequence[Row]) -> Iterator[str]:
         yield f"One seed only, so no deviation and no interval: {', '.join(single)}."
 
 
-def _gain_notes(rows: Sequence[Row], confidence: float) -> Iterator[str]:
-    students = {row.method.student for row in rows if row.method.kind == "plain"}
-    if any(row.method.kind == "distilled" and row.method.student not in students for row in rows):
-        yield (
-            "Gains are absent where there is no plain student of the same network and recipe to compare with: train it "
-            "with distillation=none."
-        )
+def _gain_notes(rows: Sequence[Row], confidence: float, baseline: str) -> Iterator[str]:
+    yield from _baseline_notes(rows, baseline)
     gains = [row.gain for row in rows if row.gain]
     level = f"{100 * confidence:g} %"
     if any(gain.how == "paired" for gain in gains):
         yield f"Intervals are of {level}, by Student's t on the differences seed by seed."
     for row in rows:
         if row.gain and row.gain.how == "unpaired":
-            yield f"{row.method.title}: the seeds do not pair with the plain student's: Welch's interval ({level})."
+            yield f"{row.method.title}: the seeds do not pair with {baseline}'s: Welch's interval ({level})."
     noise = [row.method.title for row in rows if row.gain and row.gain.verdict == "within the noise"]
     if noise:
         yield f"Within the noise (the interval covers 0, so no effect is shown): {', '.join(noise)}."
     below = [row.method.title for row in rows if row.gain and row.gain.verdict == "below the noise"]
     if below:
-        yield f"Worse than the plain student: {', '.join(below)}."
+        yield f"Worse than {baseline}: {', '.join(below)}."
     tested = sum(gain.verdict != "unknown" for gain in gains)
     if tested > 1:
         share = round(1 / (1 - confidence))
@@ -57,14 +59,26 @@ def _gain_notes(rows: Sequence[Row], confidence: float) -> Iterator[str]:
         )
 
 
+def _baseline_notes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
+    if baseline != PLAIN:
+        yield f"Gains are over {baseline}; the share of the gap is that between the plain student and its teacher."
+        return
+    students = {row.method.student for row in rows if row.method.kind == "plain"}
+    if any(row.method.kind == "distilled" and row.method.student not in students for row in rows):
+        yield (
+            "Gains are absent where there is no plain student of the same network and recipe to compare with: train it "
+            "with distillation=none."
+        )
+
+
 def _gap_notes(rows: Sequence[Row]) -> Iterator[str]:
-    gains = [row for row in rows if row.gain]
-    if gains and not any(row.method.kind == "teacher" for row in rows):
-        yield "There is no teacher's run in this table, so the share of the gap that was recovered is absent."
     plain = {row.method.student: row.miou.mean for row in rows if row.method.kind == "plain"}
+    compared = [row for row in rows if row.method.kind == "distilled" and row.method.student in plain]
+    if compared and not any(row.method.kind == "teacher" for row in rows):
+        yield "There is no teacher's run in this table, so the share of the gap that was recovered is absent."
     lower = [
         row.method.title
-        for row in gains
+        for row in compared
         if row.method.teachers
         and sum(run.miou for run in row.method.teachers) / len(row.method.teachers) <= plain[row.method.student]
     ]

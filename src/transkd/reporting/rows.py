@@ -1,4 +1,4 @@
-"""The numbers of a table: scores over seeds, gains over the plain student, the share of the gap, and costs."""
+"""The numbers of a table: scores over seeds, gains over a baseline, the share of the gap, and costs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
+from transkd.reporting.baselines import find_baselines
 from transkd.reporting.methods import Method
 from transkd.reporting.runs import Run
 from transkd.reporting.student_t import Difference, Spread, difference
@@ -45,17 +46,20 @@ class Row:
     Attributes:
         method: the runs behind it.
         miou, pixel_accuracy: over seeds.
-        gain: of the mean IoU over the plain student of the same network; None for that itself, or without one.
+        baseline: what it is compared with, of the same network: the plain student, or the method that was named; None
+            for that itself, or without one.
+        gain: of the mean IoU over the baseline.
         recovered: share of the gap between plain student and teacher; None where one of the two is not there, or the
             teacher is not above the plain student.
         per_class: class -> mean IoU over the seeds that have it; None where none has.
-        class_gains: class -> gain over the plain student.
+        class_gains: class -> gain over the baseline.
         costs: of network and training.
     """
 
     method: Method
     miou: Spread
     pixel_accuracy: Spread | None
+    baseline: Method | None
     gain: Difference | None
     recovered: float | None
     per_class: dict[str, float | None]
@@ -63,32 +67,38 @@ class Row:
     costs: Costs
 
 
-def build_rows(methods: Sequence[Method], confidence: float) -> tuple[Row, ...]:
+def build_rows(methods: Sequence[Method], confidence: float, baseline: str = "") -> tuple[Row, ...]:
     """Return a row for each method.
 
     Args:
         methods: of one table.
         confidence: of the intervals, such as 0.95.
+        baseline: title of the method that gains are over; empty for the plain student.
+
+    Raises:
+        ConfigError: two methods of a network are of that title.
     """
     runs = [run for method in methods for run in (*method.runs, *method.repeats)]
-    plain = {method.student: method for method in methods if method.kind == "plain"}
-    return tuple(_row(method, plain.get(method.student), runs, confidence) for method in methods)
+    plain, bases = find_baselines(methods, ""), find_baselines(methods, baseline)
+    return tuple(
+        _row(method, plain.get(method.student), bases.get(method.student), runs, confidence) for method in methods
+    )
 
 
-def _row(method: Method, plain: Method | None, runs: Sequence[Run], confidence: float) -> Row:
+def _row(method: Method, plain: Method | None, baseline: Method | None, runs: Sequence[Run], confidence: float) -> Row:
     accuracies = [run.results.pixel_accuracy for run in method.runs if run.results.pixel_accuracy is not None]
     classes = _class_means(method.runs)
-    compared = plain if method.kind == "distilled" else None
-    plain_classes = _class_means(compared.runs) if compared else {}
-    gain = difference(_mious(method), _mious(compared), confidence) if compared else None
+    compared = baseline if method.kind != "teacher" and method is not baseline else None
+    their_classes = _class_means(compared.runs) if compared else {}
     return Row(
         method,
         Spread.of([run.miou for run in method.runs]),
         Spread.of(accuracies) if accuracies else None,
-        gain,
-        _recovered(method, compared, gain),
+        compared,
+        difference(_mious(method), _mious(compared), confidence) if compared else None,
+        _recovered(method, plain),
         classes,
-        {name: _minus(classes[name], plain_classes.get(name)) for name in classes} if compared else {},
+        {name: _minus(classes[name], their_classes.get(name)) for name in classes} if compared else {},
         _costs(method, runs),
     )
 
@@ -97,11 +107,12 @@ def _mious(method: Method) -> dict[int, float]:
     return {run.seed: run.miou for run in method.runs}
 
 
-def _recovered(method: Method, plain: Method | None, gain: Difference | None) -> float | None:
-    if plain is None or gain is None or not method.teachers:
+def _recovered(method: Method, plain: Method | None) -> float | None:
+    if plain is None or method.kind != "distilled" or not method.teachers:
         return None
-    gap = fmean(run.miou for run in method.teachers) - fmean(run.miou for run in plain.runs)
-    return gain.mean / gap if gap > 0 else None
+    floor = fmean(run.miou for run in plain.runs)
+    gap = fmean(run.miou for run in method.teachers) - floor
+    return (fmean(run.miou for run in method.runs) - floor) / gap if gap > 0 else None
 
 
 def _class_means(runs: Sequence[Run]) -> dict[str, float | None]:

@@ -37,7 +37,7 @@ def table_figures(table: Table, confidence: float) -> dict[tuple[str, str], Call
     """Return what draws each plot of a table in a look, (name, title) -> a figure, None where there are no numbers."""
     rows = table.rows
     return {
-        ("gains", "Gain by method"): lambda look: gains_figure(rows, look, confidence),
+        ("gains", "Gain by method"): lambda look: gains_figure(rows, look, confidence, table.baseline),
         ("curves", "Learning curves, mean over seeds ± standard deviation"): lambda look: curves_figure(rows, look),
         ("miou-gmac", "Score against GMAC"): lambda look: cost_figure(rows, look, "gmacs"),
         ("miou-latency", "Score against latency"): lambda look: cost_figure(rows, look, "latency_ms"),

@@ -22,7 +22,7 @@ LETTER_RISES = 0.037
 
 
 def classes_figure(rows: Sequence[Row], look: Look) -> Figure | None:
-    """Draw gains over the plain student as a heat map, classes down and methods across; None where there are none."""
+    """Draw gains over the baseline as a heat map, classes down and methods across; None where there are none."""
     compared = [row for row in rows if any(gain is not None for gain in row.class_gains.values())]
     if not compared:
         return None

@@ -12,8 +12,8 @@ from transkd.reporting.plots.texts import label, most_lines
 from transkd.reporting.rows import Row
 
 
-def gains_figure(rows: Sequence[Row], look: Look, confidence: float) -> Figure | None:
-    """Draw each method's gain over the plain student, None where no method has one."""
+def gains_figure(rows: Sequence[Row], look: Look, confidence: float, baseline: str) -> Figure | None:
+    """Draw each method's gain over a baseline, None where no method has one."""
     compared = sorted((row for row in rows if row.gain), key=lambda row: row.gain.mean if row.gain else 0.0)
     if not compared:
         return None
@@ -54,5 +54,5 @@ def gains_figure(rows: Sequence[Row], look: Look, confidence: float) -> Figure |
         axes.grid(axis="x", color=look.grid, linewidth=0.8)
         axes.spines["left"].set_visible(False)
         axes.margins(x=0.08)
-        axes.set_xlabel(f"gain in mIoU over the plain student, points ({100 * confidence:g} % interval)")
+        axes.set_xlabel(f"gain in mIoU over {label(baseline)}, points ({100 * confidence:g} % interval)")
     return figure
