@@ -146,6 +146,7 @@ def test_gains_over_a_method_without_a_plain_student(make: Maker) -> None:
     (table,) = build_report(ReportOptions(("runs",), baseline="kd")).tables
     assert {row.method.title: row.gain.mean for row in table.rows if row.gain} == {"cwd": pytest.approx(0.1)}
     assert not any("absent" in note for note in table.notes)
+    assert "Gains are over kd." in table.notes
 
 
 def test_a_baseline_has_to_be_one(field: Path) -> None:

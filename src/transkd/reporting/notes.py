@@ -61,7 +61,9 @@ def _gain_notes(rows: Sequence[Row], confidence: float, baseline: str) -> Iterat
 
 def _baseline_notes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
     if baseline != PLAIN:
-        yield f"Gains are over {baseline}; the share of the gap is that between the plain student and its teacher."
+        shared = any(row.recovered is not None for row in rows)
+        gap = "; the share of the gap is that between the plain student and its teacher" * shared
+        yield f"Gains are over {baseline}{gap}."
         return
     students = {row.method.student for row in rows if row.method.kind == "plain"}
     if any(row.method.kind == "distilled" and row.method.student not in students for row in rows):
