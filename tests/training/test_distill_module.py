@@ -105,12 +105,47 @@ def test_arguments_of_another_kind_are_one_message() -> None:
         DistillModule(student, teacher, "transkd_ea")
     with pytest.raises(ConfigError, match="DistillModule: losses is a list; give weights by name"):
         DistillModule(student, teacher, ["csf"])
-    with pytest.raises(ConfigError, match="DistillModule: student is 3; give a segmenter, or a name"):
+    with pytest.raises(ConfigError, match="DistillModule: student is 3; give a segmenter, the name of a backbone"):
         DistillModule(3, teacher, {"csf": 1.0})
-    with pytest.raises(ConfigError, match="DistillModule: teacher is None; give a segmenter, or the source"):
+    with pytest.raises(ConfigError, match="DistillModule: teacher is None; give a segmenter, the name of a"):
         DistillModule(student, None, {"csf": 1.0})
-    with pytest.raises(ConfigError, match="SegmentationModule: segmenter is None; give a segmenter, or a name"):
+    with pytest.raises(ConfigError, match="SegmentationModule: segmenter is None; give a segmenter, the"):
         SegmentationModule(None)
+
+
+def test_a_saved_student_goes_on(tmp_path: Path) -> None:
+    saved, teacher = create_segmenter("tiny", 5, class_names=[*"abcde"]), create_segmenter("tiny_teacher", 19)
+    saved.save_pretrained(tmp_path / "student")
+    for source in (tmp_path / "student", str(tmp_path / "student")):
+        module = DistillModule(source, teacher, {"csf": 1.0})
+        assert module.class_names == tuple("abcde")
+        assert all(map(torch.equal, module.student.parameters(), saved.parameters()))
+        alone = SegmentationModule(source)
+        assert all(map(torch.equal, alone.segmenter.parameters(), saved.parameters()))
+    with pytest.raises(WeightsError, match="num_classes 5, not 19"):
+        DistillModule(tmp_path / "student", teacher, {"csf": 1.0}, num_classes=19)
+    with pytest.raises(WeightsError, match=r"there are no weights at .*/nothing"):
+        DistillModule(tmp_path / "nothing", teacher, {"csf": 1.0})
+    with pytest.raises(ConfigError, match="there is no backbone 'tinny'; did you mean 'tiny'"):
+        DistillModule("tinny", teacher, {"csf": 1.0})
+
+
+def test_a_student_by_name_has_the_teachers_classes_unless_said(monkeypatch, tmp_path: Path) -> None:
+    teacher = create_segmenter("tiny_teacher", 3, class_names=[*"abc"])
+    assert DistillModule("tiny", teacher, {"csf": 1.0}).student.class_names == tuple("abc")
+    assert DistillModule("tiny", teacher, {"csf": 1.0}, num_classes=3).class_names == tuple("abc")
+    assert DistillModule("tiny", teacher, {"csf": 1.0}, num_classes=5).class_names == tuple(
+        f"class_{k}" for k in range(5)
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    assert DistillModule("tiny", teacher, {"csf": 1.0}).student.num_classes == 3
+
+
+@pytest.mark.parametrize("name", ["loss_resolution", "score_resolution"])
+def test_a_resolution_is_one_of_two(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is 'labels'; give 'label' or 'logit'"):
+        SegmentationModule("tiny", num_classes=3, **{name: "labels"})
 
 
 def test_a_student_that_is_its_own_teacher_is_refused() -> None:

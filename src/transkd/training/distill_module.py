@@ -18,22 +18,17 @@ from torch import Tensor, nn
 from transkd.distillation import DistillationLoss, create_loss
 from transkd.errors import ConfigError
 from transkd.evaluation import IGNORE_INDEX, match_classes, select_outputs
-from transkd.models import Segmenter, Taps, create_segmenter, load_segmenter
-from transkd.models.backbones import find_backbone
+from transkd.models import Segmenter, Taps
 from transkd.training.arguments import expect
 from transkd.training.callbacks.first_gradients import FirstGradients
 from transkd.training.callbacks.loss_time import LossTime
 from transkd.training.frozen_teacher import TeacherSlot
+from transkd.training.given_segmenters import given_segmenter, given_teacher, is_source
 from transkd.training.segmentation_module import Batch, SegmentationModule, Terms
 from transkd.training.stopwatch import Stopwatch
 from transkd.training.weight_schedules import LossWeight, read_weight
 
 LossSetting = float | Mapping[str, Any] | DistillationLoss
-
-RANDOM_TEACHER = (
-    "the teacher '{name}' has RANDOM weights: it teaches nothing, and the scores of this run mean nothing. "
-    "Fit for a smoke run only."
-)
 
 
 class DistillModule(TeacherSlot, SegmentationModule):
@@ -45,7 +40,8 @@ class DistillModule(TeacherSlot, SegmentationModule):
     makes its weight 0 for a while is computed all the same, and its adapters wait, for their gradient is 0 too.
 
     Args:
-        student: a segmenter, or a registered name such as ``"mit_b0"``.
+        student: a segmenter, a registered name such as ``"mit_b0"``, which gives one with random weights and, if
+            ``num_classes`` is not given, the teacher's classes, or the source of a saved one (see ``load_segmenter``).
         teacher: a segmenter, the source of a saved one (see ``load_segmenter``), or a registered name, which gives
             a teacher with random weights (for smoke runs; it warns).
         losses: name of a registered loss -> its weight, or its options with ``weight`` and ``schedule`` among them; or
@@ -74,21 +70,14 @@ class DistillModule(TeacherSlot, SegmentationModule):
 
     def __init__(
         self,
-        student: Segmenter | str,
+        student: Segmenter | str | Path,
         teacher: Segmenter | str | Path,
         losses: Mapping[str, LossSetting],
         **options: Any,
     ) -> None:
-        expect("DistillModule", "student", student, (Segmenter, str), "a segmenter, or a name such as 'mit_b0'")
         expect("DistillModule", "losses", losses, Mapping, "weights by name, such as {'csf': 1.0, 'ea': 1.0}")
-        expect("DistillModule", "teacher", teacher, (Segmenter, str, Path), "a segmenter, or the source of a saved one")
-        teacher_segmenter = _resolve_teacher(teacher, options.get("num_classes"))
-        if isinstance(student, str):
-            student = create_segmenter(
-                student,
-                options.pop("num_classes", None) or teacher_segmenter.num_classes,
-                class_names=options.get("class_names") or teacher_segmenter.class_names,
-            )
+        teacher_segmenter = given_teacher("DistillModule", teacher, options.get("num_classes"))
+        student = self._given_student(student, teacher_segmenter, options)
         _check_apart(student, teacher_segmenter)
         super().__init__(student, **options)
         self.hold_teacher(teacher_segmenter)
@@ -113,6 +102,15 @@ class DistillModule(TeacherSlot, SegmentationModule):
         )
         if self.needs_logits:
             self._check_classes(teacher_segmenter)
+
+    @staticmethod
+    def _given_student(student: Segmenter | str | Path, teacher: Segmenter, options: dict[str, Any]) -> Segmenter:
+        """Return the student; one that is given by name has the teacher's classes if nothing else is said."""
+        classes, names = options.pop("num_classes", None), options.get("class_names")
+        if isinstance(student, str) and not is_source(student):
+            classes = teacher.num_classes if classes is None else classes
+            names = teacher.class_names if names is None and classes == teacher.num_classes else names
+        return given_segmenter("DistillModule", "student", student, num_classes=classes, class_names=names)
 
     def _check_classes(self, teacher: Segmenter) -> None:
         if self.class_match is not None and (self.class_match.complete or len(self.class_match.ours) > 1):
@@ -214,25 +212,6 @@ def _check_apart(student: Segmenter, teacher: Segmenter) -> None:
             "DistillModule: student and teacher share weights, which the teacher freezes: give two segmenters, "
             "copy.deepcopy(teacher) for one that starts as its copy"
         )
-
-
-def _resolve_teacher(teacher: Segmenter | str | Path, num_classes: int | None) -> Segmenter:
-    if isinstance(teacher, Segmenter):
-        return teacher
-    if isinstance(teacher, str) and _is_backbone(teacher):
-        rank_zero_warn(RANDOM_TEACHER.format(name=teacher))
-        return create_segmenter(teacher, num_classes or 19)
-    return load_segmenter(teacher)
-
-
-def _is_backbone(name: str) -> bool:
-    if Path(name).exists() or "/" in name:
-        return False
-    try:
-        find_backbone(name)
-    except ConfigError:
-        return False
-    return True
 
 
 def _resolve_loss(

@@ -17,7 +17,8 @@ from transkd.errors import ConfigError
 from transkd.training.build import build_data, build_module, image_size
 from transkd.training.config import TrainConfig, parse_config
 from transkd.training.console import new_console, quiet_lightning
-from transkd.training.distill_module import RANDOM_TEACHER, DistillModule
+from transkd.training.distill_module import DistillModule
+from transkd.training.given_segmenters import RANDOM_TEACHER
 from transkd.training.own_modules import import_own_modules
 from transkd.training.preflight import print_preflight, run_facts
 from transkd.training.results import finish

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import lightning as L
 import torch
@@ -16,10 +17,10 @@ from torch.optim import AdamW, Optimizer
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError
 from transkd.evaluation import Resolution, Scores, classes_and_labels, score_meter
-from transkd.models import Segmenter, create_segmenter
-from transkd.training.arguments import expect
+from transkd.models import Segmenter
 from transkd.training.callbacks.finite import FiniteGuard
 from transkd.training.callbacks.throughput import Throughput
+from transkd.training.given_segmenters import given_segmenter
 from transkd.training.objectives import SegmentationLoss
 from transkd.training.schedules import PolyWarmUp, Schedule
 
@@ -36,8 +37,9 @@ class SegmentationModule(L.LightningModule):
     A batch is ``{"image": (B, 3, H, W) uint8, "label": (B, H, W) uint8}`` with 255 for ignored pixels.
 
     Args:
-        segmenter: a segmenter, or a registered name such as ``"mit_b0"`` (then ``num_classes`` is needed).
-        num_classes: classes of a segmenter that is given by name.
+        segmenter: a segmenter, a registered name such as ``"mit_b0"`` (then ``num_classes`` is needed), or the source
+            of a saved one (see ``load_segmenter``).
+        num_classes: classes of a segmenter that is given by name; what a saved one has to have.
         class_names: what scores are reported under; the segmenter's own names by default.
         class_weights: weight of each class in the cross-entropy.
         loss_resolution: where the cross-entropy is taken, ``"label"`` or ``"logit"``.
@@ -60,7 +62,7 @@ class SegmentationModule(L.LightningModule):
 
     def __init__(
         self,
-        segmenter: Segmenter | str,
+        segmenter: Segmenter | str | Path,
         *,
         num_classes: int | None = None,
         class_names: Sequence[str] | None = None,
@@ -73,19 +75,18 @@ class SegmentationModule(L.LightningModule):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        expect(
-            "SegmentationModule", "segmenter", segmenter, (Segmenter, str), "a segmenter, or a name such as 'mit_b0'"
+        for name, value in (("loss_resolution", loss_resolution), ("score_resolution", score_resolution)):
+            if value not in get_args(Resolution):
+                raise ConfigError(f"{name} is {value!r}; give 'label' or 'logit'")
+        segmenter = given_segmenter(
+            type(self).__name__, "segmenter", segmenter, num_classes=num_classes, class_names=class_names
         )
-        if isinstance(segmenter, str):
-            if num_classes is None:
-                raise ValueError(f"a segmenter given by name ('{segmenter}') also needs num_classes=…")
-            segmenter = create_segmenter(segmenter, num_classes)
         self.segmenter = segmenter
         names = class_names or segmenter.class_names or [f"class_{k}" for k in range(segmenter.num_classes)]
         if len(names) != segmenter.num_classes:
-            raise ValueError(f"{len(names)} class names for a segmenter of {segmenter.num_classes} classes")
+            raise ConfigError(f"{len(names)} class names for a segmenter of {segmenter.num_classes} classes")
         if class_weights is not None and len(class_weights) != segmenter.num_classes:
-            raise ValueError(f"{len(class_weights)} class weights for a segmenter of {segmenter.num_classes} classes")
+            raise ConfigError(f"{len(class_weights)} class weights for a segmenter of {segmenter.num_classes} classes")
         self.class_names = tuple(names)
         self.task_loss = SegmentationLoss(class_weights, loss_resolution)
         self.score_resolution: Resolution = score_resolution
