@@ -163,6 +163,7 @@ def test_what_wandb_would_do(tmp_path: Path) -> None:
         ("CUDA_VISIBLE_DEVICES", "", "CUDA_VISIBLE_DEVICES hides every GPU from torch"),
         ("LOCAL_RANK", "1", "LOCAL_RANK=1 says that this is not the first process"),
         ("WANDB_DISABLED", "true", "WANDB_DISABLED is one of W&B's old switches"),
+        ("WANDB_MODE", "ofline", "WANDB_MODE=ofline is none of W&B's modes"),
     ],
 )
 def test_variables_that_do_harm(tmp_path: Path, variable: str, value: str, said: str) -> None:
@@ -277,6 +278,7 @@ def test_a_gpu_is_described() -> None:
 
 ENDS = {
     "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)": "SIGSEGV",
+    """import os; os.write(1, b'{"begin": "comp'); os.kill(os.getpid(), 9)""": "SIGKILL",
     "import sys; sys.exit('it has had enough')": "exit code 1, it has had enough",
     "import time; time.sleep(60)": "took longer than 2 s",
 }

@@ -62,6 +62,8 @@ HIDDEN = (
 """Variables that hold secrets, names or folders: of these it is told that they are set."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 RANKS = ("LOCAL_RANK", "RANK")
+WANDB_MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
+"""The last two are old names of offline and online."""
 WANDB = "https://api.wandb.ai"
 
 
@@ -133,6 +135,9 @@ def _warn(section: Section, environment: Mapping[str, str]) -> None:
             "first one prints and writes",
             f"unset {silent[0]}, unless a launcher (torchrun, srun) set it",
         )
+    mode = environment.get("WANDB_MODE")
+    if mode and mode not in WANDB_MODES:
+        section.warn(f"WANDB_MODE={mode} is none of W&B's modes", "export WANDB_MODE=online, offline or disabled")
     if environment.get("WANDB_DISABLED"):
         section.warn(
             "WANDB_DISABLED is one of W&B's old switches", "use WANDB_MODE=disabled, or leave out logger=wandb"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -97,7 +98,7 @@ def try_out(
     try:
         for line in process.stdout:
             clock.cancel()
-            if line.startswith("{"):
+            with suppress(json.JSONDecodeError):  # what a library prints, or a line that a crash cut off
                 _take(trial, json.loads(line), say)
             clock = threading.Timer(patience, end)
             clock.start()
@@ -181,7 +182,9 @@ def modules_to_try() -> list[str]:
     return [*MODULES.values(), *(module for name, module in OF_EXTRAS.items() if _is_installed(name))]
 
 
-def _take(trial: Trial, line: dict[str, Any], say: Callable[[str], None]) -> None:
+def _take(trial: Trial, line: object, say: Callable[[str], None]) -> None:
+    if not isinstance(line, dict):
+        return
     if "begin" in line:
         trial.last = line["begin"]
         say(trial.last)
