@@ -55,7 +55,7 @@ def method(result: Results) -> str:
 def score_table(methods: dict[str, list[Results]]) -> list[str]:
     """Return the lines of the table of scores and costs."""
     lines = [
-        "| method | mIoU | pixel accuracy | seeds | parameters | GMAC | steps | minutes |",
+        "| method | mIoU | pixel accuracy | seed | parameters | GMAC | steps | minutes |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for title, runs in methods.items():

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from functools import partial
 from pathlib import Path
 
 import pytest
 from command_runs import Command, Outcome
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
 
+from transkd.cli.profile_tables import print_fitting
 from transkd.errors import ConfigError
 
 SMALL = ["size=[32,64]", "runs=2", "warm_up=0", "memory=false", "device=cpu"]
@@ -54,6 +59,25 @@ def test_the_papers_table(profile: Command) -> None:
         (row["parameters_with_adapters"], round(row["gmacs_with_adapters"]["as_published"], 2))
         for row in found["adapters"]
     ] == [(5_534_076, 17.84)]
+
+
+@pytest.mark.parametrize(("width", "counts"), [(80, 1), (160, 3)])
+def test_names_stay_in_a_narrow_terminal(width: int, counts: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+
+    def table_of(shown: int) -> Table:
+        table = Table(box=SIMPLE_HEAD)
+        table.add_column("model", overflow="fold")
+        for _ in range(4 + 2 * shown):
+            table.add_column("median\nms", justify="right", no_wrap=True)
+        table.add_row("runs/NAME/student", *["123.4"] * (4 + 2 * shown))
+        return table
+
+    print_fitting(console, table_of)
+    text = console.export_text()
+    assert "runs/NAME/student" in text
+    assert text.count("123.4") == 4 + 2 * counts
+    assert ("a wider terminal" in text) == (counts == 1)
 
 
 def test_the_table_of_adapters(profile: Command) -> None:

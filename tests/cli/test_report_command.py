@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import pytest
 from command_runs import Command
+from rich.console import Console
+
+from transkd.cli.report_run import print_report
+from transkd.reporting import ReportOptions, build_report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reporting"))  # made_runs
 
@@ -189,3 +194,17 @@ def test_help_needs_nothing_slow() -> None:
     for key in ("runs=", "output=", "only=", "exclude=", "teacher_run=", "tables=", "overwrite=", "Examples"):
         assert key in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_narrow_terminal_shows_every_column_in_whole_words(
+    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    few(make)
+    monkeypatch.chdir(tmp_path)
+    console = Console(width=width, record=True, file=io.StringIO())
+    print_report(build_report(ReportOptions(("runs",))), console)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= width
+    for word in ("transkd_ea", "plain", "student", "50.50 ± 0.71", "+10.00", "a gain", "33.9", "gap,"):
+        assert word in text, word

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from transkd.cli.profile_adapters import AdapterRow, adapter_rows
 from transkd.cli.profile_config import ProfileConfig
-from transkd.cli.profile_tables import adapter_table, cost_table
+from transkd.cli.profile_tables import adapter_table, cost_table, print_fitting
 from transkd.cli.progress import counting, screen
 from transkd.errors import ConfigError, TransKDError
 from transkd.evaluation.profile import Network, Row, Settings, all_cases, profile
@@ -121,9 +121,9 @@ def _print_tables(rows: list[Row], adapters: list[AdapterRow], settings: Setting
     console = Console(file=sys.stdout)
     if not console.is_terminal:
         console.width = WIDE
-    console.print(cost_table(rows, settings))
+    print_fitting(console, lambda counts: cost_table(rows, settings, counts=counts))
     if adapters:
-        console.print(adapter_table(adapters))
+        print_fitting(console, lambda counts: adapter_table(adapters, counts=counts))
     everything: list[Row | AdapterRow] = [*rows, *adapters]
     for row in everything:
         if row.problem is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -22,6 +24,10 @@ from transkd.reporting.paths import at_home, exists, is_file, is_folder
 
 WIDE = 200
 """Columns of a table that goes to a file, which nothing folds."""
+FRAME, EDGES = 3, 2
+"""Signs around a cell and around a line."""
+SCORES = (2,)
+"""Columns that are easier to read unbroken."""
 OURS = re.compile(
     r"report\.(html|md|json)|table(-\d+)?\.(csv|tex)|(gains|curves|miou-gmac|miou-latency|classes)(-\d+)?\.(svg|png)"
 )
@@ -41,7 +47,7 @@ def run_report(config: ReportConfig, console: Console | None = None) -> None:
     with working("drawing plots and writing pages"):
         files = report_files(report)
     _write(folder, files)
-    _print(report, console)
+    print_report(report, console)
     console.print(f"report   {folder / PAGE}", highlight=False, soft_wrap=True)
 
 
@@ -82,18 +88,39 @@ def _unwritable(folder: Path, error: OSError) -> ConfigError:
     return ConfigError(f"output={folder} cannot be written ({error.strerror}): choose another folder")
 
 
-def _print(report: Report, console: Console) -> None:
+def print_report(report: Report, console: Console) -> None:
+    """Print the tables of scores, their notes, and what was left out, in the room that the console has."""
     for table in report.tables:
         content = scores(table.rows, report.options.confidence)
         grid = Grid(title=Text(table.title) if table.title else None, title_justify="left", box=SIMPLE_HEAD)
-        for place, head in enumerate(content.heads[:-1]):
-            grid.add_column(head, justify="right" if place and head != "reading" else "left", overflow="fold")
+        columns = list(zip(content.heads, *content.rows, strict=True))[:-1]
+        for place, (column, width) in enumerate(zip(columns, _widths(columns, console.width), strict=True)):
+            side: Literal["left", "right"] = "right" if place and column[0] != "reading" else "left"
+            grid.add_column(column[0], justify=side, overflow="fold", width=width)
         for row in content.rows:
             grid.add_row(*map(Text, row[:-1]))
         console.print(grid)
         for note in table.notes:
-            console.print(f"- {note}", highlight=False, markup=False)
+            _print_note(note, console)
     for notice in report.notices:
-        console.print(f"- {notice}", highlight=False, markup=False)
+        _print_note(notice, console)
     for one in report.left_out:
         console.print(f"left out {one.folder}: {one.reason}", highlight=False, markup=False)
+
+
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return the columns' widths: what they need, or whole words, and of the room that is left scores before names."""
+    widths = [max(len(word) for text in column for word in text.split()) for column in columns]
+    spare = room - FRAME * len(columns) - EDGES - sum(widths)
+    for place in (*SCORES, *(place for place in range(len(columns)) if place not in SCORES)):
+        more = max(0, min(spare, max(map(len, columns[place])) - widths[place]))
+        widths[place] += more
+        spare -= more
+    return widths
+
+
+def _print_note(text: str, console: Console) -> None:
+    """Print a sentence behind a dash, its further lines below its first."""
+    grid = Grid.grid()
+    grid.add_row("- ", Text(text))
+    console.print(grid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 
+from rich import get_console
 from rich.console import Console
 
 PLAIN_WIDTH = 120
@@ -21,9 +22,15 @@ NOT_FOR_USERS = (
 
 
 def new_console(*, quiet: bool = False) -> Console:
-    """Return a console for standard output, wide enough for tables where it is not a terminal."""
-    console = Console(quiet=quiet)
-    return console if console.is_terminal else Console(quiet=quiet, width=PLAIN_WIDTH)
+    """Return a console for standard output, wide enough for tables where it is not a terminal.
+
+    At a terminal it is rich's own, which Lightning's progress bars are drawn on too: they would draw over what another
+    one prints.
+    """
+    console = get_console()
+    if not quiet and console.is_terminal:
+        return console
+    return Console(quiet=quiet, width=None if console.is_terminal else PLAIN_WIDTH)
 
 
 def quiet_lightning() -> None:

@@ -166,7 +166,7 @@ def _print_results(results: dict[str, Any], folder: RunFolder, name: str, consol
     lines = [
         f"run folder   {folder.path}",
         f"segmenter    {folder.path / name}",
-        f"pictures     {folder.predictions}",
+        *([f"pictures     {folder.predictions}"] if folder.predictions.is_dir() else []),
     ]
     steps = next_steps(folder.path / name, sys.argv[1:], is_student=name != "model")
     lines += [f"{'next' if step is steps[0] else '':<13}{step}" for step in steps]

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import rank_zero_warn
+from rich import get_console
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -144,7 +145,7 @@ class FirstGradients(Callback):
 
     def _print(self, trainer: L.Trainer, what: Table | str) -> None:
         if trainer.is_global_zero:
-            (self.console or Console()).print(what, soft_wrap=isinstance(what, str))
+            (self.console or get_console()).print(what, soft_wrap=isinstance(what, str))
 
 
 def silent_terms(measured: list[Measured]) -> list[str]:
