@@ -20,6 +20,8 @@ from doc_sandbox import build
 from doc_shell import Shell, call, fresh_modules
 from doc_small import small
 
+from help_examples import examples_of_help
+
 PAGES = pages()
 HELP = ["train", *(path.stem for path in sorted((TOP / "conf").glob("*_command.yaml")))]
 TYPED = re.compile(r"^\s*(?:[$>] )?transkd-[a-z]+ (?:[^:]*=|--?\w)", re.MULTILINE)
@@ -114,8 +116,7 @@ def _lacks_arguments(error: str) -> bool:
 @pytest.mark.parametrize("name", HELP)
 def test_examples_of_help_are_right(name: str, sandbox: Path) -> None:
     template = yaml.safe_load((TOP / f"conf/{name}.yaml").read_text(encoding="utf-8"))["hydra"]["help"]["template"]
-    examples = template.partition("Examples\n")[2].partition("\n\n")[0].splitlines()
-    commands = [re.split(r"\s{3,}", line.strip())[0] for line in examples]
+    commands = examples_of_help(template)
     assert commands, template
     (sandbox / "student.onnx").touch()
     assert all(command.startswith("transkd-") for command in commands)
