@@ -126,7 +126,8 @@ def test_the_page_shows_scenes_commands_machine_and_what_was_left_out(made: dict
     for text in (
         "scene_1",
         "cpu (x86_64)",
-        "transkd-train distillation=transkd_ea seed=1",
+        "transkd_ea, seed 0, likewise 1, 2",
+        "transkd-train distillation=transkd_ea seed=0",
         "runs/made-kd-s1",
         "unfinished: it has no results.json",
         "a gain",
@@ -216,7 +217,22 @@ def test_a_backtick_that_nothing_closes_hides_no_tag(make: Maker) -> None:
     make("none", results=BARE | {"command": "run `now", "device": "a`<b>"}, curve=())
     text = files_of()["report.md"].decode()
     assert "- device: a'\\<b>" in text
-    assert "| `` run `now `` |" in text
+    assert "- plain student, seed 0: `` run `now ``\n" in text
+
+
+def test_commands_that_differ_in_the_seed_alone_are_one(make: Maker) -> None:
+    taught = "transkd-train teacher.weights=runs/teacher-s0/model"
+    for seed in range(3):
+        command = f"{taught} seed={seed} name=made-s{seed} 'output=runs/made-s{seed}'"
+        make("none", seed, results=BARE | {"command": command}, curve=())
+    for seed, device in enumerate((1, 1, 2)):
+        make("kd", seed, results=BARE | {"command": f"{taught} trainer.devices={device} seed={seed}"}, curve=())
+    text = files_of()["report.md"].decode()
+    assert [line for line in text.splitlines() if line.startswith("- ") and ", seed " in line] == [
+        f"- plain student, seed 0, likewise 1, 2: `{taught} seed=0 name=made-s0 'output=runs/made-s0'`",
+        f"- kd, seed 0, likewise 1: `{taught} trainer.devices=1 seed=0`",
+        f"- kd, seed 2: `{taught} trainer.devices=2 seed=2`",
+    ]
 
 
 def test_names_with_dollars_and_of_any_script_are_drawn(make: Maker, recwarn: pytest.WarningsRecorder) -> None:

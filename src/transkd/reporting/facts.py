@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 from transkd.reporting.cells import Cells, percent
@@ -38,22 +39,39 @@ def made_by(runs: Sequence[Run]) -> dict[str, str]:
     return facts | ({"training precision": ", ".join(precision)} if precision else {})
 
 
-def commands(rows: Sequence[Row]) -> Cells:
-    """Return each run with its seed, score, folder and the command that made it."""
+def run_cells(rows: Sequence[Row]) -> Cells:
+    """Return each run with its seed, score and folder."""
     return Cells(
-        ("method", "seed", "mIoU, %", "folder", "command"),
+        ("method", "seed", "mIoU, %", "folder"),
         tuple(
-            (
-                row.method.title,
-                str(run.seed),
-                percent(run.miou),
-                run.folder.as_posix(),
-                run.results.command or NOT_RECORDED,
-            )
+            (row.method.title, str(run.seed), percent(run.miou), run.folder.as_posix())
             for row in rows
             for run in row.method.runs
         ),
     )
+
+
+def commands(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return the commands that made the runs: method and seeds, command.
+
+    Runs of a method whose commands differ in the seed alone, there and in a name that ends with it, are one: the
+    command is the first one's.
+    """
+    found = []
+    for row in rows:
+        alike: dict[str, list[Run]] = {}
+        for run in row.method.runs:
+            alike.setdefault(_without_seed(run), []).append(run)
+        for first, *others in alike.values():
+            seeds = f"seed {first.seed}"
+            if others:
+                seeds += f", likewise {', '.join(str(run.seed) for run in others)}"
+            found.append((f"{row.method.title}, {seeds}", first.results.command or NOT_RECORDED))
+    return found
+
+
+def _without_seed(run: Run) -> str:
+    return re.sub(rf"(\bseed=|-s){run.seed}(?=['\s]|$)", r"\1SEED", run.results.command or NOT_RECORDED)
 
 
 def left_out_cells(left_out: Sequence[LeftOut]) -> Cells:

@@ -52,8 +52,11 @@ def _table(table: Table, plots: Mapping[str, str], confidence: float) -> Iterato
     for name, text in facts.made_by(table.runs).items():
         yield f"- {name}: {_code(text)}" if name in facts.LITERAL else f"- {name}: {_inline(text)}"
     yield ""
-    runs = facts.commands(table.rows)
-    yield from _grid(Cells(runs.heads, tuple((*row[:-2], _code(row[-2]), _code(row[-1])) for row in runs.rows)))
+    runs = facts.run_cells(table.rows)
+    yield from _grid(Cells(runs.heads, tuple((*row[:-1], _code(row[-1])) for row in runs.rows)))
+    for name, command in facts.commands(table.rows):
+        yield f"- {_inline(name)}: {_code(command)}".replace("\n", " ")
+    yield ""
 
 
 def _notes(table: Table) -> Iterator[str]:

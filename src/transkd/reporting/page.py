@@ -57,7 +57,11 @@ def _table(table: Table, confidence: float, plots: Sequence[Plot], scenes: Seque
     yield "<h3>How it was made</h3>"
     described = "".join(f"<dt>{n}</dt><dd>{_fact(n, text)}</dd>" for n, text in facts.made_by(table.runs).items())
     yield f"<dl>{described}</dl>"
-    yield _grid(facts.commands(table.rows))
+    yield _grid(facts.run_cells(table.rows))
+    made = "".join(
+        f"<dt>{escape(n)}</dt><dd><code>{escape(text)}</code></dd>" for n, text in facts.commands(table.rows)
+    )
+    yield f'<dl class="commands">{made}</dl>'
 
 
 def _fact(name: str, text: str) -> str:
@@ -96,7 +100,7 @@ def _word(head: str) -> str:
 
 
 def _content(head: str, text: str) -> str:
-    return f"<code>{escape(text)}</code>" if head in ("command", "folder") else escape(text)
+    return f"<code>{escape(text)}</code>" if head == "folder" else escape(text)
 
 
 def _plot(plot: Plot) -> str:

@@ -34,6 +34,8 @@ tr.loss td.reading { color: var(--loss); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: .5rem 0; }
 dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
+dl.commands { grid-template-columns: 1fr; gap: 0; }
+dl.commands dd { margin-bottom: .6rem; }
 figure { margin: 0; overflow-x: auto; }
 figure img { display: block; width: 100%; height: auto; border-radius: 4px; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1.5rem; }
