@@ -13,6 +13,8 @@ from markdown.inlinepatterns import InlineProcessor
 from markdown.preprocessors import Preprocessor
 
 INLINE = r"(?<![\\$\w])\$(?![\s$])((?:[^$\\\n]|\\.|\n(?!\n))+?)(?<![\s\\])\$(?![\w$])"
+WITH_SIGNS = rf"(\(?){INLINE}([,.;:)]*)"
+"""An equation and the punctuation that touches it: no line ends between them."""
 DISPLAY = re.compile(r"^([ \t]*)\$\$(?!\$)(.+?)\$\$[ \t]*$", re.MULTILINE | re.DOTALL)
 LEFT_OVER = re.compile(r">\s*(\\[A-Za-z]+|&)(?=<)")
 
@@ -44,7 +46,11 @@ class _Inline(InlineProcessor):
     def handleMatch(  # type: ignore[override]  # noqa: N802
         self, m: re.Match[str], data: str
     ) -> tuple[str | Element, int, int]:
-        return self.md.htmlStash.store(mathml(m[1])), m.start(0), m.end(0)
+        before, latex, after = m.groups()
+        equation = mathml(latex)
+        if before or after:
+            equation = f'<span style="white-space: nowrap">{before}{equation}{after}</span>'
+        return self.md.htmlStash.store(equation), m.start(0), m.end(0)
 
 
 class _Display(Preprocessor):
@@ -62,7 +68,7 @@ class MathMLExtension(Extension):
         """Register after code (fences are away by then), before emphasis."""
         md.ESCAPED_CHARS = [*md.ESCAPED_CHARS, "$"]
         md.preprocessors.register(_Display(md), "mathml_display", 20)
-        md.inlinePatterns.register(_Inline(INLINE, md), "mathml", 185)
+        md.inlinePatterns.register(_Inline(WITH_SIGNS, md), "mathml", 185)
 
 
 def makeExtension(**options: object) -> MathMLExtension:  # noqa: N802
