@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 
 from transkd.data import SceneDataModule
-from transkd.training.callbacks import LineProgress, RandomState, RunCheckpoints, RunClock, ScenePictures, StudentEMA
+from transkd.training.callbacks import (
+    EpochBar,
+    LineProgress,
+    RandomState,
+    RunCheckpoints,
+    RunClock,
+    ScenePictures,
+    StudentEMA,
+)
 from transkd.training.checkpoint_io import SafeCheckpointIO
 from transkd.training.config import TrainConfig
 from transkd.training.instantiate import make
@@ -81,6 +89,6 @@ def _callbacks(config: TrainConfig, folder: RunFolder, data: SceneDataModule, co
         callbacks.append(StudentEMA(config.ema_decay))
     callbacks.append(ScenePictures(folder.predictions, classes.names, classes.palette, count=config.pictures))
     if config.trainer.get("enable_progress_bar", True):
-        callbacks.append(RichProgressBar(leave=False) if console.is_interactive else LineProgress())
+        callbacks.append(EpochBar(leave=False) if console.is_interactive else LineProgress())
     callbacks.append(RunCheckpoints(folder.checkpoints, every_n_steps=config.checkpoint.every_n_steps))
     return callbacks

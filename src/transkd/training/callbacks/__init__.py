@@ -7,11 +7,12 @@ from transkd.training.callbacks.finite import FiniteGuard
 from transkd.training.callbacks.first_gradients import FirstGradients
 from transkd.training.callbacks.loss_time import LossTime
 from transkd.training.callbacks.pictures import ScenePictures
-from transkd.training.callbacks.progress import LineProgress
+from transkd.training.callbacks.progress import EpochBar, LineProgress
 from transkd.training.callbacks.rng import RandomState
 from transkd.training.callbacks.throughput import Throughput
 
 __all__ = [
+    "EpochBar",
     "FiniteGuard",
     "FirstGradients",
     "LineProgress",

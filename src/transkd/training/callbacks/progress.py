@@ -1,4 +1,4 @@
-"""Progress for logs that are not terminals: a line now and then instead of a bar."""
+"""Progress of a training: a bar in a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import time
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 
 from transkd.training.callbacks.clock import RunClock
+
+
+class EpochBar(RichProgressBar):
+    """Lightning's bar, where epochs count from 1, as in every line and file of a run, and -1 is no number of them."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {_counted(current_epoch, self.trainer.max_epochs)}".ljust(len(self.validation_description))
 
 
 class LineProgress(ProgressBar):
@@ -61,7 +68,7 @@ class LineProgress(ProgressBar):
             if name.startswith("train/") and name[6:] in _terms(pl_module)
         ]
         parts = [
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+            f"epoch {_counted(trainer.current_epoch, trainer.max_epochs)}",
             f"step {trainer.global_step}/{trainer.estimated_stepping_batches:.0f}",
             f"loss {metrics.get('train/loss', float('nan')):.3f}"
             + (f" ({', '.join(terms)})" if len(terms) > 1 else ""),
@@ -85,6 +92,11 @@ class LineProgress(ProgressBar):
         minutes, seconds = divmod(round(max(0.0, seconds)), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
+
+
+def _counted(epoch: int, epochs: int | None) -> str:
+    """Return the number of an epoch, the first being 1, and how many there will be where that was said."""
+    return f"{epoch + 1}/{epochs}" if epochs and epochs > 0 else str(epoch + 1)
 
 
 def _terms(pl_module: L.LightningModule) -> set[str]:
