@@ -27,12 +27,12 @@ def scenes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def compose_config() -> Callable[..., dict[str, Any]]:
-    """Compose conf/train.yaml with overrides, into plain containers as the command passes them on."""
+    """Compose conf/train.yaml, or another, with overrides, into plain containers as the command passes them on."""
 
-    def composed(*overrides: str) -> dict[str, Any]:
+    def composed(*overrides: str, primary: str = "train") -> dict[str, Any]:
         GlobalHydra.instance().clear()
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose("train", list(overrides))
+            config = compose(primary, list(overrides))
         values = OmegaConf.to_container(config, resolve=True)
         assert isinstance(values, dict)
         return values

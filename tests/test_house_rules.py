@@ -21,7 +21,7 @@ BELOW = {
     "reporting": {"evaluation", "models"},
     "cli": {"training", "export", "reporting", "distillation", "data", "evaluation", "models"},
 }
-FREE_TO_ALL = {"errors", "lazy"}
+FREE_TO_ALL = {"errors", "lazy", "typed"}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/**/*.py"))
 
 # Put together here, so that this file does not name them.

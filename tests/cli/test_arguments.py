@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from transkd.cli.arguments import config_dirs, flag_problems, split_arguments, users_form
+from transkd.typed import as_typed
 
 
 @pytest.mark.parametrize(
@@ -22,11 +23,44 @@ from transkd.cli.arguments import config_dirs, flag_problems, split_arguments, u
         (["trainer=gpu", "optimizer=paper"], ["trainer=gpu", "optimizer=paper"]),
         (["debug=batch", "--cfg", "job", "seed=1"], ["seed=1", "+debug=batch", "--cfg", "job"]),
         (["sweep=fusion", "-m", "experiment=a"], ["+experiment=a", "+sweep=fusion", "-m"]),
+        (
+            ["+distillation.losses.a.weight=1", "distillation.losses.b={weight: 1}", "+distillation.losses.a.x=2"],
+            [
+                "++distillation.losses.a.weight=1",
+                "++distillation.losses.b={weight: 1}",
+                "++distillation.losses.a.x=2",
+                "distillation.name=a_b",
+            ],
+        ),
+        (
+            ["distillation=none", "distillation.losses.a.weight=1"],
+            ["distillation=none", "++distillation.losses.a.weight=1", "distillation.name=a"],
+        ),
+        (["distillation=kd", "++distillation.losses.a.weight=1"],) * 2,
+        (["+experiment=e", "++distillation.losses.a.weight=1"],) * 2,
+        (["distillation.name=mine", "++distillation.losses.a.weight=1"],) * 2,
+        (["++distillation.losses.a.weight=1", "+sweep=s"],) * 2,
+        (["~distillation.losses.a"],) * 2,
         (["data.size=64", "+foo=1", "~trainer.max_epochs", "-m", "--cfg", "job"],) * 2,
     ],
 )
 def test_users_form(written: list[str], taken: list[str]) -> None:
     assert users_form(written) == taken
+
+
+@pytest.mark.parametrize(
+    ("taken", "typed"),
+    [
+        ("++trainer.max_epochs=3", "trainer.max_epochs=3"),
+        ("++data.options.images='{split}/rgb'", "data.options.images='{split}/rgb'"),
+        ("+experiment=a", "+experiment=a"),
+        ("++name=a", "++name=a"),
+        ("~trainer.max_epochs", "~trainer.max_epochs"),
+    ],
+)
+def test_as_typed(taken: str, typed: str) -> None:
+    assert as_typed(taken) == typed
+    assert users_form([typed]) == [taken]
 
 
 def test_flags_keep_their_values() -> None:

@@ -7,12 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from transkd.errors import did_you_mean
+from transkd.typed import takes_any_option
 
+LOSSES = "distillation.losses."
 APPENDED_GROUPS = ("experiment", "sweep", "debug")
 LAST_WORD = ("sweep", "debug")
-OPEN_SECTIONS = ("augment.options", "callbacks", "data.options", "distillation.losses")
-OPEN_GROUPS = ("optimizer", "trainer")
-_BELOW_OPEN = tuple(f"{section}." for section in (*OPEN_SECTIONS, *OPEN_GROUPS))
 SHOWS_CONFIG = ("--cfg", "-c")
 OTHER_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
 SWEEPS = ("--multirun", "-m")
@@ -30,7 +29,8 @@ def users_form(arguments: Sequence[str]) -> list[str]:
 
     ``+experiment=x`` and ``experiment=x`` mean the same, and sweep and debug choices have the last word wherever they
     stand.
-    A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``. Flags come
+    A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``. Losses that are
+    added to none give the method their name, for ``none`` is the plain student's. Flags come
     last: Hydra takes overrides only side by side. Flags that are cut short, ``--multi``, are written out.
     """
     flags, overrides = split_arguments(arguments)
@@ -41,10 +41,20 @@ def users_form(arguments: Sequence[str]) -> list[str]:
         key, equals, _ = name.partition("=")
         if equals and key in APPENDED_GROUPS:
             override = f"+{name}"
-        elif equals and (key in OPEN_SECTIONS or key.startswith(_BELOW_OPEN)):
+        elif equals and takes_any_option(key):
             override = f"++{name}"
         (last[key] if equals and key in LAST_WORD else plain).append(override)
+    plain += _name_of_method(overrides)
     return [*plain, *(override for group in LAST_WORD for override in last[group]), *flags]
+
+
+def _name_of_method(overrides: Sequence[str]) -> list[str]:
+    """Return ``distillation.name=LOSSES`` where losses are added to none and nothing else names what they make."""
+    given = {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
+    if given.get("distillation", "none") != "none" or given.keys() & {"experiment", "sweep", "distillation.name"}:
+        return []
+    added = dict.fromkeys(key[len(LOSSES) :].partition(".")[0] for key in given if key.startswith(LOSSES))
+    return [f"distillation.name={'_'.join(added)}"] if added else []
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from transkd.distillation.own_errors import check_result, told
 from transkd.distillation.stages import pair_stages
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
@@ -82,10 +84,28 @@ class DistillationLoss(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} defines no forward(student, teacher)")
 
     def compare(self, student: Taps, teacher: Taps, labels: Tensor) -> Tensor:
-        """Call the loss with what it requires: with ``labels`` (B, H, W) only if it names them in :attr:`requires`."""
+        """Call the loss with what it requires: with ``labels`` (B, H, W) only if it names them in :attr:`requires`.
+
+        Raises:
+            ConfigError: if a loss of one's own fails, or returns something else than a scalar.
+        """
         needed = {"labels": labels} if "labels" in self.requires else {}
-        result: Tensor = self(student, teacher, **needed)
-        return result
+        if "logits" not in self.requires:
+            student, teacher = replace(student, logits=None), replace(teacher, logits=None)
+        with told(type(self), "forward", self._given()):
+            result = self(student, teacher, **needed)
+        return check_result(self.name, result)
+
+    def _given(self) -> str:
+        """Return what :meth:`forward` gets, and what it would have to ask for."""
+        labels = ", labels" if "labels" in self.requires else ""
+        logits = " and .logits" if "logits" in self.requires else ""
+        given = f"called as forward(student, teacher{labels}), with .embeddings and .features of each stage{logits}"
+        missing = [what for what in ("logits", "labels") if what not in self.requires]
+        if not missing:
+            return given
+        named = ", ".join(repr(what) for what in sorted({*self.requires, missing[0]}))
+        return f"{given}, without {' or '.join(missing)}: `requires = frozenset({{{named}}})` asks for {missing[0]}"
 
     def pairing(self) -> list[tuple[int, int]]:
         """List the stages that are compared, as (student stage, teacher stage), 0-based, shallowest first."""

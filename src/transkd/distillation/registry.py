@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from transkd.distillation.base import DistillationLoss
+from transkd.distillation.own_errors import told
 from transkd.errors import ConfigError, did_you_mean
 
 _LOSSES: dict[str, type[DistillationLoss]] = {}
 
 BESIDE_OPTIONS = ("weight", "schedule")
 """What a run's config sets beside a loss's options; the loss itself never sees them."""
+
+READABLE = ("embeddings", "features", "labels", "logits")
+"""What a loss can require."""
+
+BUILT = "called with the channels of student and teacher, which it gives on by super().__init__(student_channels, …)"
 
 LossClass = TypeVar("LossClass", bound=type[DistillationLoss])
 
@@ -37,7 +43,8 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
         the one that it has the name of.
 
     Raises:
-        ConfigError: if the name is taken, or the class is not a :class:`DistillationLoss`.
+        ConfigError: if the name is taken, the class is not a :class:`DistillationLoss`, or its ``requires`` names
+            something that there is not.
     """
 
     def register(cls: LossClass) -> LossClass:
@@ -51,11 +58,24 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
                 f"distillation loss '{name}' is registered already, by {_LOSSES[name].__name__}; "
                 f"choose another name than {', '.join(available_losses())}"
             )
+        _check_requires(name, cls.requires)
         _LOSSES[name] = cls
         cls.name = name
         return cls
 
     return register
+
+
+def _check_requires(name: str, requires: object) -> None:
+    if isinstance(requires, str) or not isinstance(requires, Collection):
+        raise ConfigError(
+            f"distillation loss '{name}': requires has to be a set of names, such as frozenset({{'logits'}}), "
+            f"got {requires!r}"
+        )
+    for what in requires:
+        if what not in READABLE:
+            hint = did_you_mean(str(what), READABLE)
+            raise ConfigError(f"distillation loss '{name}': requires names {what!r}, which no loss can read; {hint}")
 
 
 def _is_written_again(former: type[DistillationLoss], cls: type[DistillationLoss]) -> bool:
@@ -88,7 +108,8 @@ def create_loss(name: str, *, student: HasChannels, teacher: HasChannels, **opti
     cls = _LOSSES[name]
     _check_embeddings(cls, student=student, teacher=teacher)
     build: Callable[..., DistillationLoss] = cls
-    return build(student.channels, teacher.channels, **options)
+    with told(cls, "__init__", BUILT):
+        return build(student.channels, teacher.channels, **options)
 
 
 def check_options(name: str, options: Mapping[str, object]) -> None:

@@ -23,7 +23,7 @@ from transkd.evaluation.digest import module_digest
 from transkd.models import load_segmenter
 from transkd.training.callbacks.ema import averaged_weights
 from transkd.training.checkpoint_io import read_checkpoint
-from transkd.training.config import TrainConfig
+from transkd.training.config import DataConfig, TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.next_steps import next_steps
 from transkd.training.run_folder import RunFolder
@@ -31,6 +31,7 @@ from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.segmenters import weights_choice
 from transkd.training.training_facts import distillation_facts, training_facts
 from transkd.training.wandb_results import show_in_wandb
+from transkd.typed import as_typed
 
 SEGMENTER = "segmenter."
 
@@ -70,7 +71,7 @@ def finish(
     if trainer.is_global_zero:
         folder.write_results(results)
         show_in_wandb(trainer.loggers, results)
-        _print_results(results, folder, name, console)
+        _print_results(results, folder, name, config.data, console)
     return results
 
 
@@ -143,14 +144,14 @@ def command_line() -> str | None:
     """
     path = Path(sys.argv[0])
     name = f"transkd-{path.stem}" if path.parts[-3:-1] == ("transkd", "cli") else path.name
-    return shlex.join([name, *sys.argv[1:]]) if name.startswith("transkd") else None
+    return shlex.join([name, *map(as_typed, sys.argv[1:])]) if name.startswith("transkd") else None
 
 
 def _scored_images(config: TrainConfig, trainer: L.Trainer) -> int:
     return int(sum(trainer.num_val_batches)) * config.data.val_batch_size * trainer.world_size
 
 
-def _print_results(results: dict[str, Any], folder: RunFolder, name: str, console: Console) -> None:
+def _print_results(results: dict[str, Any], folder: RunFolder, name: str, data: DataConfig, console: Console) -> None:
     if results["miou"] is not None:
         split = results["protocol"]["split"]
         console.print(f"\nscores of {folder.path / name} on the {split} split", highlight=False, soft_wrap=True)
@@ -168,6 +169,6 @@ def _print_results(results: dict[str, Any], folder: RunFolder, name: str, consol
         f"segmenter    {folder.path / name}",
         *([f"pictures     {folder.predictions}"] if folder.predictions.is_dir() else []),
     ]
-    steps = next_steps(folder.path / name, sys.argv[1:], is_student=name != "model")
+    steps = next_steps(folder.path / name, list(map(as_typed, sys.argv[1:])), data, is_student=name != "model")
     lines += [f"{'next' if step is steps[0] else '':<13}{step}" for step in steps]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from transkd.models.pretrained import load_pretrained
 from transkd.models.selection import CLASSIFIER, select_weights
 from transkd.models.weights import state_shapes, tensor_differences
 from transkd.training.config import SegmenterConfig, StudentConfig, TeacherConfig
+from transkd.training.next_steps import teacher_command
 
 RANDOM, SCRATCH, PRETRAINED, TEACHER = "random", "scratch", "pretrained", "teacher"
 FROM_FILE = ("backbone", "head", "head_width")
@@ -120,7 +121,7 @@ def build_teacher(config: TeacherConfig, classes: ClassSet, dataset: str) -> Ori
     if source is None:
         raise WeightsError(
             "teacher.weights is not set: a teacher has to have learned something. Train one by "
-            f"`transkd-train +experiment={dataset}_teacher` and name what it saved, teacher.weights=RUN/model; "
+            f"`{teacher_command(dataset)}` and name what it saved, teacher.weights=RUN/model; "
             "name a published one, such as teacher=mit_b2 "
             "teacher.weights=nvidia/segformer-b2-finetuned-cityscapes-1024-1024; "
             "or, to only see the machinery run, teacher.weights=random"
