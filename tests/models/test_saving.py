@@ -12,7 +12,8 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors import safe_open
 
-from transkd.errors import WeightsError
+from transkd.errors import ConfigError, WeightsError
+from transkd.evaluation.digest import module_digest
 from transkd.models import Segmenter, create_segmenter, load_segmenter, segmenter
 
 
@@ -44,6 +45,33 @@ def test_round_trip_is_bitwise(trained, load, tmp_path):
     images = torch.randint(0, 256, (1, 3, 33, 65), dtype=torch.uint8)
     with torch.no_grad():
         assert torch.equal(loaded(images), trained.eval()(images))
+
+
+def test_colours_are_saved_and_are_no_part_of_what_predicts(trained, tmp_path):
+    assert trained.palette is None
+    coloured = Segmenter(**trained.config | {"palette": [(40, 40, 40), (220, 40, 40), [0, 255, 0]]})
+    coloured.load_state_dict(trained.state_dict())
+    coloured.save_pretrained(tmp_path)
+    loaded = load_segmenter(tmp_path)
+    assert loaded.palette == ((40, 40, 40), (220, 40, 40), (0, 255, 0))
+    assert module_digest(loaded) == module_digest(trained)
+    before = json.loads((tmp_path / "config.json").read_text())
+    del before["palette"]  # as those that were saved before there was one
+    (tmp_path / "config.json").write_text(json.dumps(before))
+    assert load_segmenter(tmp_path).palette is None
+
+
+@pytest.mark.parametrize(
+    ("palette", "said"),
+    [
+        ([(0, 0, 0)], "there are 1 colours in palette for num_classes=2"),
+        ([(0, 0), (1, 1, 1)], r"palette must have red, green and blue of 0 to 255 for each class, not \[0, 0\]"),
+        ([(0, 0, 256), (1, 1, 1)], r"of 0 to 255 for each class, not \[0, 0, 256\]"),
+    ],
+)
+def test_colours_that_cannot_be(palette, said):
+    with pytest.raises(ConfigError, match=said):
+        create_segmenter("mit_b0", num_classes=2, palette=palette)
 
 
 def test_the_folder_is_what_the_hub_expects(trained, tmp_path):

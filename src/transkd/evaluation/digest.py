@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-TRAINING_ONLY = ("drop_path_rate", "dropout")
+NO_MATTER = ("drop_path_rate", "dropout", "palette")
+"""What of a config predictions do not depend on: what only training uses, and colours."""
 
 
 def module_digest(module: nn.Module) -> str:
@@ -19,7 +20,7 @@ def module_digest(module: nn.Module) -> str:
 
     It takes in the names, types, shapes and bytes of all parameters and buffers, those that are not saved among the
     weights too (a segmenter's mean and standard deviation), and the ``config`` of a module that has one (the
-    classes' names in order, the epsilon of its norms), less what only training uses.
+    classes' names in order, the epsilon of its norms), less what only training and pictures use.
     """
     digest = hashlib.sha256()
     tensors = {**module.state_dict(), **dict(module.named_buffers())}
@@ -29,7 +30,7 @@ def module_digest(module: nn.Module) -> str:
         digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
     config = getattr(module, "config", None)
     if isinstance(config, Mapping):
-        kept: dict[str, Any] = {key: value for key, value in config.items() if key not in TRAINING_ONLY}
+        kept: dict[str, Any] = {key: value for key, value in config.items() if key not in NO_MATTER}
         digest.update(json.dumps(kept, sort_keys=True).encode())
     return digest.hexdigest()
 

@@ -75,7 +75,7 @@ def trace_provenance(segmenter: Segmenter, source: str | Path | None) -> Provena
         source="memory" if source is None else Path(source).name if Path(source).exists() else str(source),
         sha256=sha256,
         config=segmenter.config,
-        palette=find_palette(segmenter.class_names),
+        palette=segmenter.config["palette"] or find_palette(segmenter.class_names),
         run=run,
     )
 

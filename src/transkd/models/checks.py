@@ -56,3 +56,9 @@ def check_config(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"class_names must be text, not {names}")
     if names is not None and len(names) != config["num_classes"]:
         raise ConfigError(f"there are {len(names)} class_names for num_classes={config['num_classes']}")
+    palette = config["palette"]
+    if palette is not None and len(palette) != config["num_classes"]:
+        raise ConfigError(f"there are {len(palette)} colours in palette for num_classes={config['num_classes']}")
+    for colour in palette or ():
+        if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
+            raise ConfigError(f"palette must have red, green and blue of 0 to 255 for each class, not {colour}")

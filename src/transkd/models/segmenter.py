@@ -42,6 +42,7 @@ class Segmenter(
         strides: s_i, stride of each stage's maps.
         num_classes: K, channels of the logits.
         class_names: the classes' names where known.
+        palette: the classes' colours where known.
         config: the arguments that make this segmenter again, as they are saved in ``config.json``.
 
     Args:
@@ -50,6 +51,7 @@ class Segmenter(
         head: name of the decode head; None takes the one that its authors gave the backbone.
         head_width: channels of the head; None takes what the backbone's size calls for.
         class_names: K names.
+        palette: K colours, each red, green and blue of 0 to 255, which pictures show the classes in.
         mean: per channel, of images in [0, 1].
         std: per channel, of images in [0, 1].
         drop_path_rate: stochastic depth of the deepest block; it grows linearly from 0 over all blocks. None
@@ -73,6 +75,7 @@ class Segmenter(
         head: str | None = None,
         head_width: int | None = None,
         class_names: Sequence[str] | None = None,
+        palette: Sequence[Sequence[int]] | None = None,
         mean: Sequence[float] = (0.485, 0.456, 0.406),
         std: Sequence[float] = (0.229, 0.224, 0.225),
         drop_path_rate: float | None = None,
@@ -93,6 +96,7 @@ class Segmenter(
             "head": head,
             "head_width": width,
             "class_names": None if class_names is None else list(class_names),
+            "palette": None if palette is None else [[int(value) for value in colour] for colour in palette],
             "mean": [float(value) for value in mean],
             "std": [float(value) for value in std],
             "drop_path_rate": rate,
@@ -108,6 +112,7 @@ class Segmenter(
         self.strides: tuple[int, ...] = self.backbone.strides
         self.num_classes = num_classes
         self.class_names = None if class_names is None else tuple(class_names)
+        self.palette = None if palette is None else tuple((int(r), int(g), int(b)) for r, g, b in palette)
         self.head = head_entry.build(self.channels, num_classes, width, dropout)
         self.register_buffer("mean", _per_channel(mean), persistent=False)
         self.register_buffer("std", _per_channel(std), persistent=False)

@@ -106,11 +106,14 @@ class DistillModule(TeacherSlot, SegmentationModule):
     @staticmethod
     def _given_student(student: Segmenter | str | Path, teacher: Segmenter, options: dict[str, Any]) -> Segmenter:
         """Return the student; one that is given by name has the teacher's classes if nothing else is said."""
-        classes, names = options.pop("num_classes", None), options.get("class_names")
+        classes, names, palette = options.pop("num_classes", None), options.get("class_names"), None
         if isinstance(student, str) and not is_source(student):
             classes = teacher.num_classes if classes is None else classes
-            names = teacher.class_names if names is None and classes == teacher.num_classes else names
-        return given_segmenter("DistillModule", "student", student, num_classes=classes, class_names=names)
+            if names is None and classes == teacher.num_classes:
+                names, palette = teacher.class_names, teacher.palette
+        return given_segmenter(
+            "DistillModule", "student", student, num_classes=classes, class_names=names, palette=palette
+        )
 
     def _check_classes(self, teacher: Segmenter) -> None:
         if self.class_match is not None and (self.class_match.complete or len(self.class_match.ours) > 1):

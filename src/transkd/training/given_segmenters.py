@@ -26,6 +26,7 @@ def given_segmenter(
     *,
     num_classes: int | None,
     class_names: Sequence[str] | None = None,
+    palette: Sequence[Sequence[int]] | None = None,
 ) -> Segmenter:
     """Return what trains.
 
@@ -35,6 +36,7 @@ def given_segmenter(
         given: a segmenter, the name of a backbone for one with random weights, or a source for ``load_segmenter``.
         num_classes: of a segmenter given by name; what a saved one has to have, None takes any.
         class_names: of a segmenter given by name.
+        palette: of a segmenter given by name.
 
     Raises:
         ConfigError: something else, or a name without ``num_classes``.
@@ -47,7 +49,7 @@ def given_segmenter(
         return load_segmenter(given, num_classes=num_classes)
     if num_classes is None:
         raise ConfigError(f"{caller}: a segmenter given by name ('{given}') also needs num_classes=…")
-    return create_segmenter(str(given), num_classes, class_names=class_names)
+    return create_segmenter(str(given), num_classes, class_names=class_names, palette=palette)
 
 
 def given_teacher(caller: str, given: Segmenter | str | Path, num_classes: int | None) -> Segmenter:

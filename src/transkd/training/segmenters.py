@@ -147,7 +147,7 @@ def _new(config: Any, classes: ClassSet, pretrained: bool, regularisation: dict[
 
 
 def _named(classes: ClassSet) -> dict[str, Any]:
-    return {"class_names": classes.names}
+    return {"class_names": classes.names, "palette": classes.palette}
 
 
 def _check_fits(role: str, config: Any, source: str, saved: Segmenter) -> None:
