@@ -107,6 +107,13 @@ def test_debug_overfit_has_no_augmentation_and_no_regularisation(composed: Compo
     assert (values["student"]["drop_path_rate"], values["student"]["dropout"]) == (0, 0)
 
 
+def test_debug_overfit_repeats_its_batches(composed: Compose) -> None:
+    """Two batches of an order that changes with the epoch are no two batches."""
+    trainer = composed("debug=overfit")["trainer"]
+    assert (trainer["overfit_batches"], trainer["limit_train_batches"]) == (2, 1.0)
+    assert trainer["max_epochs"] * trainer["overfit_batches"] == 300
+
+
 @pytest.mark.parametrize("data", ["cityscapes", "acdc"])
 @pytest.mark.parametrize("what", ["mitb0", "teacher"])
 def test_the_papers_recipe(composed: Compose, data: str, what: str) -> None:
