@@ -53,7 +53,7 @@ def collect_runs(sources: Sequence[str], key: str = "runs") -> Collection:
     for path in [path for source in sources for path in _expanded(source, key)]:
         jobs = read_sweep(path)
         here = [job.folder for job in jobs if job.folder is not None and is_folder(job.folder)]
-        roots += [path, *here]
+        roots += [path, *map(_from_here, here)]
         left_out += [LeftOut(job.file, job.reason) for job in jobs if job.folder not in here]
     for folder in _run_folders(roots, left_out):
         try:
@@ -112,6 +112,11 @@ def read_sweep(folder: Path) -> list[SweepJob]:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             jobs.append(SweepJob(file, "unknown", None, f"the file cannot be read ({type(error).__name__})"))
     return jobs
+
+
+def _from_here(folder: Path) -> Path:
+    """Return a folder below the current one as people name it, so that no report holds the path of a machine."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _expanded(source: str, key: str) -> list[Path]:
