@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from torch import Tensor
 
-from transkd.distillation import create_loss
+from transkd.distillation import DistillationLoss, create_loss
+from transkd.errors import ConfigError
 from transkd.evaluation import count_macs, count_parameters
 from transkd.evaluation.profile import count_network
-from transkd.models import create_segmenter
+from transkd.models import Taps, create_segmenter
 from transkd.training.adapter_cost import loss_cost, method_cost, taps_without_computing
 
 PUBLISHED = {"pea": (4_563_124, 16.47), "gl_mixer": (5_219_254, 16.80), "ea": (5_534_076, 17.84)}
@@ -33,3 +35,31 @@ def test_the_mixers_attention_is_told_apart() -> None:
     assert cost.macs.with_attention == total
     assert cost.macs.with_attention - cost.macs.without_attention == 2 * positions * positions * channels
     assert student.training
+
+
+def test_a_loss_of_ones_own_that_does_not_fit_is_told_of_real_tensors(capfd: pytest.CaptureFixture[str]) -> None:
+    class Misfit(DistillationLoss):
+        def forward(self, student: Taps, teacher: Taps) -> Tensor:
+            return (student.features[-1] - teacher.features[-1]).pow(2).mean()
+
+    student, teacher = create_segmenter("mit_b0", 5), create_segmenter("mit_b1", 5)
+    loss = Misfit(student.channels, teacher.channels)
+    with (
+        taps_without_computing(student, teacher, [loss], (64, 96)) as (ours, theirs),
+        pytest.raises(ConfigError, match=r"'Misfit' failed in forward, .*: The size of tensor a \(256\) must match"),
+    ):
+        loss_cost(loss, ours, theirs)
+    assert capfd.readouterr() == ("", ""), "torch writes a traceback where there are no values"
+
+
+def test_a_loss_that_looks_at_values_is_counted(capfd: pytest.CaptureFixture[str]) -> None:
+    class Looks(DistillationLoss):
+        def forward(self, student: Taps, teacher: Taps) -> Tensor:
+            energy = (student.features[-1].flatten(1) @ student.features[-1].flatten(1).T).mean()
+            return energy if energy.item() > 0 else -energy
+
+    student = create_segmenter("mit_b0", 5)
+    loss = Looks(student.channels, student.channels)
+    with taps_without_computing(student, student, [loss], (64, 96)) as (ours, theirs):
+        assert loss_cost(loss, ours, theirs).macs.with_attention == 2 * 3 * 256
+    assert capfd.readouterr() == ("", "")

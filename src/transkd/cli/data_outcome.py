@@ -79,21 +79,21 @@ def print_classes(classes: ClassSet, console: Console) -> None:
 def _overview(found: Survey) -> Table:
     ways = {name: split.split_by.replace(f"{found.root}/", "") for name, split in found.splits.items()}
     common = len(set(ways.values())) == 1
-    table = Table("split", "scenes", *([] if common else ["by"]), "height x width", "mean (R, G, B)", "std", "ignored")
+    table = Table("split", "scenes", "height x width", "mean (R, G, B)", "std", "ignored")
     for name, split in found.splits.items():
         numbers: Any = split.as_dict()
         pixels = int(split.pixels.sum()) + split.ignored
         table.add_row(
             escape(name),
             str(numbers["scenes"]),
-            *([] if common else [escape(ways[name])]),
             _sizes(numbers["sizes"]),
             " ".join(f"{value:.3f}" for value in numbers["mean"]),
             " ".join(f"{value:.3f}" for value in numbers["std"]),
             f"{100 * split.ignored / max(1, pixels):.2f} %",
         )
     way = f", split by {next(iter(ways.values()))}" if common else ""
-    table.title = escape(f"{found.name} at {found.root}{way}")
+    apart = [] if common else [f"{name}: by {way_of_one}" for name, way_of_one in ways.items()]
+    table.title = escape("\n".join([f"{found.name} at {found.root}{way}", *apart]))
     table.title_justify = "left"
     for column in table.columns:
         column.no_wrap = column.header in ("mean (R, G, B)", "std")

@@ -147,10 +147,17 @@ def _add_loss(table: Table, name: str, weight: str, loss: DistillationLoss, stud
         name,
         weight,
         ", ".join(sorted(loss.requires)),
-        "  ".join(_pair(student, teacher, s, t) for s, t in loss.pairing()) or "logits",
+        _compared(loss, student, teacher),
         f"{cost.parameters:,}",
         f"{cost.macs.with_attention / 1e9:.2f}",
     )
+
+
+def _compared(loss: DistillationLoss, student: Taps, teacher: Taps) -> str:
+    """Return the pairs of stages, none of which breaks at a line's end, or what a loss reads that has none."""
+    if not {"embeddings", "features"} & set(loss.requires):
+        return "logits" if "logits" in loss.requires else "–"
+    return "  ".join(_pair(student, teacher, s, t).replace(" ", "\N{NO-BREAK SPACE}") for s, t in loss.pairing())
 
 
 def _pair(student: Taps, teacher: Taps, s: int, t: int) -> str:
