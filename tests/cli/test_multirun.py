@@ -51,24 +51,42 @@ def test_a_bug_in_one_job_is_logged_and_the_others_go_on(
     run: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken.py").write_text(
-        "import os, transkd\n"
-        "@transkd.register_loss('broken')\n"
-        "class Broken(transkd.DistillationLoss):\n"
-        "    def forward(self, student, teacher):\n"
+        "from lightning.pytorch import Callback\n"
+        "class Broken(Callback):\n"
+        "    def on_train_start(self, trainer, module):\n"
         "        raise RuntimeError('sizes do not fit')\n"
     )
     monkeypatch.delitem(sys.modules, "broken", raising=False)
-    losses = ["imports=[broken]", "distillation.losses.broken.weight=1", "teacher=mit_b0", "teacher.weights=random"]
-    try:
-        outcome = run("-m", *tiny, *losses, "seed=0,1")
-    finally:
-        registry._LOSSES.pop("broken", None)
+    outcome = run("-m", *tiny, "imports=[broken]", "callbacks.broken._target_=broken.Broken", "seed=0,1")
     assert outcome.code == 1
     assert fates(outcome) == ["failed", "failed"]
     assert "Traceback" not in outcome.err
     (log,) = tmp_path.glob("runs/multirun/*/jobs/0.log")
     assert log.read_text().endswith("RuntimeError: sizes do not fit\n")
     assert f"transkd-train: RuntimeError: sizes do not fit (all of it: {log})" in outcome.err
+
+
+def test_a_mistake_in_a_loss_of_ones_own_is_a_message_and_no_log(
+    run: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mistaken.py").write_text(
+        "import transkd\n"
+        "@transkd.register_loss('mistaken')\n"
+        "class Mistaken(transkd.DistillationLoss):\n"
+        "    def forward(self, student, teacher):\n"
+        "        return student.logits.mean()\n"
+    )
+    monkeypatch.delitem(sys.modules, "mistaken", raising=False)
+    losses = ["imports=[mistaken]", "distillation.losses.mistaken.weight=1", "teacher=mit_b0", "teacher.weights=random"]
+    try:
+        outcome = run("-m", *tiny, *losses, "seed=0,1")
+    finally:
+        registry._LOSSES.pop("mistaken", None)
+    assert outcome.code == 1
+    assert fates(outcome) == ["failed", "failed"]
+    assert "'mistaken' failed in forward, mistaken.py line 5 (`return student.logits.mean()`)" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not list(tmp_path.glob("runs/multirun/*/jobs/*.log"))
 
 
 def test_the_same_sweep_again_does_only_what_is_missing(run: Command, tiny: list[str], tmp_path: Path) -> None:
