@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transkd.cli import train_sweep
 from transkd.distillation import registry
 from transkd.errors import CheckpointError
+from transkd.models.backbones import registry as backbones
 from transkd.training.run_folder import RunFolder
 
 
@@ -51,19 +52,39 @@ def test_a_bug_in_one_job_is_logged_and_the_others_go_on(
     run: Command, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broken.py").write_text(
-        "from lightning.pytorch import Callback\n"
-        "class Broken(Callback):\n"
-        "    def on_train_start(self, trainer, module):\n"
-        "        raise RuntimeError('sizes do not fit')\n"
+        "from transkd.models.backbones import BackboneEntry, find_backbone, register_backbone\n"
+        "def build(rate):\n"
+        "    class Broken(type(network := find_backbone('mit_b0').build(rate))):\n"
+        "        def forward(self, images):\n"
+        "            raise RuntimeError('sizes do not fit')\n"
+        "    network.__class__ = Broken\n"
+        "    return network\n"
+        "register_backbone('broken', BackboneEntry(build, segformer_width=16))\n"
     )
     monkeypatch.delitem(sys.modules, "broken", raising=False)
-    outcome = run("-m", *tiny, "imports=[broken]", "callbacks.broken._target_=broken.Broken", "seed=0,1")
+    monkeypatch.setattr(backbones, "_BACKBONES", dict(backbones._BACKBONES))  # forgets it again
+    outcome = run("-m", *tiny, "imports=[broken]", "student.backbone=broken", "seed=0,1")
     assert outcome.code == 1
     assert fates(outcome) == ["failed", "failed"]
     assert "Traceback" not in outcome.err
     (log,) = tmp_path.glob("runs/multirun/*/jobs/0.log")
     assert log.read_text().endswith("RuntimeError: sizes do not fit\n")
     assert f"transkd-train: RuntimeError: sizes do not fit (all of it: {log})" in outcome.err
+
+
+def test_a_finished_run_of_other_data_is_not_taken_for_this_one(
+    run: Command, tiny: list[str], tmp_path: Path, drawn: Path
+) -> None:
+    for name in ("moved", "other"):
+        shutil.copytree(drawn, tmp_path / name)
+    label = next((tmp_path / "other/gtFine/train").rglob("*_labelIds.png"))
+    label.write_bytes(label.read_bytes() + b"more")
+    assert run("-m", *tiny, "seed=0").code == 0
+    assert fates(run("-m", *tiny, "seed=0", f"data.root={tmp_path / 'moved'}")) == ["done before"]
+    outcome = run("-m", *tiny, "seed=0", f"data.root={tmp_path / 'other'}")
+    assert fates(outcome) == ["failed"]
+    assert "holds a finished run on other data, in " in outcome.err
+    assert "/other, the training split has other files. Give this sweep's runs folders of their own" in outcome.err
 
 
 def test_a_mistake_in_a_loss_of_ones_own_is_a_message_and_no_log(
@@ -82,7 +103,7 @@ def test_a_mistake_in_a_loss_of_ones_own_is_a_message_and_no_log(
         outcome = run("-m", *tiny, *losses, "seed=0,1")
     finally:
         registry._LOSSES.pop("mistaken", None)
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert fates(outcome) == ["failed", "failed"]
     assert "'mistaken' failed in forward, mistaken.py line 5 (`return student.logits.mean()`)" in outcome.err
     assert "Traceback" not in outcome.err

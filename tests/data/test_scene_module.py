@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from transkd.data import CAMVID, SceneDataModule
+from transkd.data.module import other_data
 from transkd.errors import ConfigError, DataError
 
 
@@ -115,13 +116,27 @@ def test_fingerprints_know_files_and_not_roots(make_camvid) -> None:
     root = make_camvid(val=2)
     names = ["0001TP_006690", "0001TP_006720"]
     listed = sorted(f"{folder}/{name}.png" for folder in ("val", "valannot") for name in names)
-    expected = {"count": 2, "sha256": hashlib.sha256("\n".join(listed).encode()).hexdigest()}
+    sized = "\n".join(f"{name} {(root / name).stat().st_size}" for name in listed)
+    expected = {
+        "count": 2,
+        "sha256": hashlib.sha256("\n".join(listed).encode()).hexdigest(),
+        "content": hashlib.sha256(sized.encode()).hexdigest(),
+    }
     assert make(root).fingerprint("val") == expected
     moved = root.rename(root.with_name("moved"))
     assert make(moved).fingerprint("val") == expected
+    assert other_data(expected, make(moved).fingerprints()) is None
+    with (moved / "valannot" / f"{names[0]}.png").open("ab") as file:
+        file.write(b"more")
+    now = make(moved).fingerprint("val")
+    assert (now["sha256"], now["content"] != expected["content"]) == (expected["sha256"], True)
+    assert other_data(expected, make(moved).fingerprints()) == "the validation split has other files"
     (moved / "val" / f"{names[0]}.png").unlink()
     (moved / "valannot" / f"{names[0]}.png").unlink()
     assert make(moved).fingerprint("val")["sha256"] != expected["sha256"]
+    assert other_data(expected, make(moved).fingerprints()) == "the validation split has 1 scenes, not 2"
+    older = {key: expected[key] for key in ("count", "sha256")}
+    assert other_data(older | {"train": {"count": 99}}, make(moved).fingerprints()) is not None
 
 
 def test_files_of_a_batch_are_named(make_camvid) -> None:

@@ -105,6 +105,20 @@ def test_no_plain_student(make: Maker) -> None:
     assert any(note.startswith("Gains are absent where there is no plain student of the same") for note in table.notes)
 
 
+def test_a_gain_is_of_the_seeds_that_both_have(make: Maker) -> None:
+    make.teacher(miou=0.7)
+    for seed, miou in ((0, 0.30), (1, 0.40), (2, 0.50), (3, 0.36)):
+        make("none", seed, miou)
+    for seed, miou in ((0, 0.32), (1, 0.42), (2, 0.52)):
+        make("kd", seed, miou, overrides=("teacher.weights=runs/teacher-s0/model",))
+    (table,) = build_report(ReportOptions(("runs",))).tables
+    (row,) = [row for row in table.rows if row.method.title == "kd"]
+    assert row.gain is not None
+    assert (row.gain.mean, row.gain.seeds) == (pytest.approx(0.02), (0, 1, 2))
+    assert row.recovered == pytest.approx(0.02 / (0.7 - 0.4)), "of the gap between the teacher and those seeds"
+    assert "kd: gain and interval are of seeds 0, 1, 2, which both have; left out: 3 of plain student." in table.notes
+
+
 def test_seeds_that_do_not_pair_are_said(make: Maker) -> None:
     for seed, miou in ((0, 0.40), (1, 0.41)):
         make("none", seed, miou)

@@ -44,7 +44,18 @@ def test_a_paired_interval_by_hand() -> None:
     assert found.verdict == "within the noise"
 
 
-@pytest.mark.parametrize("plain", [{5: 0.401, 6: 0.412, 7: 0.396}, {0: 0.401, 1: 0.412}])
+def test_the_seeds_that_both_have_are_paired() -> None:
+    """A seed more on one side takes nothing away: its mean is not one of other seeds."""
+    plain = {0: 0.30, 1: 0.40, 2: 0.50, 3: 0.35}
+    ours = {0: 0.3201, 1: 0.4199, 2: 0.5203, 7: 0.9}
+    found = difference(ours, plain, 0.95)
+    theirs = stats.ttest_rel([ours[s] for s in (0, 1, 2)], [plain[s] for s in (0, 1, 2)]).confidence_interval(0.95)
+    assert (found.how, found.seeds) == ("paired", (0, 1, 2))
+    assert found.mean == pytest.approx(0.0201)
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+
+
+@pytest.mark.parametrize("plain", [{5: 0.401, 6: 0.412, 7: 0.396}, {0: 0.401, 9: 0.412}])
 def test_seeds_that_do_not_pair_are_compared_by_welch(plain: dict[int, float]) -> None:
     found = difference(OURS, plain, 0.95)
     theirs = stats.ttest_ind(list(OURS.values()), list(plain.values()), equal_var=False).confidence_interval(0.95)

@@ -249,6 +249,35 @@ def test_auto_trains_a_finished_run_for_longer(run, tmp_path):
     assert rows(tmp_path / "run") == rows(tmp_path / "base")
 
 
+def test_other_data_under_another_root_is_refused_and_the_same_may_move(run, uninterrupted, scenes_root, tmp_path):
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    config = (tmp_path / "run/config.yaml").read_bytes()
+    shutil.copytree(scenes_root, tmp_path / "moved")
+    shutil.copytree(scenes_root, tmp_path / "other")
+    label = next((tmp_path / "other/gtFine/train").rglob("*_labelIds.png"))
+    label.write_bytes(label.read_bytes() + b"more")
+    with pytest.raises(CheckpointError, match=r"on other data .*: in .*other, the training split has other files"):
+        run(tmp_path / "run", *DISTILLED, f"data.root={tmp_path / 'other'}", "resume=auto")
+    assert (tmp_path / "run/config.yaml").read_bytes() == config
+    run(tmp_path / "run", *DISTILLED, f"data.root={tmp_path / 'moved'}", "resume=auto")
+    assert_same_run(uninterrupted, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("trainer.max_epochs=1",), r"has done 2 epochs, more than trainer\.max_epochs=1: give at least 2, or start"),
+        (("trainer.max_steps=5",), r"has done 8 steps, more than trainer\.max_steps=5: give at least 8, or start"),
+    ],
+)
+def test_an_end_that_a_run_is_past_is_refused(run, uninterrupted, tmp_path, options, said):
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    results = (tmp_path / "run/results.json").read_bytes()
+    with pytest.raises(CheckpointError, match=said):
+        run(tmp_path / "run", *DISTILLED, *options, "resume=auto")
+    assert (tmp_path / "run/results.json").read_bytes() == results
+
+
 def test_auto_starts_anew_where_there_is_nothing(run, uninterrupted, tmp_path):
     run(tmp_path / "run", *DISTILLED, "resume=auto")
     assert_same_run(uninterrupted, tmp_path / "run")

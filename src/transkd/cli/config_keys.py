@@ -110,7 +110,7 @@ def _choice(override: str) -> tuple[str, str]:
 def _load(path: Path) -> Tree:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     return values if isinstance(values, dict) else {}
 

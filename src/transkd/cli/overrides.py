@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+import yaml  # type: ignore[import-untyped]
 from hydra import compose, initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -198,6 +199,19 @@ class _Checker:
             return compose(self.config_name, [*path, *map(_one_value, overrides)])
         except (HydraException, OmegaConfBaseException) as error:
             return " ".join(str(error).split())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            return self._broken_file() or f"a config file cannot be read: {' '.join(str(error).split())}"
+
+    def _broken_file(self) -> str | None:
+        """Return which file of one's own configs is no YAML, and where it is wrong."""
+        for file in (file for folder in self.further_folders for file in sorted(Path(folder).rglob("*.yaml"))):
+            try:
+                yaml.safe_load(file.read_text(encoding="utf-8"))
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                return f"{file} is no YAML in UTF-8: {' '.join(str(error).split())}"
+            except OSError:
+                continue
+        return None
 
 
 def _noted(found: list[str], problems: list[str]) -> bool:

@@ -79,6 +79,8 @@ def plan_sweep(
     with initialize_config_dir(str(folder), version_base="1.3"):
         swept = _parser().parse_overrides([f"{key}={values}" for key, values in params.items()])
         jobs = _jobs([*swept, *ours])
+        if not jobs:
+            raise ConfigError("the sweep has no jobs: one of its keys has no value, such as range(0,0)")
         keys = {key for key in map(_key, jobs[0]) if len({_value(job, key) for job in jobs}) > 1}
         shown = [tuple(text.lstrip("+") for text in job if _key(text) in keys) for job in jobs]
         _refuse_shared_folders(composed_jobs(config_name, path, list(zip(jobs, shown, strict=True)), check))

@@ -67,7 +67,36 @@ def _finished(values: Mapping[str, Any], folder: RunFolder) -> Mapping[str, Any]
             f"{folder.path} holds a finished run of other settings ({listed}): give this sweep's runs folders of their "
             "own by name=… or output=…, or move that run away"
         )
+    _check_data(values, config, results, folder)
     return results
+
+
+def _check_data(
+    values: Mapping[str, Any], config: Mapping[str, Any], results: Mapping[str, Any], folder: RunFolder
+) -> None:
+    """Refuse a finished run of other data under another root; the same data may have moved.
+
+    Raises:
+        CheckpointError: its scenes are others.
+        DataError: those that are asked for cannot be found.
+    """
+    before, recorded = config.get("data"), results.get("data")
+    if (
+        not isinstance(before, Mapping)
+        or not isinstance(recorded, Mapping)
+        or before.get("root") == values["data"]["root"]
+    ):
+        return
+    from transkd.data.module import other_data
+    from transkd.training.build import build_data
+    from transkd.training.config import parse_config
+
+    changed = other_data(recorded, build_data(parse_config(dict(values))).fingerprints())
+    if changed:
+        raise CheckpointError(
+            f"{folder.path} holds a finished run on other data, in {before.get('root')}: in {values['data']['root']}, "
+            f"{changed}. Give this sweep's runs folders of their own by name=… or output=…, or move that run away"
+        )
 
 
 def _read(folder: RunFolder) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

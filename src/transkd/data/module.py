@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,38 @@ from transkd.data.datasets import classes_of
 from transkd.data.loading import EpochBatchSampler, ResumableLoader
 from transkd.data.transform_options import LabelSize, parse_size
 from transkd.data.transforms import build_transform, evaluation
-from transkd.errors import ConfigError
+from transkd.errors import CheckpointError, ConfigError
+
+
+def other_data(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Say which splits are others than those that a result recorded, as far as it did; None where they are the same.
+
+    Args:
+        recorded: what :meth:`SceneDataModule.fingerprints` gave then; results of older versions lack parts of it.
+        now: what it gives now.
+    """
+    changed = []
+    for split, then, here in (
+        ("validation", recorded, now),
+        ("training", recorded.get("train") or {}, now["train"]),
+    ):
+        if any(then.get(key, here[key]) != here[key] for key in ("count", "sha256", "content")):
+            same = then.get("count") == here["count"]
+            what = "other files" if same else f"{here['count']} scenes, not {then.get('count')}"
+            changed.append(f"the {split} split has {what}")
+    return " and ".join(changed) or None
+
+
+def _bytes(file: str) -> int:
+    """Return the size of a file, -1 where it is not there (reading it says so)."""
+    try:
+        return Path(file).stat().st_size
+    except OSError:
+        return -1
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 class SceneDataModule(LightningDataModule):
@@ -99,6 +130,7 @@ class SceneDataModule(LightningDataModule):
             "val": evaluation(parse_size(_plain(evaluated_at), "val_size"), label_size=label_size),
         }
         self._shuffle = shuffle
+        self._fingerprints: dict[str, dict[str, int | str]] = {}
         self._seed = seed
         self._loader_options: dict[str, Any] = {
             "workers": workers,
@@ -147,16 +179,35 @@ class SceneDataModule(LightningDataModule):
         return self._train_loader
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the training loader's place, for a checkpoint."""
-        return {} if self._train_loader is None else {"train_loader": self._train_loader.state_dict()}
+        """Give the training loader's place and what it reads, for a checkpoint."""
+        if self._train_loader is None:
+            return {}
+        return {"train_loader": self._train_loader.state_dict(), "data": self.fingerprints()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next training loader go on where a checkpoint was taken.
 
         A trainer restores this before it asks for loaders; its own restoring of loaders is skipped where the
         length of training was asked for while optimisers were made.
+
+        Raises:
+            CheckpointError: the checkpoint was taken on other data.
         """
+        self.check_same(state_dict.get("data"))
         self._place_to_go_on = state_dict.get("train_loader")
+
+    def check_same(self, recorded: Mapping[str, Any] | None) -> None:
+        """Refuse to go on with a run on other data than it began on, as far as it recorded that.
+
+        Raises:
+            CheckpointError: says which splits are others.
+        """
+        changed = None if recorded is None else other_data(recorded, self.fingerprints())
+        if changed:
+            raise CheckpointError(
+                f"the run cannot be gone on with on other data than it began on: in {self._root}, {changed}. Name the "
+                "data that it began on (data.root=…), or start a new run: resume=none name=…"
+            )
 
     def val_dataloader(self) -> ResumableLoader:
         """Make the loader of the validation scenes, each once over all processes."""
@@ -176,20 +227,30 @@ class SceneDataModule(LightningDataModule):
         return self._dataset(split).file_names(indices)
 
     def fingerprint(self, split: str = "train") -> dict[str, int | str]:
-        """Identify the files of a split, to tell whether two runs saw the same.
+        """Identify the files of a split, to tell whether two runs saw the same, wherever they lie.
 
         Args:
             split: "train" or "val".
 
         Returns:
-            ``count``: how many scenes; ``sha256``: of the sorted image and label paths below the root.
+            ``count``: how many scenes; ``sha256``: of the sorted image and label paths below the root; ``content``: of
+            those and their sizes in bytes, which other pictures of the same names do not have.
         """
-        root = Path(self._root).expanduser().absolute()
-        samples = self._dataset(split).samples
-        files = (str(path) for sample in samples for path in (sample.image, sample.label))
-        paths = sorted(Path(os.path.relpath(file, root)).as_posix() for file in files)
-        digest = hashlib.sha256("\n".join(paths).encode()).hexdigest()
-        return {"count": len(samples), "sha256": digest}
+        if split not in self._fingerprints:
+            root = Path(self._root).expanduser().absolute()
+            samples = self._dataset(split).samples
+            files = (str(path) for sample in samples for path in (sample.image, sample.label))
+            sizes = sorted((Path(os.path.relpath(file, root)).as_posix(), _bytes(file)) for file in files)
+            self._fingerprints[split] = {
+                "count": len(samples),
+                "sha256": _digest(path for path, _ in sizes),
+                "content": _digest(f"{path} {size}" for path, size in sizes),
+            }
+        return self._fingerprints[split]
+
+    def fingerprints(self) -> dict[str, Any]:
+        """Return the fingerprint of the validation split, with the training split's under ``train``."""
+        return {**self.fingerprint("val"), "train": self.fingerprint("train")}
 
     def _dataset(self, split: str) -> SegmentationDataset:
         if split not in self._datasets:

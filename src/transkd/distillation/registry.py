@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from torch import nn
+
 from transkd.distillation.base import DistillationLoss
 from transkd.distillation.own_errors import told
 from transkd.errors import ConfigError, did_you_mean
@@ -17,6 +19,13 @@ BESIDE_OPTIONS = ("weight", "schedule")
 
 READABLE = ("embeddings", "features", "labels", "logits")
 """What a loss can require."""
+
+RESERVED = {
+    "ce": "it is the cross-entropy's name",
+    "loss": "it is the name of the sum of all terms",
+    **dict.fromkeys(("lr", "grad_norm", "images_per_s", "data_wait"), "metrics.csv has a column of that name"),
+}
+"""Names beside which a loss's own term is logged."""
 
 BUILT = "called with the channels of student and teacher, which it gives on by super().__init__(student_channels, …)"
 
@@ -53,6 +62,7 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
                 f"distillation loss '{name}': {getattr(cls, '__name__', cls)} is not a DistillationLoss; "
                 "derive it from transkd.DistillationLoss"
             )
+        check_name(name)
         if name in _LOSSES and not _is_written_again(_LOSSES[name], cls):
             raise ConfigError(
                 f"distillation loss '{name}' is registered already, by {_LOSSES[name].__name__}; "
@@ -64,6 +74,23 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
         return cls
 
     return register
+
+
+def check_name(name: object) -> None:
+    """Refuse what cannot name a loss: its term, its config section and its module are called so.
+
+    Raises:
+        ConfigError: it is no text, no identifier, or the name of something else.
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ConfigError(
+            f"a distillation loss cannot be called {name!r}: give it a name of letters, digits and _, as in "
+            "@register_loss('edges')"
+        )
+    if name in RESERVED:
+        raise ConfigError(f"a distillation loss cannot be called '{name}': {RESERVED[name]}; choose another name")
+    if hasattr(nn.ModuleDict, name):
+        raise ConfigError(f"a distillation loss cannot be called '{name}', as torch's modules call something of theirs")
 
 
 def _check_requires(name: str, requires: object) -> None:
@@ -137,7 +164,9 @@ def _check_names(cls: type[DistillationLoss], given: Mapping[str, object]) -> No
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     known = {p.name: p.default for p in parameters if p.kind is not p.VAR_POSITIONAL}
-    problems = [f"takes no option '{option}'{_meant(option, known)}" for option in given if option not in known]
+    problems = [
+        f"takes no option '{option}'{_meant(option, known)}" for option in map(str, given) if option not in known
+    ]
     problems += [
         f"needs option '{option}'"
         for option, default in known.items()

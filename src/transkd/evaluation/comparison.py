@@ -8,7 +8,9 @@ from typing import Any
 from transkd.errors import ConfigError
 from transkd.evaluation.protocol import protocol_differences
 
-FINGERPRINT = ("count", "sha256")
+RECORDED_LATER = "content"
+FINGERPRINT = ("count", "sha256", RECORDED_LATER)
+"""What tells files apart; older results lack the last."""
 SHOWN = 4
 
 
@@ -26,8 +28,8 @@ def result_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list
     """
     found = protocol_differences(one["protocol"], other["protocol"])
     for key in FINGERPRINT:
-        mine, theirs = one["data"][key], other["data"][key]
-        if mine != theirs:
+        mine, theirs = one["data"].get(key), other["data"].get(key)
+        if mine != theirs and (key != RECORDED_LATER or None not in (mine, theirs)):
             found.append(f"data.{key}: {mine} and {theirs}")
     return found + _class_differences(list(one.get("per_class", ())), list(other.get("per_class", ())))
 

@@ -109,7 +109,7 @@ def read_sweep(folder: Path) -> list[SweepJob]:
             run = Path(job["folder"]) if job["folder"] else None
             overrides = tuple(map(str, job.get("overrides", ())))
             jobs.append(SweepJob(file, str(job["fate"]), run, " ".join(str(job["message"]).split()), overrides))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             jobs.append(SweepJob(file, "unknown", None, f"the file cannot be read ({type(error).__name__})"))
     return jobs
 

@@ -42,6 +42,10 @@ def _gain_notes(rows: Sequence[Row], confidence: float, baseline: str) -> Iterat
     if any(gain.how == "paired" for gain in gains):
         yield f"Intervals are of {level}, by Student's t on the differences seed by seed."
     for row in rows:
+        left = _unpaired_seeds(row)
+        if row.gain and row.gain.seeds and left:
+            paired = ", ".join(map(str, row.gain.seeds))
+            yield f"{row.method.title}: gain and interval are of seeds {paired}, which both have; left out: {left}."
         if row.gain and row.gain.how == "unpaired":
             yield f"{row.method.title}: the seeds do not pair with {baseline}'s: Welch's interval ({level})."
     noise = [row.method.title for row in rows if row.gain and row.gain.verdict == "within the noise"]
@@ -57,6 +61,17 @@ def _gain_notes(rows: Sequence[Row], confidence: float, baseline: str) -> Iterat
             f"Each interval is for its method alone: of {share} methods without any effect, one is expected to leave "
             "the noise."
         )
+
+
+def _unpaired_seeds(row: Row) -> str:
+    """Return the seeds that only one side has, such as "3 of plain student"."""
+    if row.gain is None or row.baseline is None:
+        return ""
+    sides = {
+        method.title: [str(run.seed) for run in method.runs if run.seed not in row.gain.seeds]
+        for method in (row.method, row.baseline)
+    }
+    return ", ".join(f"{' and '.join(seeds)} of {title}" for title, seeds in sides.items() if seeds)
 
 
 def _baseline_notes(rows: Sequence[Row], baseline: str) -> Iterator[str]:

@@ -59,7 +59,7 @@ def _spread(value: Spread | None) -> dict[str, Any]:
 
 
 def _gain(gain: Difference | None) -> dict[str, Any]:
-    values = asdict(gain) if gain else dict.fromkeys(("mean", "low", "high", "how"))
+    values = {key: getattr(gain, key, None) for key in ("mean", "low", "high", "how")}
     return values | {"verdict": gain.verdict if gain else None}
 
 
@@ -69,7 +69,7 @@ def _table(table: Table) -> dict[str, Any]:
         "title": table.title,
         "notes": table.notes,
         "protocol": first.protocol,
-        "data": first.data.model_dump(),
+        "data": first.data.model_dump(exclude_none=True),
         "rows": [_row(row) for row in table.rows],
     }
 
@@ -81,7 +81,7 @@ def _row(row: Row) -> dict[str, Any]:
         "seeds": row.method.seeds,
         "miou": asdict(row.miou),
         "pixel_accuracy": asdict(row.pixel_accuracy) if row.pixel_accuracy else None,
-        "gain": _gain(row.gain) if row.gain else None,
+        "gain": {**_gain(row.gain), "seeds": row.gain.seeds} if row.gain else None,
         "gain_over": row.baseline.title if row.baseline else None,
         "gap_recovered": row.recovered,
         "teachers": [run.folder.as_posix() for run in row.method.teachers],

@@ -9,6 +9,7 @@ from typing import Any
 from transkd.errors import TransKDError
 from transkd.evaluation.protocol import protocol_facts
 from transkd.models.backbones import find_backbone
+from transkd.reporting.results import Files
 from transkd.reporting.runs import START, Run
 
 CLASSES = "classes"
@@ -47,11 +48,14 @@ NOT_THE_RECIPE = (
 """Keys that name a run, choose the method, or only say where and how conveniently it runs."""
 
 
+MAY_LACK = ("training.steps", "data.content", *(f"data.train.{key}" for key in ("count", "sha256", "content")), START)
+"""What older runs did not record."""
+
+
 def score_facts(run: Run) -> dict[str, Any]:
     """Return how a score was made and on which files: where these differ, scores do not compare."""
     facts = {f"protocol.{key}": value for key, value in protocol_facts(run.results.protocol).items()}
-    data = {"data.count": run.results.data.count, "data.sha256": run.results.data.sha256}
-    return facts | data | {CLASSES: sorted(run.results.per_class)}
+    return facts | _files("data", run.results.data) | {CLASSES: sorted(run.results.per_class)}
 
 
 def recipe_facts(run: Run) -> dict[str, Any]:
@@ -62,11 +66,18 @@ def recipe_facts(run: Run) -> dict[str, Any]:
     """
     config = run.flat_config
     facts = {key: value for key, value in config.items() if is_set(value) and not _within(key, NOT_THE_RECIPE)}
+    if run.results.data.train is not None:
+        facts |= _files("data.train", run.results.data.train)
     if run.starts_from_teacher:
         del facts[START]
     if config.get("trainer.max_time") is None and run.results.training.steps is not None:
         facts["training.steps"] = run.results.training.steps
     return facts
+
+
+def _files(name: str, files: Files) -> dict[str, Any]:
+    facts = {"count": files.count, "sha256": files.sha256, "content": files.content}
+    return {f"{name}.{key}": value for key, value in facts.items() if value is not None}
 
 
 def comparison_facts(run: Run) -> dict[str, Any]:
@@ -134,7 +145,7 @@ def _numbers_as_one_kind(value: object) -> object:
 
 
 def _unrecorded(key: str, facts: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    return key in ("training.steps", START) and (key not in facts or key not in others)
+    return key in MAY_LACK and (key not in facts or key not in others)
 
 
 def _usual_head(backbone: str) -> str | None:

@@ -22,11 +22,18 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Fingerprint(Section):
-    """Which files were scored."""
+class Files(Section):
+    """Which files a split has; older runs say nothing of their sizes."""
 
     count: Count
     sha256: str
+    content: str | None = None
+
+
+class Fingerprint(Files):
+    """Which files were scored, and trained on; older runs do not say the latter."""
+
+    train: Files | None = None
 
 
 class Training(Section):

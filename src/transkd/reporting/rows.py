@@ -9,7 +9,7 @@ from statistics import fmean, median
 from transkd.reporting.baselines import find_baselines
 from transkd.reporting.methods import Method
 from transkd.reporting.runs import Run
-from transkd.reporting.student_t import Difference, Spread, difference
+from transkd.reporting.student_t import Difference, Spread, difference, paired_seeds
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def _row(method: Method, plain: Method | None, baseline: Method | None, runs: Se
     accuracies = [run.results.pixel_accuracy for run in method.runs if run.results.pixel_accuracy is not None]
     classes = _class_means(method.runs)
     compared = baseline if method.kind != "teacher" and method is not baseline else None
-    their_classes = _class_means(compared.runs) if compared else {}
+    ours, theirs = _compared_runs(method, compared)
+    our_classes, their_classes = _class_means(ours), _class_means(theirs)
     return Row(
         method,
         Spread.of([run.miou for run in method.runs]),
@@ -98,7 +99,7 @@ def _row(method: Method, plain: Method | None, baseline: Method | None, runs: Se
         difference(_mious(method), _mious(compared), confidence) if compared else None,
         _recovered(method, plain),
         classes,
-        {name: _minus(classes[name], their_classes.get(name)) for name in classes} if compared else {},
+        {name: _minus(our_classes.get(name), their_classes.get(name)) for name in classes} if compared else {},
         _costs(method, runs),
     )
 
@@ -110,9 +111,19 @@ def _mious(method: Method) -> dict[int, float]:
 def _recovered(method: Method, plain: Method | None) -> float | None:
     if plain is None or method.kind != "distilled" or not method.teachers:
         return None
-    floor = fmean(run.miou for run in plain.runs)
+    ours, theirs = _compared_runs(method, plain)
+    floor = fmean(run.miou for run in theirs)
     gap = fmean(run.miou for run in method.teachers) - floor
-    return (fmean(run.miou for run in method.runs) - floor) / gap if gap > 0 else None
+    return (fmean(run.miou for run in ours) - floor) / gap if gap > 0 else None
+
+
+def _compared_runs(method: Method, other: Method | None) -> tuple[Sequence[Run], Sequence[Run]]:
+    """Return the runs of two methods that a gain is of: those of the seeds that both have, or else all."""
+    if other is None:
+        return method.runs, ()
+    seeds = paired_seeds(_mious(method), _mious(other))
+    both = (method.runs, other.runs)
+    return tuple([run for run in runs if run.seed in seeds] for runs in both) if seeds else both  # type: ignore[return-value]
 
 
 def _class_means(runs: Sequence[Run]) -> dict[str, float | None]:

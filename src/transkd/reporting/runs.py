@@ -127,6 +127,10 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise UnusableRunError(f"damaged: {CONFIG} cannot be read ({_first_line(error)})") from error
     if not isinstance(values, dict) or not all(isinstance(values.get(name), dict) for name in SECTIONS):
         raise UnusableRunError(f"foreign: its {CONFIG} is not of a training run of transkd")
+    try:
+        flat(values)
+    except RecursionError as error:  # YAML may refer to itself
+        raise UnusableRunError(f"damaged: {CONFIG} holds itself") from error
     return values
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
@@ -37,6 +37,7 @@ class Difference:
         mean: the difference.
         low, high: ends of its confidence interval; None where there are too few values.
         how: ``"paired"`` by seed, ``"unpaired"`` by Welch, or ``"none"``.
+        seeds: those that were paired.
         verdict: whether the interval covers 0; ``"unknown"`` without one.
     """
 
@@ -44,6 +45,7 @@ class Difference:
     low: float | None
     high: float | None
     how: How
+    seeds: tuple[int, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -81,20 +83,28 @@ def t_quantile(probability: float, degrees: float) -> float:
     return (low + high) / 2
 
 
+def paired_seeds(ours: Iterable[int], plain: Iterable[int]) -> tuple[int, ...]:
+    """Return the seeds that both have, sorted; none where that is one alone, which says nothing of the noise."""
+    common = sorted(set(ours) & set(plain))
+    return tuple(common) if len(common) > 1 else ()
+
+
 def difference(ours: Mapping[int, float], plain: Mapping[int, float], confidence: float) -> Difference:
     """Compare the mean of ``ours`` with that of ``plain``, each seed -> value.
 
-    Where both have the same two seeds or more, the interval is Student's on the differences seed by seed; else Welch's
-    (1947, degrees of freedom by Satterthwaite) where both have two values or more; else there is none.
+    Where both have two seeds or more in common, those are compared, and the interval is Student's on the differences
+    seed by seed; else all values are, with Welch's interval (1947, degrees of freedom by Satterthwaite) where both have
+    two or more, else none.
     """
+    tail = (1 + confidence) / 2
+    if seeds := paired_seeds(ours, plain):
+        differences = [ours[seed] - plain[seed] for seed in seeds]
+        mean = fmean(differences)
+        half = t_quantile(tail, len(seeds) - 1) * stdev(differences) / math.sqrt(len(seeds))
+        return Difference(mean, mean - half, mean + half, "paired", seeds)
     mean = fmean(ours.values()) - fmean(plain.values())
     if min(len(ours), len(plain)) < 2:
         return Difference(mean, None, None, "none")
-    tail = (1 + confidence) / 2
-    if ours.keys() == plain.keys():
-        error = stdev([ours[seed] - plain[seed] for seed in sorted(ours)]) / math.sqrt(len(ours))
-        half = t_quantile(tail, len(ours) - 1) * error
-        return Difference(mean, mean - half, mean + half, "paired")
     shares = [stdev(list(values.values())) ** 2 / len(values) for values in (ours, plain)]
     error = math.sqrt(sum(shares))
     if error == 0:

@@ -13,6 +13,7 @@ from transkd.data import ClassSet, available_datasets
 from transkd.data.datasets import classes_of, get_layout
 from transkd.data.transforms import RECIPES, build_transform
 from transkd.distillation import check_options, create_loss
+from transkd.distillation.registry import check_name
 from transkd.errors import ConfigError, DataError, did_you_mean
 from transkd.models import Segmenter, create_segmenter
 from transkd.models.backbones import find_backbone
@@ -175,9 +176,9 @@ def _losses(values: Mapping[str, Any]) -> Iterator[Problem]:
         path = f"distillation.losses.{name}"
         options = {key: value for key, value in setting.items() if key not in WEIGHING}
         try:
-            if pair is None:
-                check_options(name, options)
-            else:
+            check_name(name)
+            check_options(name, options)
+            if pair is not None:
                 create_loss(name, student=pair[0], teacher=pair[1], **options)
         except ConfigError as error:
             yield Problem(path, as_clause(error))

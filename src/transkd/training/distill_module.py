@@ -16,6 +16,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from transkd.distillation import DistillationLoss, create_loss
+from transkd.distillation.registry import check_name, check_options
 from transkd.errors import ConfigError
 from transkd.evaluation import IGNORE_INDEX, match_classes, select_outputs
 from transkd.models import Segmenter, Taps
@@ -220,12 +221,14 @@ def _check_apart(student: Segmenter, teacher: Segmenter) -> None:
 def _resolve_loss(
     name: str, setting: LossSetting, student: Segmenter, teacher: Segmenter
 ) -> tuple[LossWeight, DistillationLoss]:
+    check_name(name)
     if isinstance(setting, DistillationLoss):
         return LossWeight(1.0), setting
     options = dict(setting) if isinstance(setting, Mapping) else {"weight": setting}
     weight = read_weight(name, options.pop("weight", 1.0), options.pop("schedule", None))
     ready = options.pop("loss", None)
     if ready is None:
+        check_options(name, options)
         return weight, create_loss(name, student=student, teacher=teacher, **options)
     if not isinstance(ready, DistillationLoss) or options:
         raise ConfigError(

@@ -17,7 +17,7 @@ def import_own_modules(values: Mapping[str, Any]) -> None:
         values: the composed config, checked or not: what is no list of names is left to its schema.
 
     Raises:
-        ConfigError: a module is not there, or imports something that is not.
+        ConfigError: a module is not there, imports something that is not, or has a syntax error.
     """
     names = values.get("imports")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -27,6 +27,11 @@ def import_own_modules(values: Mapping[str, Any]) -> None:
     for name in names:
         try:
             importlib.import_module(name)
+        except SyntaxError as error:
+            line = f" (`{error.text.strip()}`)" if error.text else ""
+            raise ConfigError(
+                f"imports: the module '{name}' is not Python: {error.msg}, {error.filename} line {error.lineno}{line}"
+            ) from error
         except ImportError as error:
             raise ConfigError(
                 f"imports: the module '{name}' cannot be imported ({error}); it is looked for in the current folder too"

@@ -131,7 +131,7 @@ def _results(
         "weights_sha256": module_digest(module.segmenter),
         "command": command_line(),
         "seed": config.seed,
-        "data": data.fingerprint("val"),
+        "data": data.fingerprints(),
         "device": torch.cuda.get_device_name() if module.device.type == "cuda" else f"cpu ({platform.machine()})",
         "versions": {name: version(name) for name in ("transkd", "torch", "lightning", "timm")},
     }

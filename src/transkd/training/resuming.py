@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from transkd.data import SceneDataModule
 from transkd.errors import CheckpointError, ConfigError
 from transkd.models.backbones import find_backbone
 from transkd.training.checkpoint_io import read_checkpoint
@@ -75,6 +76,30 @@ def check_same_recipe(values: Mapping[str, Any], source: RunFolder) -> None:
             "Use the same settings, or start a new run from its weights: resume=none name=… "
             f"student.weights={source.path}"
         )
+
+
+def check_goes_on(checkpoint: Path, trainer: Mapping[str, Any], data: SceneDataModule) -> None:
+    """Refuse to go on with a run on other data, or to an end that it is past.
+
+    Args:
+        checkpoint: of the run.
+        trainer: the trainer's options now.
+        data: what is trained on now.
+
+    Raises:
+        CheckpointError: says what differs.
+    """
+    saved = read_checkpoint(checkpoint)
+    data.check_same((saved.get(type(data).__qualname__) or {}).get("data"))
+    loop = saved.get("loops", {}).get("fit_loop", {})
+    epochs = loop.get("epoch_progress", {}).get("current", {}).get("processed", 0)  # whose batches are through
+    for key, done, what in (("max_steps", saved.get("global_step", 0), "steps"), ("max_epochs", epochs, "epochs")):
+        limit = trainer.get(key)
+        if limit not in (None, -1) and done > limit:
+            raise CheckpointError(
+                f"the run in {checkpoint.parent.parent} has done {done} {what}, more than trainer.{key}={limit}: give "
+                f"at least {done}, or start a new run: resume=none name=…"
+            )
 
 
 def differing_keys(saved: Mapping[str, Any], values: Mapping[str, Any], *, matter: Collection[str] = ()) -> list[str]:

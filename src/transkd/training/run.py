@@ -22,7 +22,7 @@ from transkd.training.given_segmenters import RANDOM_TEACHER
 from transkd.training.own_modules import import_own_modules
 from transkd.training.preflight import print_preflight, run_facts
 from transkd.training.results import finish
-from transkd.training.resuming import adopt_best, check_same_recipe, find_checkpoint, rewind_metrics
+from transkd.training.resuming import adopt_best, check_goes_on, check_same_recipe, find_checkpoint, rewind_metrics
 from transkd.training.run_folder import RunFolder
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.segmenters import RANDOM, weights_choice
@@ -53,6 +53,8 @@ def train(values: Mapping[str, Any], *, console: Console | None = None) -> dict[
     L.seed_everything(config.seed, workers=False, verbose=False)
     data = build_data(config)
     data.setup("fit")
+    if first and checkpoint is not None:
+        check_goes_on(checkpoint, config.trainer, data)
     module = build_module(config, data)
     if not first:
         return _fit(config, values, folder, checkpoint, data, module, console)

@@ -138,6 +138,13 @@ class LossWeight:
         return " x ".join([f"{self.base:g}", *(s.name for s in self.schedules if not isinstance(s, Constant))])
 
 
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number with more digits than a float has
+        return False
+
+
 def weight_problems(path: str, weight: object, schedule: object) -> Iterator[Problem]:
     """Yield what is wrong with a loss's weight and its schedule.
 
@@ -146,7 +153,7 @@ def weight_problems(path: str, weight: object, schedule: object) -> Iterator[Pro
         weight: a number, 0 or more.
         schedule: a mapping with a ``name``, a list of such, or None for a constant weight.
     """
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not _is_finite(weight):
         yield Problem(f"{path}.weight", f"give a number (it is {shown(weight)})")
     elif weight < 0:
         yield Problem(f"{path}.weight", f"give 0 or more (it is {shown(weight)})")
