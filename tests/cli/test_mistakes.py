@@ -240,3 +240,38 @@ def test_ones_own_configs_are_choices_too(run: Command, tmp_path: Path) -> None:
     assert outcome.code == 0, outcome.err
     assert "seed: 41" in outcome.out
     assert "there is no such choice" in run("--config-dir=mine", "+experiment=theirs").refused()
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"losses: [\n", "line 2"), (b"# caf\xe9\nname: kkk\n", "0xe9")])
+def test_a_config_of_ones_own_that_is_no_yaml(run: Command, tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "mine/distillation/kkk.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    message = run("--config-dir=mine", "distillation=kkk", "teacher.weights=random").refused()
+    assert "mine/distillation/kkk.yaml is no YAML in UTF-8: " in message
+    assert said in message
+
+
+def test_a_module_of_ones_own_that_is_no_python(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "no_python.py").write_text("import transkd\ndef f(:\n")
+    message = run("imports=[no_python]").refused()
+    assert "imports: the module 'no_python' is not Python: " in message
+    assert "no_python.py line 2 (`def f(:`)" in message
+
+
+def test_a_sweep_over_nothing(run: Command) -> None:
+    assert "the sweep has no jobs: one of its keys has no value" in run("-m", "seed=range(0,0)").refused()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("distillation.losses.ce.weight=1", "cannot be called 'ce': it is the cross-entropy's name"),
+        ("+distillation.losses={a.b:{weight:1}}", "cannot be called 'a.b': give it a name of letters"),
+        ("distillation.losses.kd.student=3", "distillation loss 'kd' takes no option 'student'"),
+        ("distillation.losses.kd.name=x", "distillation loss 'kd' takes no option 'name'"),
+        (f"distillation.losses.kd.weight=1{'0' * 400}", "give a number"),
+    ],
+)
+def test_losses_that_cannot_be(run: Command, override: str, said: str) -> None:
+    assert said in run(override, "teacher=mit_b0", "teacher.weights=random").refused()

@@ -140,3 +140,9 @@ def test_what_a_loss_requires_has_to_be_there(requires: object, said: str) -> No
     with pytest.raises(ConfigError, match=said):
         register_loss("wants")(type("Wants", (Own,), {"requires": requires}))
     assert "wants" not in registry.available_losses()
+
+
+@pytest.mark.parametrize("name", ["a.b", "", None, 3, "keys", "training", "ce", "loss", "lr"])
+def test_names_that_no_loss_can_have(name: object) -> None:
+    with pytest.raises(ConfigError, match="a distillation loss cannot be called"):
+        register_loss(name)(type("Named", (Own,), {}))  # type: ignore[arg-type]

@@ -302,6 +302,8 @@ def test_each_table_has_its_files(make: Maker) -> None:
     files = files_of(split=True)
     assert {"table-1.csv", "table-2.csv", "table-1.tex", "curves-1.png", "curves-2.svg"} <= files.keys()
     assert not {"table.csv", "curves.png"} & files.keys()
+    labels = re.findall(r"\\label{(.*?)}", (files["table-1.tex"] + files["table-2.tex"]).decode())
+    assert labels == ["tab:scores-1", "tab:costs-1", "tab:scores-2", "tab:costs-2"], "one document may hold both"
     text = files["report.md"].decode()
     assert text.index("## trainer.max_epochs=40") < text.index("## trainer.max_epochs=80")
     assert "](curves-2.png)" in text

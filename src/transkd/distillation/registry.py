@@ -89,7 +89,7 @@ def check_name(name: object) -> None:
         )
     if name in RESERVED:
         raise ConfigError(f"a distillation loss cannot be called '{name}': {RESERVED[name]}; choose another name")
-    if hasattr(nn.ModuleDict, name):
+    if hasattr(nn.ModuleDict(), name):
         raise ConfigError(f"a distillation loss cannot be called '{name}', as torch's modules call something of theirs")
 
 

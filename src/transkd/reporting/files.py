@@ -27,7 +27,7 @@ def report_files(report: Report) -> dict[str, bytes]:
     for place, table in enumerate(report.tables):
         ending = f"-{place + 1}" if len(report.tables) > 1 else ""
         files[f"table{ending}.csv"] = _bytes(table_csv(table))
-        files[f"table{ending}.tex"] = _bytes(latex(table, options.confidence))
+        files[f"table{ending}.tex"] = _bytes(latex(table, options.confidence, ending))
         for plot in plots[place]:
             files |= {f"{plot.name}{ending}.svg": plot.svg, f"{plot.name}{ending}.png": plot.png}
         shown[place] = {plot.title: f"{plot.name}{ending}.png" for plot in plots[place]}

@@ -29,8 +29,14 @@ SPECIAL = {
 }
 
 
-def latex(table: Table, confidence: float) -> str:
-    """Return the tables of scores and of costs; a document needs the package booktabs for them."""
+def latex(table: Table, confidence: float, ending: str = "") -> str:
+    """Return the tables of scores and of costs; a document needs the package booktabs for them.
+
+    Args:
+        table: what they say.
+        confidence: of the intervals.
+        ending: of their labels, where there are several tables.
+    """
     caption = f" ({table.title})" if table.title else ""
     parts = (
         (
@@ -40,7 +46,7 @@ def latex(table: Table, confidence: float) -> str:
         ),
         (f"What networks and trainings cost{caption}.", "costs", cells.costs(table.rows)),
     )
-    floats = [_float(text, label, table, content) for text, label, content in parts]
+    floats = [_float(text, f"{label}{ending}", table, content) for text, label, content in parts]
     return "% \\usepackage{booktabs}\n" + "\n".join(floats)
 
 

@@ -16,6 +16,9 @@ from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
 from transkd.training.arguments import expect
 
+TAKEN = ("image", "label")
+WIDEST = 8192
+
 
 def draw_predictions(
     data: SceneDataModule,
@@ -42,7 +45,15 @@ def draw_predictions(
     expect("draw_predictions", "data", data, SceneDataModule, "a SceneDataModule, and the models second")
     expect("draw_predictions", "models", models, Mapping, "what to draw by title: {'student': module.student}")
     expect("draw_predictions", "scene", scene, int, "its place in the validation split")
+    expect("draw_predictions", "panel_width", panel_width, int, "a width in pixels")
+    if not 1 <= panel_width <= WIDEST:
+        raise ConfigError(f"draw_predictions: panel_width is {panel_width}; it must be 1 to {WIDEST}")
     for title, model in models.items():
+        expect("draw_predictions", f"the title {title!r}", title, str, "text")
+        if title in TAKEN:
+            raise ConfigError(
+                f"draw_predictions: '{title}' is the title of another panel: call the model something else"
+            )
         expect(
             "draw_predictions",
             f"models['{title}']",

@@ -43,7 +43,13 @@ class History:
 
     @property
     def last_scores(self) -> Scores:
-        """The scores of the last validation."""
+        """The scores of the last validation.
+
+        Raises:
+            ConfigError: nothing was validated.
+        """
+        if not self.scores:
+            raise ConfigError("fit: there are no scores, for nothing was validated (limit_val_batches=0)")
         return self.scores[max(self.scores)]
 
 
@@ -159,6 +165,12 @@ def _length(epochs: int | None, steps: int | None, validate_every: int | None, b
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
+    batches = options.get("accumulate_grad_batches", 1)
+    expect("fit", "accumulate_grad_batches", batches, int, "a whole number")
+    if batches < 1:
+        raise ConfigError(f"fit: accumulate_grad_batches is {batches}; it must be 1 or more")
+    if options.get("limit_train_batches") == 0:
+        raise ConfigError("fit: limit_train_batches is 0, so nothing would be trained")
     for key in options:
         if key in SAID_OTHERWISE:
             raise ConfigError(f"fit: {key} is not taken beside {SAID_OTHERWISE[key]}=…, which says it")
