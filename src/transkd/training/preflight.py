@@ -154,10 +154,10 @@ def _add_loss(table: Table, name: str, weight: str, loss: DistillationLoss, stud
 
 
 def _compared(loss: DistillationLoss, student: Taps, teacher: Taps) -> str:
-    """Return the pairs of stages, none of which breaks at a line's end, or what a loss reads that has none."""
+    """Return the pairs of stages, or what a loss reads that has none."""
     if not {"embeddings", "features"} & set(loss.requires):
         return "logits" if "logits" in loss.requires else "–"
-    return "  ".join(_pair(student, teacher, s, t).replace(" ", "\N{NO-BREAK SPACE}") for s, t in loss.pairing())
+    return "  ".join(_pair(student, teacher, s, t) for s, t in loss.pairing())
 
 
 def _pair(student: Taps, teacher: Taps, s: int, t: int) -> str:
