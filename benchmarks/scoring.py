@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from transkd.evaluation.boundary import boundary_counts
-from transkd.evaluation.counts import count_images
+from transkd.evaluation.scores import count_images
 from transkd.models import create_segmenter
 
 CLASSES = 19

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from transkd.cli.arguments import config_dirs, flag_problems, split_arguments, users_form
-from transkd.typed import as_typed
+from transkd.runs.command import as_typed
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from transkd.errors import ConfigError
 from transkd.models import heads
 from transkd.models.backbones import registry as backbones
 from transkd.models.heads import HeadEntry, SegFormerHead, find_head
-from transkd.training.own_modules import import_own_modules
+from transkd.training.checks import import_own_modules
 
 NAMES = """
 from dataclasses import replace

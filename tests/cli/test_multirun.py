@@ -17,7 +17,7 @@ from transkd.cli import train_sweep
 from transkd.distillation import registry
 from transkd.errors import CheckpointError
 from transkd.models.backbones import registry as backbones
-from transkd.training.run_folder import RunFolder
+from transkd.runs.folder import RunFolder
 
 
 def fates(outcome: Outcome) -> list[str]:

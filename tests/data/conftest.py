@@ -11,7 +11,7 @@ from scene_files import SIZE, ids, picture, write
 
 from transkd.data import CITYSCAPES, Sample, SegmentationDataset
 from transkd.data.datasets import Scenes
-from transkd.data.label_readers import class_id_reader
+from transkd.data.labels import class_id_reader
 
 CITYSCAPES_NAMES = {
     "train": ["aachen/aachen_000000_000019", "aachen/aachen_000001_000019", "bochum/bochum_000000_000313"],

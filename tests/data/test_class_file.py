@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from transkd.data.datasets.folder.class_file import read_class_table
-from transkd.data.datasets.folder.class_table import ClassTable
+from transkd.data.datasets.folder.class_entries import ClassTable, read_class_table
 from transkd.errors import ConfigError, DataError
 
 

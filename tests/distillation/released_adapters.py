@@ -5,8 +5,7 @@ from __future__ import annotations
 from released_layout import released_shapes
 
 from transkd.distillation import create_loss
-from transkd.distillation.release import FORMS, Form
-from transkd.distillation.release_names import adapter_names
+from transkd.distillation.release import FORMS, Form, adapter_names
 from transkd.models.backbones import find_backbone
 
 from .tap_builder import TEACHER_CHANNELS, Widths

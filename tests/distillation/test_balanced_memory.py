@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from transkd.distillation.balanced_memory import BalancedMemory, evenly, occurrence, random_pixels, regions
+from transkd.distillation.cirkd import BalancedMemory, evenly, occurrence, random_pixels, regions
 
 
 def _numbered(labels: list[int], start: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

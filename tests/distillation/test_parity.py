@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from transkd.distillation import DistillationLoss, create_loss
 from transkd.distillation.csf import CrossSelectiveFusion
-from transkd.distillation.pea import PatchEmbeddingAlignment
+from transkd.distillation.embedding import PatchEmbeddingAlignment
 from transkd.models.segmenter import Segmenter
 
 from .released_adapters import adapter_names

@@ -17,7 +17,7 @@ from transkd.distillation.embedding import EmbeddingLoss
 from transkd.distillation.release import FORMS, Form, find_form
 from transkd.errors import WeightsError
 from transkd.models import Segmenter
-from transkd.models.layouts.transkd import from_released
+from transkd.models.formats.transkd import from_released
 from transkd.models.taps import Taps
 from transkd.training import DistillModule
 

@@ -429,7 +429,7 @@ def checkpoint_not_there() -> str:
 @error
 def disk_full() -> str:
     torch_says = "[enforce fail at inline_container.cc:671] . unexpected pos 30915776 vs 30915668"  # on a full tmpfs
-    with mock.patch("transkd.training.checkpoint_io.torch.save", side_effect=RuntimeError(torch_says)):
+    with mock.patch("transkd.runs.checkpoints.torch.save", side_effect=RuntimeError(torch_says)):
         return training("output=runs/mine")
 
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from transkd import create_segmenter
-from transkd.evaluation.legend import font
+from transkd.evaluation.pictures import font
 
 TOP = Path(__file__).resolve().parents[2]
 IMAGES = TOP / "docs/images"

@@ -12,8 +12,7 @@ from cityscapesscripts.helpers.labels import name2label
 from PIL import Image
 
 from transkd.data.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
-from transkd.evaluation.counts import count_images
-from transkd.evaluation.measures import category_ious, class_ious, mean_iou
+from transkd.evaluation.scores import category_ious, class_ious, count_images, mean_iou
 
 RAW_IDS = {train: raw for raw, train in CITYSCAPES_LABEL_IDS.items() if train != 255}
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from written_names import Written
 
-from transkd.evaluation.confusion import CAPTION, EMPTY, FULL, MANY, NO_LABELS, confusion_picture
-from transkd.evaluation.legend import BACKGROUND
+from transkd.evaluation.pictures import BACKGROUND, CAPTION, EMPTY, FULL, MANY, NO_LABELS, confusion_picture
 
 
 def colours_in(pixels: np.ndarray) -> set[tuple[int, ...]]:

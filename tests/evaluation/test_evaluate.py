@@ -13,12 +13,12 @@ from torch.nn import functional
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from transkd.errors import ConfigError, NonFiniteError
-from transkd.evaluation.confusion import confusion_picture
 from transkd.evaluation.digest import file_digest, module_digest
 from transkd.evaluation.evaluate import evaluate
 from transkd.evaluation.inference import Inference
+from transkd.evaluation.pictures import confusion_picture
 from transkd.evaluation.protocol import Protocol, protocol_differences
-from transkd.evaluation.summary import markdown
+from transkd.evaluation.report import markdown
 from transkd.models import create_segmenter
 
 NAMES = ("road", "sky", "car")

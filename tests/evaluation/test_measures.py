@@ -9,13 +9,15 @@ from scipy import ndimage
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from transkd.evaluation.boundary import boundary_counts, boundary_distance, near_boundary
-from transkd.evaluation.counts import ImageConfusion, count_images, group_counts
-from transkd.evaluation.measures import (
+from transkd.evaluation.scores import (
+    ImageConfusion,
     bootstrap_interval,
     category_ious,
     class_accuracies,
     class_ious,
+    count_images,
     frequency_weighted_iou,
+    group_counts,
     mean_iou,
 )
 

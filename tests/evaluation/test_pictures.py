@@ -6,8 +6,17 @@ from PIL import ImageFont
 from written_names import Written
 
 from transkd.evaluation import colourise, scene_picture
-from transkd.evaluation.legend import BACKGROUND, INK, MARGIN, font, legend_strip, shortened
-from transkd.evaluation.pictures import LETTERS, TITLE_HEIGHT, scene_sheet
+from transkd.evaluation.pictures import (
+    BACKGROUND,
+    INK,
+    LETTERS,
+    TITLE_HEIGHT,
+    font,
+    legend_strip,
+    scene_sheet,
+    shortened,
+)
+from transkd.evaluation.pictures import LEGEND_MARGIN as MARGIN
 
 NAMES = ("road", "car", "sky")
 PALETTE = ((128, 64, 128), (0, 0, 142), (70, 130, 180))

@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from transkd.evaluation.legend import BACKGROUND, INK, SteadyLegend
-from transkd.evaluation.predict.colours import Classes, class_names, colours_by_name, distinct_colours
-from transkd.evaluation.predict.drawing import Drawer, confidence_pixels
-from transkd.evaluation.predict.files import write_ids, write_rgb
-from transkd.evaluation.predict.layout import LEAST_LEGEND, LEAST_PANEL, MOST_PANEL, MOST_PANEL_HEIGHT
-from transkd.evaluation.predict.network import Prediction
+from transkd.evaluation.pictures import BACKGROUND, INK, SteadyLegend
+from transkd.prediction.colours import Classes, class_names, colours_by_name, distinct_colours
+from transkd.prediction.drawing import (
+    LEAST_LEGEND,
+    LEAST_PANEL,
+    MOST_PANEL,
+    MOST_PANEL_HEIGHT,
+    Drawer,
+    confidence_pixels,
+)
+from transkd.prediction.network import Prediction
+from transkd.prediction.plan import write_ids, write_rgb
 
 CLASSES = Classes(("road", "car", "sky"), ((128, 64, 128), (0, 0, 142), (70, 130, 180)))
 

@@ -13,10 +13,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transkd.data.transforms import evaluation
 from transkd.errors import ConfigError, DataError, NonFiniteError, TransKDError
 from transkd.evaluation.inference import Inference, infer
-from transkd.evaluation.predict.network import DENSE_PIXELS, WHOLE_VALUES, Network, Prediction, largest_at, softmax_of
-from transkd.evaluation.predict.resizing import input_size, resize
-from transkd.evaluation.predict.windows import bands
 from transkd.models import Segmenter, create_segmenter
+from transkd.prediction.network import (
+    DENSE_PIXELS,
+    WHOLE_VALUES,
+    Network,
+    Prediction,
+    bands,
+    input_size,
+    largest_at,
+    resize,
+    softmax_of,
+)
 
 CPU = torch.device("cpu")
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from transkd.errors import ConfigError, DataError
-from transkd.evaluation.predict.files import whole, write_ids, write_rgb
-from transkd.evaluation.predict.plan import Plan, plan_outputs
-from transkd.evaluation.predict.sources import Source, is_video
+from transkd.prediction.plan import Plan, Source, is_video, plan_outputs, whole, write_ids, write_rgb
 
 
 def source(path: Path | str, top: Path | str = "in") -> Source:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from transkd.errors import ConfigError
-from transkd.evaluation.predict.plan import plan_outputs
-from transkd.evaluation.predict.sources import find_sources
+from transkd.prediction.plan import find_sources, plan_outputs
 
 PICTURES = (".png", ".jpg", ".jpeg")
 

@@ -15,15 +15,13 @@ from torch import Tensor
 from transkd.data.reading import read_image
 from transkd.errors import DataError
 from transkd.evaluation.inference import Inference
-from transkd.evaluation.predict import read_ahead as ahead
-from transkd.evaluation.predict.colours import Classes
-from transkd.evaluation.predict.drawing import Drawer
-from transkd.evaluation.predict.files import FullError
-from transkd.evaluation.predict.network import Network
-from transkd.evaluation.predict.outputs import Model
-from transkd.evaluation.predict.plan import plan_outputs
-from transkd.evaluation.predict.sources import Source
-from transkd.evaluation.predict.stills import SLOW_PIXELS, Tally, Watcher, predict_stills
+from transkd.prediction import stills as ahead
+from transkd.prediction.colours import Classes
+from transkd.prediction.drawing import Drawer
+from transkd.prediction.network import Network
+from transkd.prediction.outputs import Model
+from transkd.prediction.plan import FullError, Source, plan_outputs
+from transkd.prediction.stills import SLOW_PIXELS, Tally, Watcher, predict_stills
 
 CLASSES = Classes(tuple("abcd"), ((0, 0, 0), (80, 80, 80), (160, 160, 160), (240, 240, 240)))
 

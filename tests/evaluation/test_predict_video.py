@@ -14,17 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from transkd.errors import DataError, NonFiniteError
-from transkd.evaluation.predict.clips import predict_clip
-from transkd.evaluation.predict.colours import Classes, distinct_colours
-from transkd.evaluation.predict.drawing import Drawer
-from transkd.evaluation.predict.files import FullError
-from transkd.evaluation.predict.network import Network
-from transkd.evaluation.predict.outputs import Model
-from transkd.evaluation.predict.pacing import Pace, pace_of
-from transkd.evaluation.predict.plan import Job
-from transkd.evaluation.predict.sources import Source
-from transkd.evaluation.predict.video_writer import VideoWriter
-from transkd.evaluation.predict.videos import VideoReader
+from transkd.prediction.clips import predict_clip
+from transkd.prediction.colours import Classes, distinct_colours
+from transkd.prediction.drawing import Drawer
+from transkd.prediction.network import Network
+from transkd.prediction.outputs import Model
+from transkd.prediction.plan import FullError, Job, Source
+from transkd.prediction.videos import Pace, VideoReader, VideoWriter, pace_of
 
 FRAMES = 12
 CLASSES = Classes(("dark", "bright"), ((200, 30, 30), (30, 30, 200)))

@@ -15,19 +15,9 @@ import torch
 from torch import nn
 
 from transkd.errors import ConfigError
-from transkd.evaluation.profile import (
-    Case,
-    Network,
-    Row,
-    Settings,
-    all_cases,
-    memory,
-    name_problem,
-    open_network,
-    profile,
-)
-from transkd.evaluation.profile.memory import peak_memory_mb
-from transkd.evaluation.profile.networks import parameters_of
+from transkd.profiling import Case, Network, Row, Settings, all_cases, memory, name_problem, open_network, profile
+from transkd.profiling.memory import peak_memory_mb
+from transkd.profiling.networks import parameters_of
 
 QUICK = Settings("cpu", threads=1, runs=3, warm_up=1, memory=False)
 NETWORKS = """

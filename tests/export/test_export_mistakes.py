@@ -12,8 +12,7 @@ from PIL import Image
 
 from transkd.errors import ConfigError, DataError, ExportError, WeightsError
 from transkd.export import export_segmenter
-from transkd.export.calibration import read_batches
-from transkd.export.compare import check_differences, compare
+from transkd.export.compare import check_differences, compare, read_batches
 from transkd.export.graph import ExportGraph
 from transkd.export.onnx_format import to_int8
 from transkd.models import create_segmenter, load_segmenter

@@ -19,7 +19,7 @@ from torch.nn import functional
 from transkd.data.classes import CAMVID
 from transkd.errors import ExportError
 from transkd.export import export_segmenter
-from transkd.export.calibration import find_images, read_batches, smooth_images
+from transkd.export.compare import find_images, read_batches, smooth_images
 from transkd.export.onnx_format import to_fp16, to_int8
 from transkd.models import load_segmenter
 from transkd.models.exported import load_model

@@ -19,8 +19,8 @@ from transkd.data.classes import CAMVID
 from transkd.errors import ConfigError, ExportError, WeightsError
 from transkd.evaluation.digest import module_digest
 from transkd.export import export_segmenter, huggingface
-from transkd.export.calibration import smooth_images
-from transkd.export.provenance import trace_provenance
+from transkd.export.card import trace_provenance
+from transkd.export.compare import smooth_images
 from transkd.models import load_segmenter
 from transkd.models.exported import ExportedModel, OnnxModel, TorchProgram, load_model
 

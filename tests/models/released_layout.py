@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from transkd.models import create_segmenter
-from transkd.models.layouts.transkd_names import LAYOUTS, Layout
+from transkd.models.formats.transkd import LAYOUTS, Layout
 from transkd.models.weights import state_shapes
 
 Shapes = Mapping[str, tuple[int, ...]]

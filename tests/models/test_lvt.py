@@ -12,9 +12,8 @@ from torch.export import Dim
 from torch.nn import functional as F
 
 from transkd.models import Segmenter, create_segmenter
-from transkd.models.backbones.lvt import LiteVisionTransformer
-from transkd.models.backbones.lvt_attention import ConvolutionalSelfAttention, RecursiveAtrousSelfAttention
-from transkd.models.layouts.transkd import from_released
+from transkd.models.backbones.lvt import ConvolutionalSelfAttention, LiteVisionTransformer, RecursiveAtrousSelfAttention
+from transkd.models.formats.transkd import from_released
 
 HEADS = (2, 2, 5, 8)
 REDUCTIONS = (None, 4, 2, 1)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from transkd.errors import WeightsError
-from transkd.models.pickles import read_pickle
+from transkd.models.weights import read_pickle
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 

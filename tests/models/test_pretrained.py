@@ -15,7 +15,7 @@ from safetensors.torch import save, save_file
 
 from transkd.errors import ConfigError, WeightsError
 from transkd.models import create_segmenter
-from transkd.models.pretrained import load_pretrained
+from transkd.models.create import load_pretrained
 
 IMAGES = torch.rand(1, 3, 64, 96)
 CONVNEXT, SWIN = "convnext_atto.d2_in1k", "swin_tiny_patch4_window7_224"

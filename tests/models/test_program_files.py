@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from transkd.errors import WeightsError
-from transkd.models.exported import load_model
-from transkd.models.program_files import PROGRAM_METADATA, check_program
+from transkd.models.exported import PROGRAM_METADATA, check_program, load_model
 
 METADATA = {"num_classes": 2, "input": "float", "result": "logits", "size": None}
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from transkd.errors import WeightsError
 from transkd.models import Segmenter, create_segmenter
-from transkd.models.layouts.transkd import adapters, from_released, looks_released
+from transkd.models.formats.transkd import adapters, from_released, looks_released
 from transkd.models.weights import state_shapes
 
 # Number of tensors, and sha256 of the sorted lines "name [shape]", of the segmenters in the released checkpoints.

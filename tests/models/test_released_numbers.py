@@ -9,7 +9,7 @@ from released_layout import filled, released_shapes
 from torch.nn import functional as F
 
 from transkd.models import Segmenter, create_segmenter
-from transkd.models.layouts.transkd import from_released
+from transkd.models.formats.transkd import from_released
 
 CLASS_WEIGHTS = (
     2.5959737, 6.741505, 3.5353868, 9.866315, 9.690922, 9.369371, 10.289124, 9.953209, 4.3098087, 9.490392,

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from transkd.errors import WeightsError
 from transkd.models import Segmenter, create_segmenter, load_segmenter
-from transkd.models.sources import read_state
+from transkd.models.weights import read_state
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from transformers_layout import SIZES, reference_segformer
 
 from transkd.errors import WeightsError
 from transkd.models import Segmenter, load_segmenter
-from transkd.models.hub import HubFileMissingError
-from transkd.models.layouts.transformers import encoder_from_transformers
+from transkd.models.formats.transformers import encoder_from_transformers
 from transkd.models.sources import places
+from transkd.models.sources.places import HubFileMissingError
 
 LABELS = {0: "road", 1: "sky", 2: "car"}
 
@@ -223,7 +223,7 @@ def test_a_hub_that_cannot_be_reached_or_holds_no_segmenter(tmp_path, monkeypatc
 
 def test_all_sizes_are_told_apart_by_their_shapes():
     from transkd.models import available_backbones
-    from transkd.models.layouts.architecture import infer_config
+    from transkd.models.formats.recognise import infer_config
     from transkd.models.weights import state_shapes
 
     known = [name for name in available_backbones() if name.startswith(("mit_b", "pvt_v2_b", "lvt"))]

@@ -16,7 +16,7 @@ from transformers_layout import SIZES, in_memory_names, published_state, referen
 
 from transkd.errors import ConfigError
 from transkd.models import create_segmenter, load_segmenter
-from transkd.models.layouts.transformers import to_transformers
+from transkd.models.formats.transformers import to_transformers
 
 ODD_SIZES = [(64, 96), (33, 47), (129, 97)]
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from transkd.evaluation import Protocol, scene_picture
-from transkd.training.metrics_csv import MetricsCSV
-from transkd.training.run_folder import RunFolder
+from transkd.runs.folder import RunFolder
+from transkd.training.trainer import MetricsCSV
 
 CLASSES = ("road", "sign symbol", "car")
 PALETTE = ((128, 64, 128), (220, 220, 0), (0, 0, 142))

@@ -12,8 +12,7 @@ from PIL import Image
 import transkd
 from transkd.errors import ConfigError
 from transkd.reporting import ReportOptions, build_report, draw_plot
-from transkd.reporting.markdown import markdown
-from transkd.reporting.numbers import report_json
+from transkd.reporting.markdown import markdown, report_json
 from transkd.reporting.plots import all as all_plots
 
 

@@ -13,7 +13,7 @@ from transkd.errors import ConfigError
 from transkd.evaluation import protocol_differences
 from transkd.reporting import Report, ReportOptions, build_report
 from transkd.reporting.collect import collect_runs
-from transkd.reporting.recipes import differing_keys, score_facts
+from transkd.runs.recipe import differing_keys, score_facts
 
 TAUGHT = ("teacher.weights=runs/teacher-s0/model",)
 

@@ -18,10 +18,9 @@ from PIL import Image
 from transkd.evaluation.pictures import TITLE_HEIGHT
 from transkd.reporting import ReportOptions, build_report, report_files
 from transkd.reporting.latex import escape
-from transkd.reporting.plots.classes import classes_figure
-from transkd.reporting.plots.look import LIGHT, spread_apart
-from transkd.reporting.plots.texts import label, line
-from transkd.reporting.scenes import example_scenes
+from transkd.reporting.page import example_scenes
+from transkd.reporting.plots.all import classes_figure
+from transkd.reporting.plots.look import LIGHT, label, line, spread_apart
 
 GOLDEN = Path(__file__).parent / "golden_report.md"
 PLOTS = ("gains", "curves", "miou-gmac", "miou-latency", "classes")

@@ -15,8 +15,8 @@ from scipy import stats
 from transkd.errors import ConfigError
 from transkd.reporting import ReportOptions, build_report
 from transkd.reporting.latex import latex
-from transkd.reporting.numbers import report_json, table_csv
-from transkd.reporting.plots.curves import mean_curve
+from transkd.reporting.markdown import report_json, table_csv
+from transkd.reporting.plots.all import mean_curve
 from transkd.reporting.rows import Row
 
 NONE, EA, KD = (0.400, 0.410, 0.405), (0.502, 0.508, 0.511), (0.410, 0.405, 0.409)

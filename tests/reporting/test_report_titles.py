@@ -9,8 +9,8 @@ import yaml
 from made_runs import Maker
 
 from transkd.reporting import ReportOptions, build_report
-from transkd.reporting.facts import recipe
-from transkd.reporting.ready import ready_methods
+from transkd.reporting.methods import ready_methods
+from transkd.reporting.notes import recipe
 
 CONF = Path(__file__).parents[2] / "conf"
 TAUGHT = ("teacher.weights=runs/teacher-s0/model",)

@@ -7,7 +7,7 @@ import math
 import pytest
 from scipy import stats
 
-from transkd.reporting.student_t import Spread, difference, t_cdf, t_quantile
+from transkd.reporting.rows import Spread, difference, t_cdf, t_quantile
 
 PLAIN = {0: 0.401, 1: 0.412, 2: 0.396, 3: 0.405}
 OURS = {0: 0.431, 1: 0.425, 2: 0.433, 3: 0.420}

@@ -16,9 +16,9 @@ import tiny_backbones  # noqa: F401
 from runs import Runner
 
 from transkd.training import results as results_module
+from transkd.training import results as training_facts
 from transkd.training import run as run_module
 from transkd.training import trainer as trainer_module
-from transkd.training import training_facts
 
 
 @pytest.fixture(autouse=True)

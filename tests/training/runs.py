@@ -11,7 +11,7 @@ import lightning as L
 import torch
 from rich.console import Console
 
-from transkd.training.checkpoint_io import read_checkpoint
+from transkd.runs.checkpoints import read_checkpoint
 from transkd.training.run import train
 
 RATES = {"train/images_per_s", "train/data_wait"}

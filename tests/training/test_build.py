@@ -11,9 +11,8 @@ import torch
 from transkd.data.classes import CITYSCAPES
 from transkd.errors import ConfigError, WeightsError
 from transkd.models import create_segmenter
-from transkd.training.build import build_data, build_module
+from transkd.training.build import Origin, build_data, build_module, build_student, build_teacher
 from transkd.training.config import parse_config
-from transkd.training.segmenters import Origin, build_student, build_teacher
 from transkd.training.trainer import RANKS, is_first_process
 
 

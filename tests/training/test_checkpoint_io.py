@@ -15,7 +15,7 @@ import torch
 from runs import plain
 
 from transkd.errors import CheckpointError
-from transkd.training.checkpoint_io import SafeCheckpointIO, read_checkpoint, write_checkpoint
+from transkd.runs.checkpoints import SafeCheckpointIO, read_checkpoint, write_checkpoint
 
 CHECKPOINT = {
     "state_dict": {"a": torch.arange(700.0).reshape(7, 100), "b": torch.ones(3, dtype=torch.bfloat16)},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import rich
 from rich.console import Console
 
-from transkd.training.console import PLAIN_WIDTH, new_console
+from transkd.training.trainer import PLAIN_WIDTH, new_console
 
 
 def test_at_a_terminal_it_is_the_console_of_the_progress_bars(monkeypatch) -> None:

@@ -10,7 +10,7 @@ import torch
 
 import transkd
 from transkd.errors import ConfigError
-from transkd.evaluation.legend import MARGIN
+from transkd.evaluation.pictures import LEGEND_MARGIN as MARGIN
 from transkd.evaluation.pictures import TITLE_HEIGHT
 
 

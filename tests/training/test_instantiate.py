@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Timer
 
 from transkd.errors import ConfigError
-from transkd.training.instantiate import check_target, make
+from transkd.training.checks import check_target, make
 
 OPTIMIZER, CALLBACK = "torch.optim.Optimizer", "lightning.pytorch.callbacks.Callback"
 

@@ -9,7 +9,7 @@ from transkd.distillation import DistillationLoss, create_loss, register_loss
 from transkd.evaluation import IGNORE_INDEX
 from transkd.models import create_segmenter
 from transkd.training import DistillModule
-from transkd.training.adapter_cost import loss_cost, taps_without_computing
+from transkd.training.preflight import loss_cost, taps_without_computing
 
 LABELS = torch.tensor([0, 1, 2, 3, IGNORE_INDEX], dtype=torch.uint8).repeat(1, 64, 13)[..., :64]
 BATCH = {"image": torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8), "label": LABELS}

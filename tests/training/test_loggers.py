@@ -14,9 +14,8 @@ from offline_wandb import OfflineRun
 from runs import rows
 
 from transkd.training.config import WandbConfig
-from transkd.training.loggers import start_wandb
-from transkd.training.metrics_csv import MetricsCSV
 from transkd.training.resuming import rewind_metrics
+from transkd.training.trainer import MetricsCSV, start_wandb
 
 pytestmark = pytest.mark.usefixtures("lean")
 SHORT = ("trainer.max_epochs=1", "trainer.limit_train_batches=2", "pictures=1")

@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 from runs import At, Runner, assert_same_run, rows, state, weights
 
 from transkd.errors import CheckpointError, ConfigError
+from transkd.runs.folder import RunFolder
 from transkd.training.callbacks import RunCheckpoints, StopRequestedError
 from transkd.training.resuming import adopt_best
-from transkd.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("lean")
 

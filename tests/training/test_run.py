@@ -19,8 +19,8 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 import transkd
 from transkd.data import CITYSCAPES, SceneDataModule
+from transkd.runs.checkpoints import read_checkpoint
 from transkd.training import SegmentationModule
-from transkd.training.checkpoint_io import read_checkpoint
 from transkd.training.run import train
 
 RESULTS = {"miou", "pixel_accuracy", "per_class", "protocol", "params", "gmacs"}

@@ -13,7 +13,7 @@ import lightning as L
 import pytest
 
 from transkd.errors import CheckpointError, ConfigError
-from transkd.training.run_folder import RunFolder, write_text
+from transkd.runs.folder import RunFolder, write_text
 
 pytestmark = pytest.mark.usefixtures("lean")
 

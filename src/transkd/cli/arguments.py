@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from transkd.errors import did_you_mean
-from transkd.typed import takes_any_option
+from transkd.runs.command import takes_any_option
 
 LOSSES = "distillation.losses."
 APPENDED_GROUPS = ("experiment", "sweep", "debug")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from transkd.data import ClassSet, Sample
-from transkd.data.label_readers import LabelReader
+from transkd.data.labels import LabelReader
 from transkd.data.reading import read_image
 from transkd.evaluation.pictures import scene_sheet
 

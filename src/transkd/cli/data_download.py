@@ -22,7 +22,7 @@ from rich.progress import (
 
 from transkd.cli.progress import counting
 from transkd.data.download import download_dataset
-from transkd.data.download.watching import Progress as Advance
+from transkd.data.download.unpacking import Progress as Advance
 
 
 def run_download(

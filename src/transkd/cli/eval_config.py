@@ -123,7 +123,7 @@ def _helpful(problem: Problem) -> Problem:
 
 
 def _dataset(values: Mapping[str, Any]) -> Iterator[Problem]:
-    from transkd.training.checks import dataset_problems  # albumentations and lightning, which --help does not need
+    from transkd.training.checks import dataset_problems
 
     return dataset_problems(values)
 

@@ -13,10 +13,9 @@ from typing import Any
 from transkd.cli.eval_config import EvalConfig
 from transkd.data.datasets import available_datasets, get_layout
 from transkd.errors import ConfigError
-from transkd.evaluation.confusion import confusion_picture
-from transkd.evaluation.report import Evaluation
+from transkd.evaluation.pictures import confusion_picture
+from transkd.evaluation.report import Evaluation, markdown
 from transkd.evaluation.submission import UNFINISHED
-from transkd.evaluation.summary import markdown
 
 SCORES, PAGE, CONFUSION = "scores.json", "scores.md", "confusion.png"
 SUBMISSION, ARCHIVE = "submission.json", "submission.zip"

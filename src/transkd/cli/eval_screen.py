@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from transkd.cli.eval_submission import told
-from transkd.cli.run_of_model import input_size_of_run
-from transkd.evaluation.summary import class_row, overall_rows, percent, protocol_line, unscored_line
+from transkd.evaluation.report import class_row, overall_rows, percent, protocol_line, unscored_line
+from transkd.runs.folder import input_size_of_run
 
 
 def print_report(report: dict[str, Any], folder: Path, console: Console) -> None:

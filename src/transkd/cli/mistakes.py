@@ -107,6 +107,6 @@ def value_problems(config: DictConfig, check: Callable[[dict[str, Any]], Sequenc
 def _import_own_modules(values: dict[str, Any]) -> None:
     """Import what the config names in ``imports``, so that the names which it registers are known to all checks."""
     if values.get("imports"):
-        from transkd.training.own_modules import import_own_modules
+        from transkd.training.checks import import_own_modules
 
         import_own_modules(values)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from transkd.cli.run_of_model import config_of_run, input_size_of_run
 from transkd.data.classes import ClassSet
 from transkd.data.datasets import available_datasets, classes_of, get_layout
 from transkd.errors import ConfigError, TransKDError, did_you_mean
-from transkd.evaluation.predict.colours import Classes, Colour, class_names, colours_by_name, distinct_colours, plain
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
+from transkd.prediction.colours import Classes, Colour, class_names, colours_by_name, distinct_colours, plain
+from transkd.runs.folder import config_of_run, input_size_of_run
 
 OWN = "folder"
 

@@ -12,13 +12,12 @@ from transkd.cli.predict_config import NATIVE_NEEDS_CROP, PredictConfig
 from transkd.cli.windows import window
 from transkd.errors import ConfigError
 from transkd.evaluation.inference import Inference
-from transkd.evaluation.predict.drawing import Drawer
-from transkd.evaluation.predict.network import Network
-from transkd.evaluation.predict.outputs import Model
-from transkd.evaluation.predict.resizing import Size
 from transkd.models import Segmenter
 from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.exported import ExportedModel, load_model
+from transkd.prediction.drawing import Drawer
+from transkd.prediction.network import Network, Size
+from transkd.prediction.outputs import Model
 
 GENERIC_FOLDERS = ("student", "model")
 MOST_IDS = 256

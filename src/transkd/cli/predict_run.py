@@ -23,13 +23,11 @@ from transkd.cli.predict_progress import Bars
 from transkd.data.datasets.images import IMAGE_SUFFIXES
 from transkd.data.reading import read_image
 from transkd.errors import DataError, TransKDError
-from transkd.evaluation.predict.clips import predict_clip
-from transkd.evaluation.predict.files import FullError
-from transkd.evaluation.predict.outputs import Model
-from transkd.evaluation.predict.plan import Job, Plan, plan_outputs
-from transkd.evaluation.predict.sources import find_sources
-from transkd.evaluation.predict.stills import Tally, Watcher, predict_stills
 from transkd.models.checks import SMALLEST_SIDE
+from transkd.prediction.clips import predict_clip
+from transkd.prediction.outputs import Model
+from transkd.prediction.plan import FullError, Job, Plan, find_sources, plan_outputs
+from transkd.prediction.stills import Tally, Watcher, predict_stills
 
 MOST_LISTED = 20
 STOPS = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)

@@ -13,9 +13,9 @@ from transkd.cli.app import config_folder
 from transkd.cli.profile_config import ProfileConfig
 from transkd.errors import TransKDError
 from transkd.evaluation import count_parameters
-from transkd.evaluation.profile import Macs, Network, count_network, gmacs_json, open_network
 from transkd.models import Segmenter
-from transkd.training.adapter_cost import AdapterCost, method_cost
+from transkd.profiling import Macs, Network, count_network, gmacs_json, open_network
+from transkd.training.preflight import AdapterCost, method_cost
 
 
 @dataclass(frozen=True)

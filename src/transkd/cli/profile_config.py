@@ -12,8 +12,8 @@ from pydantic import BeforeValidator, Field
 from transkd.cli.app import config_folder
 from transkd.distillation import available_losses
 from transkd.errors import ConfigError, did_you_mean
-from transkd.evaluation.profile import name_problem
 from transkd.models.checks import SMALLEST_SIDE
+from transkd.profiling import name_problem
 from transkd.training.config import Positive, Section, Side
 from transkd.training.problems import Problem, mistakes, schema_problems
 

@@ -20,7 +20,7 @@ from transkd.cli.profile_config import ProfileConfig
 from transkd.cli.profile_tables import adapter_table, cost_table, print_fitting
 from transkd.cli.progress import counting, screen
 from transkd.errors import ConfigError, TransKDError
-from transkd.evaluation.profile import Network, Row, Settings, all_cases, profile
+from transkd.profiling import Network, Row, Settings, all_cases, profile
 from transkd.training.results import command_line
 
 WIDE = 200

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from transkd.cli.profile_adapters import AdapterRow
-from transkd.evaluation.profile import Macs, Row, Settings
+from transkd.profiling import Macs, Row, Settings
 
 COUNTS = ("GMAC", "without\nattention", "as\npublished")
 NOTHING = "–"

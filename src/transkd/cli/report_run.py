@@ -20,7 +20,7 @@ from transkd.errors import ConfigError
 from transkd.reporting import Report, build_report, report_files
 from transkd.reporting.cells import scores
 from transkd.reporting.files import JSON, PAGE
-from transkd.reporting.paths import at_home, exists, is_file, is_folder
+from transkd.runs.folder import at_home, exists, is_file, is_folder
 
 WIDE = 200
 """Columns of a table that goes to a file, which nothing folds."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from yaml import YAMLError  # type: ignore[import-untyped]
+from yaml import YAMLError
 
 from transkd.cli.sweeps import Outcome, sweep_name
 from transkd.errors import CheckpointError, ConfigError
+from transkd.runs.folder import RunFolder
 from transkd.training.resuming import differing_keys
-from transkd.training.run_folder import RunFolder
 
 MATTER = ("callbacks", "checkpoint.select", "teacher.pretrained", "teacher.weights", "trainer")
 """What makes a finished run another one, of what may differ in a run that is gone on with."""

@@ -2,18 +2,171 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from transkd.data.dataset import Item, SegmentationDataset
 from transkd.data.samples import Pick
-from transkd.data.sampling import EpochBatchSampler
-from transkd.data.workers import init_worker, starting_workers
-from transkd.errors import CheckpointError, DataError, TransKDError
+from transkd.data.transforms import single_threaded_opencv
+from transkd.errors import CheckpointError, ConfigError, DataError, TransKDError
+
+
+class EpochBatchSampler(Sampler[list[Pick]]):
+    """Batches of picks that depend on the seed and the epoch alone.
+
+    All processes together see every sample once an epoch, and each gets the same number of batches. Batch b
+    of all processes together holds the same samples whatever their number, at an equal global batch size.
+
+    Args:
+        num_samples: how many samples the dataset holds.
+        batch_size: picks a batch on this process.
+        seed: the run's seed, 0 or more.
+        shuffle: whether each epoch has an order of its own, else the dataset's.
+        drop_last: whether samples that do not fill a batch on every process are left out (training).
+        rank: this process, from 0.
+        world_size: how many processes there are.
+        pad: whether padding picks make the processes' shares equal (validation). Needed with several
+            processes unless ``drop_last``.
+
+    Attributes:
+        epoch: the epoch that the next iteration draws.
+        start_batch: the batch that the next iteration starts with; the length does not depend on it.
+
+    Raises:
+        ConfigError: if the batch size or the processes make no sense.
+        DataError: if there are no samples, or too few for a batch with ``drop_last``.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+        pad: bool = False,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size}: give 1 or more.")
+        if seed < 0:
+            raise ConfigError(f"seed={seed}: give a whole number, 0 or more.")
+        if not 0 <= rank < world_size:
+            raise ConfigError(f"rank={rank} of world_size={world_size}: ranks run from 0 to world_size - 1.")
+        if world_size > 1 and not (drop_last or pad):
+            raise ConfigError("Several processes need equally many batches: set drop_last or pad.")
+        if num_samples < 1:
+            raise DataError("The dataset holds no samples.")
+        if drop_last and num_samples < batch_size * world_size:
+            processes = f" on each of {world_size} processes" if world_size > 1 else ""
+            raise DataError(
+                f"{num_samples} samples do not fill one batch of {batch_size}{processes}: "
+                f"lower the batch size to at most {num_samples // world_size}"
+                + (", or use fewer processes." if world_size > 1 else ".")
+            )
+        self.epoch = 0
+        self.start_batch = 0
+        self._num_samples = num_samples
+        self._batch_size = batch_size
+        self._seed = seed
+        self._shuffle = shuffle
+        self._drop_last = drop_last
+        self._rank = rank
+        self._world_size = world_size
+
+    @property
+    def sampler(self) -> EpochBatchSampler:
+        """Itself: trainers look here for ``set_epoch``."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration draws."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Count the batches of a whole epoch on this process."""
+        share = self._num_samples // self._world_size
+        if self._drop_last:
+            return share // self._batch_size
+        return -(-self._num_samples // (self._world_size * self._batch_size))
+
+    def __iter__(self) -> Iterator[list[Pick]]:
+        """Go through the batches of the epoch set now, whatever is set later."""
+        own = self._order()[self._rank :: self._world_size]
+        starts = range(self.start_batch * self._batch_size, len(own), self._batch_size)
+        return iter([own[start : start + self._batch_size] for start in starts])
+
+    def _order(self) -> list[Pick]:
+        """Order the picks of all processes; rank r takes every world_size-th, from the r-th on."""
+        indices = range(self._num_samples)
+        if self._shuffle:
+            rng = np.random.default_rng((self._seed, self.epoch))
+            indices = rng.permutation(self._num_samples).tolist()
+        picks = [Pick(self.epoch, index) for index in indices]
+        if self._drop_last:
+            return picks[: len(self) * self._batch_size * self._world_size]
+        missing = -self._num_samples % self._world_size
+        return picks + [picks[-1]._replace(padding=True)] * missing
+
+
+@contextmanager
+def starting_workers() -> Iterator[None]:
+    """Start workers in here: they and all their threads begin with Ctrl-C and SIGTERM blocked.
+
+    A thread that a library starts as a process forks (wandb's do) comes before :func:`init_worker`; were it to take the
+    signal, the worker would die of it. The parent gets what came meanwhile when this ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def init_worker(worker_id: int) -> None:
+    """Keep a worker to one thread, and alive until its parent ends it.
+
+    Args:
+        worker_id: which worker this is; all do the same.
+    """
+    del worker_id
+    single_threaded_opencv()
+    torch.set_num_threads(1)
+    outlive_group_signals()
+
+
+def outlive_group_signals() -> None:
+    """Ignore Ctrl-C and SIGTERM unless the parent sends them.
+
+    A terminal, ``timeout`` and SLURM signal all processes of a group. Were workers to die of that, the run
+    could not finish its step and save a checkpoint; it is the parent that decides. A worker whose parent is
+    gone ends by itself.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _obey_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
 
 __all__ = ["Batch", "EpochBatchSampler", "ResumableLoader", "collate"]
 

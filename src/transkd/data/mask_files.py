@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from transkd.data.file_faults import UNREADABLE, refuse_animation, unreadable
+from transkd.data.reading import UNREADABLE, refuse_animation, unreadable
 from transkd.errors import DataError
 
 _SCALED_GREYS = ("L;2", "L;4")  # L;2I, L;4R, ... are these with other signs or orders of bits, in TIFFs

@@ -16,14 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transkd.data.classes import IGNORE_INDEX
-from transkd.data.transform_options import (
-    LabelSize,
-    Size,
-    check_fraction,
-    check_pixels,
-    check_range,
-    parse_size,
-)
+from transkd.data.transform_options import LabelSize, Size, check_fraction, check_pixels, check_range, parse_size
 from transkd.errors import ConfigError, did_you_mean
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks a package registry for the newest version

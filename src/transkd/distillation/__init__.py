@@ -13,13 +13,12 @@ from transkd.distillation import (
     kd,
     knowledge_review,
     mgd,
-    pea,
     skd,
 )
-from transkd.distillation.base import DistillationLoss
+from transkd.distillation import embedding as pea
+from transkd.distillation.base import DistillationLoss, pair_stages, resample_to
 from transkd.distillation.registry import available_losses, check_options, create_loss, register_loss
 from transkd.distillation.release import Release, load_release
-from transkd.distillation.stages import pair_stages, resample_to
 
 __all__ = [
     "DistillationLoss",

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from transkd.distillation.base import resample_to
 from transkd.distillation.criteria import mean_squared_error
 from transkd.distillation.feature_loss import FeatureLoss
 from transkd.distillation.options import at_least
 from transkd.distillation.registry import register_loss
-from transkd.distillation.stages import resample_to
 
 
 @register_loss("at")

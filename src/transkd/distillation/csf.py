@@ -8,12 +8,11 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transkd.distillation.base import DistillationLoss
+from transkd.distillation.base import DistillationLoss, resample_to
 from transkd.distillation.batch_norm import check_batch_norm, normed_convolution, start_from_kaiming_uniform
 from transkd.distillation.criteria import FEATURE_CRITERIA
 from transkd.distillation.options import one_of, whole_number
 from transkd.distillation.registry import register_loss
-from transkd.distillation.stages import resample_to
 from transkd.models.taps import Taps
 
 

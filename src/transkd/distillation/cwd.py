@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from transkd.distillation.base import resample_to
 from transkd.distillation.criteria import channel_wise_over_positions
 from transkd.distillation.feature_loss import FeatureLoss
 from transkd.distillation.logit_loss import LogitLoss
 from transkd.distillation.options import positive
 from transkd.distillation.registry import register_loss
-from transkd.distillation.stages import resample_to
 
 # Shu et al.'s, for logits and feature maps.
 TEMPERATURE = 4.0

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transkd.distillation.base import resample_to
 from transkd.distillation.embedding import EmbeddingLoss, linear_over_channels
 from transkd.distillation.options import one_of
 from transkd.distillation.registry import register_loss
-from transkd.distillation.stages import resample_to
 from transkd.models.taps import Taps
 
 PARTS = ("both", "embedding", "assistant")

@@ -8,10 +8,10 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transkd.distillation.base import DistillationLoss
+from transkd.distillation.base import DistillationLoss, resample_to
 from transkd.distillation.criteria import mean_squared_error
 from transkd.distillation.options import at_least
-from transkd.distillation.stages import resample_to
+from transkd.distillation.registry import register_loss
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
 
@@ -115,3 +115,11 @@ class EmbeddingLoss(DistillationLoss):
                 f"{self.name}: all stage_weights are 0, so it compares nothing; leave the loss out instead"
             )
         return numbers
+
+
+@register_loss("pea")
+class PatchEmbeddingAlignment(EmbeddingLoss):
+    """Patch embedding alignment: a linear layer a stage takes the student's embedding to the teacher's width.
+
+    TransKD-Base is this and ``csf``. Arguments and errors are those of :class:`EmbeddingLoss`.
+    """

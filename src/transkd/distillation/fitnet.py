@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from transkd.distillation.base import resample_to
 from transkd.distillation.criteria import mean_squared_error
 from transkd.distillation.feature_loss import FeatureLoss
 from transkd.distillation.registry import register_loss
-from transkd.distillation.stages import resample_to
 
 
 @register_loss("fitnet")

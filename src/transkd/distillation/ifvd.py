@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from transkd.distillation.base import resample_to
 from transkd.distillation.criteria import mean_squared_error
 from transkd.distillation.labelled_loss import IGNORED, LabelledFeatureLoss, as_vectors, class_means, memberships
 from transkd.distillation.registry import register_loss
-from transkd.distillation.stages import resample_to
 
 
 @register_loss("ifvd")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from transkd.distillation.base import DistillationLoss
-from transkd.distillation.stages import resample_to
+from transkd.distillation.base import DistillationLoss, resample_to
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
 

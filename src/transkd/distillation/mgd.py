@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from transkd.distillation.base import resample_to
 from transkd.distillation.criteria import mean_squared_error
 from transkd.distillation.feature_loss import FeatureLoss
 from transkd.distillation.options import at_least
 from transkd.distillation.registry import register_loss
-from transkd.distillation.stages import resample_to
 from transkd.errors import ConfigError
 
 

@@ -8,8 +8,7 @@ from typing import Protocol, TypeVar
 
 from torch import nn
 
-from transkd.distillation.base import DistillationLoss
-from transkd.distillation.own_errors import told
+from transkd.distillation.base import DistillationLoss, told
 from transkd.errors import ConfigError, did_you_mean
 
 _LOSSES: dict[str, type[DistillationLoss]] = {}

@@ -9,16 +9,78 @@ from typing import Literal
 
 from torch import Tensor
 
-from transkd.distillation import csf, ea, gl_mixer, pea  # noqa: F401  registers the losses that are created below
+from transkd.distillation import csf, ea, embedding, gl_mixer  # noqa: F401  registers the losses that are created below
 from transkd.distillation.base import DistillationLoss
 from transkd.distillation.registry import create_loss
-from transkd.distillation.release_names import STAGES, adapter_names, teacher_width_names
 from transkd.errors import WeightsError
-from transkd.models.layouts.transkd import adapters, looks_released
-from transkd.models.loading import load_segmenter
+from transkd.models.formats.transkd import adapters, looks_released
 from transkd.models.segmenter import Segmenter
-from transkd.models.sources.tensors import read_state
-from transkd.models.weights import tensor_differences
+from transkd.models.sources.find import load_segmenter
+from transkd.models.weights import read_state, tensor_differences
+
+STAGES = 4
+AFFINE = ("weight", "bias")
+BATCH_NORM = (*AFFINE, "running_mean", "running_var", "num_batches_tracked")
+
+
+def adapter_names(loss: str) -> dict[str, str]:
+    """Return our name -> released name of every tensor of a loss on four stages; no tensor changes its shape.
+
+    Args:
+        loss: ``"csf"``, ``"pea"``, ``"gl_mixer"`` or ``"ea"``.
+    """
+    return {"csf": _csf, "pea": _linears, "gl_mixer": _gl_mixer, "ea": _ea}[loss]()
+
+
+def teacher_width_names(stage: int) -> tuple[str, str]:
+    """Return the released tensors whose first dimension is the teacher's channels of a stage, counted from 0."""
+    return _linears()[f"linears.{stage}.weight"], _csf()[f"stages.{stage}.expand.0.weight"]
+
+
+def _csf() -> dict[str, str]:
+    names: dict[str, str] = {}
+    for stage in range(STAGES):
+        ours, released = f"stages.{stage}", f"skfs.{STAGES - 1 - stage}"  # the release counts from the deepest stage
+        blocks = {"reduce": "conv1", "expand": "conv2"}
+        if stage < STAGES - 1:
+            blocks["selection.squeeze"] = "fc"
+            names[f"{ours}.selection.squeeze_single.0.weight"] = f"{released}.fc1.0.weight"
+            for branch, logit in enumerate(("own_logit", "deeper_logit")):
+                names |= {f"{ours}.selection.{logit}.{part}": f"{released}.fcs.{branch}.{part}" for part in AFFINE}
+        for block, released_block in blocks.items():
+            names[f"{ours}.{block}.0.weight"] = f"{released}.{released_block}.0.weight"
+            names |= {f"{ours}.{block}.1.{part}": f"{released}.{released_block}.1.{part}" for part in BATCH_NORM}
+    return names
+
+
+def _linears() -> dict[str, str]:
+    return {f"linears.{i}.{part}": f"embed{i + 1}_linearproject.{part}" for i in range(STAGES) for part in AFFINE}
+
+
+def _gl_mixer() -> dict[str, str]:
+    modules = {"attention.proj": "attn4.proj", "local": "conv1", "local_gate": "conv2"}
+    return {
+        **_linears(),
+        "mixer.global_weight": "atten_weight",
+        "mixer.local_weight": "conv_weight",
+        "mixer.attention.qkv.weight": "attn4.qkv.weight",
+        **{f"mixer.{ours}.{part}": f"{name}.{part}" for ours, name in modules.items() for part in AFFINE},
+    }
+
+
+def _ea() -> dict[str, str]:
+    return {
+        **_linears(),
+        **{
+            f"assistants.{i}.{layer}.{part}": f"patch_embed{i + 1}.{layer}.{part}"
+            for i in range(STAGES)
+            for layer in ("proj", "norm")
+            for part in AFFINE
+        },
+        **{f"linear_weights.{i}": f"fuse_weights.{i}" for i in range(STAGES)},
+        **{f"assistant_weights.{i}": f"fuse_weights.{i + STAGES}" for i in range(STAGES)},
+    }
+
 
 Form = Literal["transkd_base", "transkd_gl", "transkd_ea"]
 

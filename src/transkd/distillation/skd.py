@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from transkd.distillation.base import DistillationLoss
+from transkd.distillation.base import DistillationLoss, resample_to
 from transkd.distillation.criteria import in_full_precision, softened_divergence
 from transkd.distillation.logit_loss import LogitLoss
 from transkd.distillation.options import not_all_zero, whole_number
 from transkd.distillation.registry import register_loss
-from transkd.distillation.stages import resample_to
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from transkd.evaluation.counts import once_each
-from transkd.evaluation.scores import IGNORE_INDEX
+from transkd.evaluation.scores import IGNORE_INDEX, once_each
 
 Ids = npt.NDArray[np.uint8]
 SHARE_OF_DIAGONAL = 0.02

@@ -14,10 +14,10 @@ from transkd.errors import ConfigError, NonFiniteError
 from transkd.evaluation.boundary import BoundaryCounts
 from transkd.evaluation.class_ids import refuse_resizing
 from transkd.evaluation.class_match import select_outputs
-from transkd.evaluation.counts import ImageConfusion
 from transkd.evaluation.inference import Inference, infer
 from transkd.evaluation.protocol import Resolution, classes_and_labels, logits_at
 from transkd.evaluation.report import Evaluation
+from transkd.evaluation.scores import ImageConfusion, Scores
 
 LOGIT_STRIDE = 4
 
@@ -133,3 +133,31 @@ def _at_logit_stride(logits: Tensor, images: Tensor, how: Inference) -> Tensor:
             "segmenter that was exported, or use protocol=full"
         )
     return logits_at(logits, size)
+
+
+def score_model(
+    logits_of: Callable[[Tensor], Tensor],
+    batches: Iterable[Mapping[str, Any]],
+    class_names: Sequence[str],
+    resolution: Resolution = "label",
+    *,
+    outputs: Sequence[int] | None = None,
+    device: torch.device | str = "cpu",
+) -> Scores:
+    """Score a segmenter, or the file it was exported to: :func:`~transkd.evaluation.evaluate.evaluate` in short.
+
+    Args:
+        logits_of: from images (B, 3, H, W) to logits (B, K, h, w), such as a segmenter in eval mode.
+        batches: with ``"image"`` (B, 3, H, W) and ``"label"`` (B, H, W), 255 is ignored.
+        class_names: the dataset's classes.
+        resolution: where predictions meet labels, see :class:`~transkd.evaluation.Protocol`.
+        outputs: for each class the output that stands for it, from
+            :func:`~transkd.evaluation.outputs_for_classes`; by default output k is class k.
+        device: where to compute.
+
+    Returns:
+        The scores over all batches.
+    """
+    return evaluate(
+        logits_of, batches, class_names, resolution=resolution, outputs=outputs, boundary=False, device=device
+    ).scores

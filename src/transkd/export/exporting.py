@@ -14,17 +14,15 @@ import torch
 from torch import Tensor
 
 from transkd.errors import ConfigError, ExportError
-from transkd.export.calibration import find_images, read_batches, smooth_images
-from transkd.export.compare import Difference, check_differences, compare
+from transkd.export.card import Provenance, trace_provenance
+from transkd.export.compare import Difference, check_differences, compare, find_images, read_batches, smooth_images
 from transkd.export.graph import ExportGraph, InputType
 from transkd.export.huggingface import FOLDER_FILES, open_folder, push_folder, write_folder
 from transkd.export.onnx_format import to_fp16, to_int8, write_onnx
 from transkd.export.options import ExportOptions, Format, export_options
-from transkd.export.provenance import Provenance, trace_provenance
 from transkd.export.torch_format import write_program
 from transkd.models import Segmenter, load_segmenter
-from transkd.models.exported import OnnxModel, TorchProgram, is_onnx
-from transkd.models.program_files import is_program
+from transkd.models.exported import OnnxModel, TorchProgram, is_onnx, is_program
 
 ANY_SIZES = ((64, 96), (97, 129), (128, 256))
 SMALL_SIZES = ((32, 32), (40, 200))  # where maps are a single row or column; 8 bits are not meant for them

@@ -15,11 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from transkd.errors import ExportError
-from transkd.export.card import model_card
+from transkd.export.card import Provenance, model_card
 from transkd.export.graph import ExportGraph
-from transkd.export.provenance import Provenance
 from transkd.models import Segmenter, load_segmenter
-from transkd.models.layouts.transformers import to_transformers
+from transkd.models.formats.transformers import to_transformers
 
 FOLDER_FILES = {"config.json", "preprocessor_config.json", "model.safetensors", "README.md"}
 

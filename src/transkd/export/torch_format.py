@@ -10,10 +10,9 @@ from typing import Any
 import torch
 
 from transkd.errors import ExportError
-from transkd.export.capture import capture
 from transkd.export.graph import ExportGraph
-from transkd.export.onnx_format import quietly
-from transkd.models.program_files import PROGRAM_METADATA
+from transkd.export.onnx_format import capture, quietly
+from transkd.models.exported import PROGRAM_METADATA
 
 
 def write_program(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *, size: tuple[int, int] | None) -> None:

@@ -1,8 +1,9 @@
 """Segmenters: from image to taps and logits, and their weights in and out."""
 
 from transkd.models.backbones import available_backbones
-from transkd.models.loading import load_segmenter
-from transkd.models.segmenter import Segmenter, create_segmenter
+from transkd.models.create import create_segmenter
+from transkd.models.segmenter import Segmenter
+from transkd.models.sources.find import load_segmenter
 from transkd.models.taps import Taps
 
 __all__ = ["Segmenter", "Taps", "available_backbones", "create_segmenter", "load_segmenter"]

@@ -12,11 +12,11 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from transkd.errors import ConfigError, TransKDError, WeightsError
+from transkd.errors import TransKDError, WeightsError
 from transkd.models.backbones import find_backbone
 from transkd.models.checks import check_config, check_images
 from transkd.models.heads import find_head
-from transkd.models.hub import hub_file
+from transkd.models.sources.places import hub_file
 from transkd.models.taps import Taps
 from transkd.models.weights import CONFIG_FILE, WEIGHTS_FILE, load_weights, save_weights
 
@@ -269,33 +269,6 @@ class Segmenter(
         segmenter = cls(**model_kwargs)
         load_weights(segmenter, weights)
         return segmenter.eval()
-
-
-def create_segmenter(
-    backbone: str, num_classes: int = 19, *, pretrained: bool | str | Path = False, **options: Any
-) -> Segmenter:
-    """Make a segmenter from scratch, or on a backbone that has learned ImageNet.
-
-    Args:
-        backbone: a name of ``available_backbones()``, for example ``"mit_b0"``, or of any hierarchical network of
-            timm, for example ``"swin_tiny_patch4_window7_224"``.
-        num_classes: K, channels of the logits.
-        pretrained: fill the backbone with its published weights, or with those of a file; see
-            :func:`~transkd.models.pretrained.load_pretrained`. The segmenter takes over their normalisation.
-        **options: the further arguments of ``Segmenter``.
-
-    Raises:
-        ConfigError: an unknown backbone, options that do not fit, or no published weights.
-        WeightsError: weights that cannot be fetched, or are of another network.
-    """
-    segmenter = Segmenter(backbone, num_classes, **options)
-    if pretrained is not False:
-        from transkd.models.pretrained import load_pretrained  # it imports this module
-
-        if given := sorted({"mean", "std"} & options.keys()):
-            raise ConfigError(f"{' and '.join(given)} cannot be chosen with pretrained weights, which have their own")
-        load_pretrained(segmenter, None if pretrained is True else pretrained)
-    return segmenter
 
 
 def _per_channel(values: Sequence[float]) -> Tensor:

@@ -7,8 +7,7 @@ from transkd.lazy import lazy_names
 if TYPE_CHECKING:
     from transkd.reporting.build import Report, ReportOptions, build_report
     from transkd.reporting.collect import collect_runs
-    from transkd.reporting.files import report_files
-    from transkd.reporting.from_python import draw_plot, report
+    from transkd.reporting.files import draw_plot, report, report_files
 
 __all__ = ["Report", "ReportOptions", "build_report", "collect_runs", "draw_plot", "report", "report_files"]
 
@@ -19,8 +18,8 @@ __getattr__, __dir__ = lazy_names(
         "ReportOptions": "transkd.reporting.build",
         "build_report": "transkd.reporting.build",
         "collect_runs": "transkd.reporting.collect",
-        "draw_plot": "transkd.reporting.from_python",
-        "report": "transkd.reporting.from_python",
+        "draw_plot": "transkd.reporting.files",
+        "report": "transkd.reporting.files",
         "report_files": "transkd.reporting.files",
     },
 )

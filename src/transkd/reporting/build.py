@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transkd.errors import ConfigError
-from transkd.reporting.baselines import check_baseline, find_baselines, named
-from transkd.reporting.choosing import chosen
-from transkd.reporting.collect import Collection, LeftOut, collect_runs
+from transkd.reporting.collect import NO_TEACHER, Collection, LeftOut, Teachers, chosen, collect_runs, find_teachers
 from transkd.reporting.grouping import Group, comparable_groups
-from transkd.reporting.methods import also_students, methods_of, same_names
+from transkd.reporting.methods import also_students, check_baseline, find_baselines, methods_of, named, same_names
 from transkd.reporting.notes import table_notes
-from transkd.reporting.recipes import differing_keys, score_facts, shown
 from transkd.reporting.rows import Row, build_rows
-from transkd.reporting.runs import Run
-from transkd.reporting.teachers import NO_TEACHER, Teachers, find_teachers
+from transkd.runs.recipe import differing_keys, score_facts, shown
+from transkd.runs.results import Run
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class Report:
 
     def _repr_markdown_(self) -> str:
         """Show the tables of scores in a notebook."""
-        from transkd.reporting.markdown import summary  # it imports this module
+        from transkd.reporting.markdown import summary
 
         return summary(self)
 

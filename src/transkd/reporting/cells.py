@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from transkd.reporting.rows import Row
-from transkd.reporting.student_t import Difference, Spread
+from transkd.reporting.rows import Difference, Row, Spread
 
 ABSENT = "–"
 MINUS = "−"

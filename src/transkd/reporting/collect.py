@@ -5,13 +5,101 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from transkd.errors import ConfigError
-from transkd.reporting.paths import at_home, exists, is_folder
-from transkd.reporting.runs import CONFIG, MARKS, METRICS, RESULTS, Run, UnusableRunError, read_run
+import yaml
+
+from transkd.errors import ConfigError, did_you_mean
+from transkd.runs.folder import at_home, exists, is_file, is_folder
+from transkd.runs.recipe import score_facts, shown
+from transkd.runs.results import CONFIG, MARKS, METRICS, RESULTS, Run, UnusableRunError, read_run
+
+
+class Condition(NamedTuple):
+    """A key and the value, or the pattern with ``*`` and ``?``, that it has to have."""
+
+    key: str
+    value: str
+
+    def holds(self, run: Run) -> bool:
+        """Return whether it holds for a run; a key that the run does not have is null."""
+        value = selectable(run).get(self.key)
+        return value == _parsed(self.value) or fnmatchcase(shown(value), self.value)
+
+
+def parse_condition(text: str) -> Condition:
+    """Return the condition that ``KEY:VALUE`` means.
+
+    Raises:
+        ConfigError: it is not of that form.
+    """
+    key, colon, value = text.partition(":")
+    if not (key and colon and value):
+        raise ConfigError(f"'{text}' is not of the form KEY:VALUE, such as trainer.max_epochs:40 or seed:0")
+    return Condition(key, value.strip())
+
+
+def _parsed(text: str) -> object:
+    """Return a value as YAML has it, and numbers as people write them, such as 1e-3."""
+    try:
+        value = yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):  # ValueError: a date that does not exist
+        return text
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def selectable(run: Run) -> dict[str, Any]:
+    """Return what a run can be chosen by: its config, ``protocol.…``, ``data.…``, ``training.…`` and ``folder``."""
+    training = {f"training.{key}": value for key, value in run.results.training.model_dump().items()}
+    return {**run.flat_config, **score_facts(run), **training, "folder": run.folder.as_posix()}
+
+
+def chosen(runs: Sequence[Run], only: Iterable[str], exclude: Iterable[str]) -> tuple[Run, ...]:
+    """Return the runs that are asked for.
+
+    Args:
+        runs: what there is.
+        only: conditions that hold; of several for one key, one has to.
+        exclude: conditions of which none holds.
+
+    Raises:
+        ConfigError: a condition on a key that no run has, or nothing is left.
+    """
+    wanted, unwanted = ([parse_condition(text) for text in texts] for texts in (only, exclude))
+    known = {key for run in runs for key in selectable(run)}
+    for condition in (*wanted, *unwanted):
+        if condition.key not in known:
+            raise ConfigError(f"no run has a key '{condition.key}'; {did_you_mean(condition.key, known)}")
+    keys = dict.fromkeys(condition.key for condition in wanted)
+    kept = tuple(
+        run
+        for run in runs
+        if all(any(c.holds(run) for c in wanted if c.key == key) for key in keys)
+        and not any(condition.holds(run) for condition in unwanted)
+    )
+    if not kept:
+        said = " ".join(
+            [*(f"only={c.key}:{c.value}" for c in wanted), *(f"exclude={c.key}:{c.value}" for c in unwanted)]
+        )
+        raise ConfigError(f"{said}: none of the {len(runs)} runs is left; {_values(runs, wanted)}")
+    return kept
+
+
+def _values(runs: Sequence[Run], wanted: Sequence[Condition]) -> str:
+    """Say which values there are of the keys that were asked for."""
+    lines = []
+    for key in dict.fromkeys(condition.key for condition in wanted):
+        values = dict.fromkeys(shown(selectable(run).get(key)) for run in runs)
+        lines.append(f"{key} is {', '.join(values)}")
+    return "; ".join(lines) or "exclude fewer"
+
 
 PARTS_OF_A_RUN = {"checkpoints", "predictions", "student", "model", "wandb", "tensorboard"}
 
@@ -148,3 +236,99 @@ def _run_folders(roots: Sequence[Path], left_out: list[LeftOut]) -> Iterator[Pat
             if is_run:
                 yield folder
             folders[:] = sorted(f for f in folders if not f.startswith(".") and not (is_run and f in PARTS_OF_A_RUN))
+
+
+NO_TEACHER = "none"
+LEARNED_NOTHING = "random"
+SAVED = ("model", "student")
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """Who taught whom.
+
+    Attributes:
+        runs: the teachers.
+        of: a student's folder -> its teacher's run.
+        notes: sentences on teachers that were not found.
+    """
+
+    runs: tuple[Run, ...]
+    of: dict[Path, Run]
+    notes: tuple[str, ...]
+
+
+def find_teachers(students: Sequence[Run], among: Sequence[Run], named: Sequence[str] | None) -> Teachers:
+    """Find the teachers of distilled students, among runs and where the students' configs say.
+
+    Args:
+        students: the runs of the report.
+        among: all runs there are.
+        named: folders of the teachers' runs, which then taught everyone; None or ``["none"]`` to look them up.
+
+    Raises:
+        ConfigError: a named teacher is no finished run.
+    """
+    distilled = [run for run in students if run.teacher_weights is not None]
+    if named and list(named) != [NO_TEACHER]:
+        return _named_teachers(distilled, among, named)
+    of: dict[Path, Run] = {}
+    notes: dict[str, None] = {}
+    for student in distilled:
+        teacher = _teacher_of(student, among)
+        if teacher is None:
+            notes[_not_found(student)] = None
+        elif (wished := student.flat_config.get("teacher.backbone")) in (None, teacher.results.backbone):
+            of[student.folder] = teacher
+        else:
+            notes[
+                f"teacher.weights={student.teacher_weights} was a {wished} when it taught, and leads to the run "
+                f"{teacher.folder} of a {teacher.results.backbone} now, so the share of the gap to it is not known: "
+                "name the right run by teacher_run=…"
+            ] = None
+    return Teachers(_unique(of.values()), of, tuple(notes))
+
+
+def _not_found(student: Run) -> str:
+    if student.teacher_weights == LEARNED_NOTHING:
+        return "teacher.weights=random is a teacher that has learned nothing, so there is no gap to it to recover."
+    return (
+        f"The run that saved teacher.weights={student.teacher_weights} was not found, so the share of the gap to it is "
+        "not known: add its folder to runs=…, or name it by teacher_run=…"
+    )
+
+
+def _named_teachers(students: Sequence[Run], among: Sequence[Run], named: Sequence[str]) -> Teachers:
+    found = {run.folder.resolve(): run for run in among}
+    read = [found.get(run.folder.resolve(), run) for run in collect_runs(named, "teacher_run").runs]
+    own = {student.folder: _teacher_of(student, read) for student in students}
+    return Teachers(_unique(read), {folder: teacher or read[0] for folder, teacher in own.items()}, ())
+
+
+def _unique(runs: Iterable[Run]) -> tuple[Run, ...]:
+    return tuple({run.folder: run for run in runs}.values())
+
+
+def _teacher_of(student: Run, runs: Sequence[Run]) -> Run | None:
+    """Return the run whose saved weights a student names: by the file system, else by what the runs call themselves."""
+    weights = student.teacher_weights
+    assert weights is not None
+    path = at_home(weights)
+    for folder in (path, path.parent):
+        if is_file(folder / RESULTS):
+            real = folder.resolve()
+            return next((run for run in runs if run.folder.resolve() == real), None) or _readable(folder)
+    same = [run for run in runs if run is not student and os.path.normpath(weights) in _saved_as(run)]
+    return same[0] if len(same) == 1 else None
+
+
+def _saved_as(run: Run) -> set[str]:
+    output = str(run.config.get("output") or run.folder)
+    return {os.path.normpath(path) for path in (output, *(os.path.join(output, name) for name in SAVED))}  # noqa: PTH118
+
+
+def _readable(folder: Path) -> Run | None:
+    try:
+        return read_run(folder)
+    except UnusableRunError:
+        return None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from transkd.errors import ConfigError
-from transkd.reporting.recipes import CLASSES, comparison_facts, differing_keys, frozen, shown
-from transkd.reporting.runs import Run
+from transkd.runs.recipe import CLASSES, comparison_facts, differing_keys, frozen, shown
+from transkd.runs.results import Run
 
 LONGEST = 16
 MOST_CLASSES = 5

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import logging
+import sys
+import typing
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from types import ModuleType
 from typing import Any
 
+import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from transkd.data import ClassSet, available_datasets
 from transkd.data.datasets import classes_of, get_layout
@@ -19,10 +28,175 @@ from transkd.models import Segmenter, create_segmenter
 from transkd.models.backbones import find_backbone
 from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.heads import find_head
-from transkd.training.instantiate import check_target, make, target_problems
 from transkd.training.problems import Problem, as_clause, shown
-from transkd.training.trainer_options import is_endless, trainer_problems
 from transkd.training.weight_schedules import WEIGHING, weight_problems
+
+ALLOWED_PACKAGES = ("transkd", "torch", "timm", "lightning", "torchmetrics")
+TARGET = "_target_"
+
+
+def check_target(node: Mapping[str, Any], base: str, *, skip_first: bool = False) -> type:
+    """Check that a config node names a class that may be made from a config, with options that it takes.
+
+    Args:
+        node: ``{"_target_": "package.Class", option: value, …}``.
+        base: dotted name of the class that the target must derive from.
+        skip_first: the target's first argument is not an option but given by the run.
+
+    Returns:
+        The class.
+
+    Raises:
+        ConfigError: for a target outside the allowed packages, that does not exist or is of another kind, and
+            for options that it does not take.
+    """
+    problems = target_problems(node, base, skip_first=skip_first)
+    if problems:
+        raise ConfigError("; ".join(problems))
+    kind = _locate(node[TARGET], _locate(base))
+    assert isinstance(kind, type)
+    return kind
+
+
+def target_problems(node: Mapping[str, Any], base: str, *, skip_first: bool = False) -> list[str]:
+    """List what :func:`check_target` objects to, one line each; nothing outside the allowed packages is imported."""
+    target = node.get(TARGET)
+    if not isinstance(target, str):
+        return [f"needs {TARGET}: the dotted name of a class derived from {base}"]
+    if target.split(".")[0] not in ALLOWED_PACKAGES:
+        return [f"{TARGET} '{target}' is refused: only classes of {', '.join(ALLOWED_PACKAGES)} may be named"]
+    try:
+        wanted = _locate(base)
+        kind = _locate(target, wanted)
+    except ConfigError as error:
+        return [str(error)]
+    if not (inspect.isclass(kind) and issubclass(kind, wanted)):
+        return [f"{TARGET} '{target}' is refused: it is not a class derived from {base}"]
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[2 if skip_first else 1 :]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return []
+    known = [parameter.name for parameter in parameters]
+    return [
+        f"{target} takes no option '{option}'; {did_you_mean(option, known)}"
+        for option in node
+        if option not in (TARGET, *known)
+    ]
+
+
+def make(node: Mapping[str, Any], base: str, *arguments: Any) -> Any:
+    """Check a node as :func:`check_target` does and return an instance, made with ``arguments`` first.
+
+    Raises:
+        ConfigError: as :func:`check_target`, and where the class refuses the options' values.
+    """
+    kind = check_target(node, base, skip_first=bool(arguments))
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in node.items() if key != TARGET}
+    try:
+        return kind(*arguments, **options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{node[TARGET]} refuses its options {options}: {error}") from error
+
+
+def _locate(name: str, base: type | None = None) -> Any:
+    module_name, _, attribute = name.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{TARGET} '{name}' does not exist ({error})") from error
+    if not hasattr(module, attribute):
+        hint = f"; {did_you_mean(attribute, _callback_classes(module, base))}" if base else ""
+        raise ConfigError(f"{TARGET} '{name}' does not exist: {module_name} has no '{attribute}'{hint}")
+    return getattr(module, attribute)
+
+
+def _callback_classes(module: ModuleType, base: type) -> list[str]:
+    return [name for name, kind in vars(module).items() if inspect.isclass(kind) and issubclass(kind, base)]
+
+
+OWNED_BY_RUN = {
+    "callbacks": "callbacks",
+    "logger": "logger",
+    "plugins": "trainer.precision",
+    "default_root_dir": "output",
+    "enable_checkpointing": "checkpoint.every_n_steps",
+    "use_distributed_sampler": "data.batch_size",
+}
+TRAINER_KEYS = set(inspect.signature(L.Trainer.__init__).parameters) - {"self"}
+NO_BACKEND = "torch sees no such device here, as transkd-doctor shows: choose {otherwise}, or install a torch for it"
+REFUSALS = (MisconfigurationException, ImportError, ValueError, TypeError)
+AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")
+
+
+def trainer_problems(options: Mapping[str, Any]) -> list[Problem]:
+    """List the options that do not exist, are the run's own, or have a value that Lightning refuses."""
+    problems = [problem for key, value in options.items() for problem in _option_problems(key, value)]
+    return problems or list(_refused_together(options))
+
+
+def refusal(error: Exception, otherwise: str) -> str:
+    """Return what Lightning's Trainer says against its options, one of ``REFUSALS``, as a clause.
+
+    Args:
+        error: the refusal.
+        otherwise: what to choose in place of a device that is not there.
+    """
+    missing = "backend found" in str(error)
+    return as_clause(error).rstrip("!") + (f"; {NO_BACKEND.format(otherwise=otherwise)}" if missing else "")
+
+
+def is_endless(options: Mapping[str, Any]) -> bool:
+    """Return whether neither steps nor epochs end a training; ``max_time`` alone ends it nobody knows at which step."""
+    steps, epochs = options.get("max_steps", -1), options.get("max_epochs")
+    if epochs is None:
+        epochs = 1000 if options.get("max_time") is None else -1  # as Lightning takes it
+    return bool(steps == -1 and epochs == -1)
+
+
+def _option_problems(key: str, value: object) -> Iterator[Problem]:
+    path = f"trainer.{key}"
+    if key in OWNED_BY_RUN:
+        yield Problem(path, f"the run itself sets this; the key for it is {OWNED_BY_RUN[key]}")
+    elif key not in TRAINER_KEYS:
+        hint = did_you_mean(key, TRAINER_KEYS - OWNED_BY_RUN.keys()).replace("mean '", "mean 'trainer.")
+        yield Problem(path, f"Lightning's Trainer has no such option; {hint}")
+    elif key in AT_LEAST_ONE and isinstance(value, int) and value < 1:
+        yield Problem(path, f"give 1 or more (it is {shown(value)})")
+    else:
+        kind = typing.get_type_hints(L.Trainer.__init__)[key]
+        try:
+            TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value, strict=True)
+        except ValidationError:
+            yield Problem(path, f"give {_kind(kind)} (it is {shown(value)})")
+
+
+def _kind(kind: Any) -> str:
+    """Say what a type takes from a config: classes that no config can hold are left out."""
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    choices: list[str] = []
+    for member in typing.get_args(kind) if typing.get_origin(kind) is typing.Union else (kind,):
+        if typing.get_origin(member) is typing.Literal:
+            choices += [str(choice) for choice in typing.get_args(member)]
+        elif typing.get_origin(member) is list:
+            choices.append("a list")
+        elif member in words:
+            choices.append(words[member])
+    *most, last = dict.fromkeys(choices)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def _refused_together(options: Mapping[str, Any]) -> Iterator[Problem]:
+    notices = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = notices.level
+    notices.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            L.Trainer(**options, logger=False, enable_checkpointing=False)
+    except REFUSALS as error:
+        yield Problem("trainer", refusal(error, "trainer=default"))
+    finally:
+        notices.setLevel(level)
+
 
 OPTIMIZER = "torch.optim.Optimizer"
 
@@ -232,3 +406,31 @@ _CHECKS = {
     _callbacks: ("callbacks",),
     _trainer: ("trainer",),
 }
+
+
+def import_own_modules(values: Mapping[str, Any]) -> None:
+    """Import what a config names in ``imports``, from the current folder too; once imported, again is nothing.
+
+    Args:
+        values: the composed config, checked or not: what is no list of names is left to its schema.
+
+    Raises:
+        ConfigError: a module is not there, imports something that is not, or has a syntax error.
+    """
+    names = values.get("imports")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return
+    if names and "" not in sys.path:
+        sys.path.insert(0, "")
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except SyntaxError as error:
+            line = f" (`{error.text.strip()}`)" if error.text else ""
+            raise ConfigError(
+                f"imports: the module '{name}' is not Python: {error.msg}, {error.filename} line {error.lineno}{line}"
+            ) from error
+        except ImportError as error:
+            raise ConfigError(
+                f"imports: the module '{name}' cannot be imported ({error}); it is looked for in the current folder too"
+            ) from error

@@ -171,7 +171,7 @@ def config_problems(values: Mapping[str, Any]) -> list[Problem]:
     Args:
         values: plain containers, as ``OmegaConf.to_container(config, resolve=True)`` gives them.
     """
-    from transkd.training.checks import setting_problems  # albumentations and lightning, which few schemas need
+    from transkd.training.checks import setting_problems
 
     problems = schema_problems(TrainConfig, values)
     return problems + setting_problems(values, problems)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -20,14 +20,70 @@ from transkd.distillation.registry import check_name, check_options
 from transkd.errors import ConfigError
 from transkd.evaluation import IGNORE_INDEX, match_classes, select_outputs
 from transkd.models import Segmenter, Taps
-from transkd.training.arguments import expect
 from transkd.training.callbacks.first_gradients import FirstGradients
-from transkd.training.callbacks.loss_time import LossTime
-from transkd.training.frozen_teacher import TeacherSlot
+from transkd.training.callbacks.loss_time import LossTime, Stopwatch
 from transkd.training.given_segmenters import given_segmenter, given_teacher, is_source
+from transkd.training.problems import expect
 from transkd.training.segmentation_module import Batch, SegmentationModule, Terms
-from transkd.training.stopwatch import Stopwatch
 from transkd.training.weight_schedules import LossWeight, read_weight
+
+
+class FrozenTeacher(nn.Module):
+    """Hold a teacher in eval mode without gradients.
+
+    Its segmenter is frozen in place: parameters no longer require gradients, and :meth:`train` leaves it in eval
+    mode whatever it is called with.
+
+    Args:
+        segmenter: the teacher.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in eval mode, whatever ``mode`` is."""
+        del mode
+        return super().train(False)
+
+    @torch.no_grad()
+    def taps(self, images: Tensor, *, logits: bool) -> Taps:
+        """Return the teacher's taps; its head runs only if ``logits`` are asked for."""
+        taps: Taps = self.segmenter.taps(images, logits=logits)
+        return taps
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the teacher's logits (B, K, H/4, W/4)."""
+        logits: Tensor = self.segmenter(images)
+        return logits
+
+
+class TeacherSlot:
+    """Mixin for a module that carries a teacher which is not one of its submodules.
+
+    So parameters, state dict, optimiser, checkpoint, summaries and DDP do not know the teacher; it still follows
+    the module to its device, dtype and memory format.
+    """
+
+    _slot: tuple[FrozenTeacher, ...] = ()
+
+    @property
+    def teacher(self) -> FrozenTeacher:
+        """The frozen teacher."""
+        return self._slot[0]
+
+    def hold_teacher(self, segmenter: Segmenter) -> None:
+        """Freeze ``segmenter`` and hold it (a tuple keeps it from being registered as a submodule)."""
+        self._slot = (FrozenTeacher(segmenter),)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        for teacher in self._slot:
+            teacher._apply(fn)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)  # type: ignore[misc,no-any-return]
+
 
 LossSetting = float | Mapping[str, Any] | DistillationLoss
 

@@ -14,7 +14,7 @@ from transkd.errors import ConfigError
 from transkd.evaluation import scene_picture
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
-from transkd.training.arguments import expect
+from transkd.training.problems import expect
 
 TAKEN = ("image", "label")
 WIDEST = 8192

@@ -14,11 +14,11 @@ import lightning as L
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError, did_you_mean
 from transkd.evaluation import Scores
-from transkd.training.arguments import expect
-from transkd.training.console import quiet_lightning
+from transkd.training.checks import REFUSALS, TRAINER_KEYS, refusal
 from transkd.training.distill_module import DistillModule
+from transkd.training.problems import expect
 from transkd.training.segmentation_module import SegmentationModule
-from transkd.training.trainer_options import REFUSALS, TRAINER_KEYS, refusal
+from transkd.training.trainer import quiet_lightning
 
 SAID_OTHERWISE = {
     "max_epochs": "epochs",

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from transkd.errors import ConfigError
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.backbones import find_backbone
-from transkd.training.arguments import expect
+from transkd.training.problems import expect
 
 GIVEN = "a segmenter, the name of a backbone such as 'mit_b0', or the source of a saved segmenter"
 RANDOM_TEACHER = (

@@ -12,9 +12,9 @@ from lightning.pytorch.loggers import Logger
 from transkd.data import SceneDataModule
 from transkd.errors import CheckpointError, ConfigError
 from transkd.models.backbones import find_backbone
-from transkd.training.checkpoint_io import read_checkpoint
-from transkd.training.metrics_csv import MetricsCSV
-from transkd.training.run_folder import RunFolder
+from transkd.runs.checkpoints import read_checkpoint
+from transkd.runs.folder import RunFolder
+from transkd.training.trainer import MetricsCSV
 
 MAY_DIFFER = (
     "resume",

@@ -14,20 +14,17 @@ from rich.console import Console
 
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError
-from transkd.training.build import build_data, build_module, image_size
+from transkd.runs.folder import RunFolder
+from transkd.training.build import RANDOM, build_data, build_module, image_size, weights_choice
+from transkd.training.checks import import_own_modules
 from transkd.training.config import TrainConfig, parse_config
-from transkd.training.console import new_console, quiet_lightning
 from transkd.training.distill_module import DistillModule
 from transkd.training.given_segmenters import RANDOM_TEACHER
-from transkd.training.own_modules import import_own_modules
 from transkd.training.preflight import print_preflight, run_facts
-from transkd.training.results import finish
+from transkd.training.results import finish, run_clock
 from transkd.training.resuming import adopt_best, check_goes_on, check_same_recipe, find_checkpoint, rewind_metrics
-from transkd.training.run_folder import RunFolder
 from transkd.training.segmentation_module import SegmentationModule
-from transkd.training.segmenters import RANDOM, weights_choice
-from transkd.training.trainer import build_trainer, is_first_process
-from transkd.training.training_facts import run_clock
+from transkd.training.trainer import build_trainer, is_first_process, new_console, quiet_lightning
 
 
 def train(values: Mapping[str, Any], *, console: Console | None = None) -> dict[str, Any]:

@@ -11,10 +11,15 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 
-from transkd.data.check.findings import Finding, Kind
-from transkd.data.check.scene_facts import SceneFacts, read_facts
-from transkd.data.check.split_survey import SplitSurvey
-from transkd.data.check.statistics import erfnet_weights, median_frequency_weights
+from transkd.data.check.split_survey import (
+    Finding,
+    Kind,
+    SceneFacts,
+    SplitSurvey,
+    erfnet_weights,
+    median_frequency_weights,
+    read_facts,
+)
 from transkd.data.classes import ClassSet
 from transkd.data.datasets import Scenes, classes_of, find_incomplete_scenes, find_splits
 from transkd.data.samples import Sample

@@ -2,19 +2,170 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from transkd.data.convert.mat_files import open_hdf5, read_numbers
-from transkd.data.convert.writing import ConvertReport, claim_folder, finish_folder, write_lines, write_png
 from transkd.data.datasets.nyuv2 import IMAGES, LABELS, NYUV2, VOID
 from transkd.errors import DataError
+
+_HDF5_PLACES = (0, 512)  # MATLAB writes 512 bytes of its own before the HDF5 signature
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def open_hdf5(path: Path) -> Any:
+    """Open an HDF5 file for reading.
+
+    Returns:
+        An ``h5py.File``, to be closed by the caller.
+
+    Raises:
+        DataError: if h5py is not installed, or the file is missing, damaged or of another kind.
+    """
+    h5py = _required("h5py")
+    _require_file(path)
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_numbers(path: Path, name: str) -> npt.NDArray[np.int64]:
+    """Read a numeric variable of a MATLAB file as one flat array.
+
+    Raises:
+        DataError: if a package is missing, or the file or the variable is missing, damaged or no numbers.
+    """
+    _require_file(path)
+    if _is_hdf5(path):
+        with open_hdf5(path) as file:
+            known, values = sorted(file), (np.asarray(file[name]) if name in file else None)
+    else:
+        scipy_io = _required("scipy.io")
+        try:
+            content = scipy_io.loadmat(path)
+        except Exception as error:  # of many kinds, some of them scipy's own
+            raise _unreadable(path, error) from error
+        known, values = sorted(key for key in content if not key.startswith("_")), content.get(name)
+    if values is None:
+        raise DataError(f"{path} holds no '{name}' (it holds {', '.join(known)}): give the file that does.")
+    if values.dtype.kind not in "uif" or not np.array_equal(values, np.round(values)):
+        raise DataError(f"{path}: '{name}' does not hold whole numbers.")
+    return values.astype(np.int64).ravel()
+
+
+def _required(name: str) -> ModuleType:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise DataError(
+            f"MATLAB files are read with {name.partition('.')[0]}, which is not installed: pip install 'transkd[nyuv2]'"
+        ) from error
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_HDF5_PLACES[-1] + len(_HDF5_SIGNATURE))
+    return any(head[place:].startswith(_HDF5_SIGNATURE) for place in _HDF5_PLACES)
+
+
+def _unreadable(path: Path, error: BaseException) -> DataError:
+    return DataError(f"{path}: not a MATLAB file that can be read ({error}); copy or download it again.")
+
+
+UNFINISHED = "conversion.unfinished.json"
+FINISHED = "conversion.json"
+
+
+@dataclass(frozen=True)
+class ConvertReport:
+    """What a conversion did.
+
+    Attributes:
+        root: the dataset's folder.
+        scenes: how many it now holds.
+        written: how many this call wrote; 0 where all were there already.
+    """
+
+    root: Path
+    scenes: int
+    written: int
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        if not self.written:
+            return f"{self.root} already holds these {self.scenes} scenes: nothing to do"
+        return f"wrote {self.written} scenes; {self.root} holds {self.scenes}"
+
+
+def claim_folder(root: Path, source: Mapping[str, object]) -> bool:
+    """Make a folder ready to be written to, or to be completed.
+
+    Args:
+        root: the folder, made if missing.
+        source: what is converted; a folder that was begun with the same is completed.
+
+    Returns:
+        Whether it is complete already.
+
+    Raises:
+        DataError: if it holds other files, or cannot be written to.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        held = {name: _read(root / name) for name in (FINISHED, UNFINISHED)}
+        if held[FINISHED] == source:
+            return True
+        if held[UNFINISHED] != source and any(root.iterdir()):
+            names = ", ".join(sorted(path.name for path in root.iterdir())[:3])
+            raise DataError(f"{root} already holds other files ({names}): choose an empty folder, root=PATH")
+        (root / UNFINISHED).write_text(json.dumps(source, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write to {root}: {error.strerror or error}") from error
+    return False
+
+
+def finish_folder(root: Path) -> None:
+    """Mark a folder as complete."""
+    (root / UNFINISHED).replace(root / FINISHED)
+
+
+def write_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
+    """Write a PNG that is either whole or not there."""
+    partial = path.with_name(f"{path.name}.part")
+    Image.fromarray(pixels).save(partial, format="PNG", compress_level=3)
+    partial.replace(path)
+
+
+def write_lines(path: Path, lines: list[str]) -> None:
+    """Write a list that is either whole or not there."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    partial.replace(path)
+
+
+def _read(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
 
 Progress = Callable[[int, int], None]
 _SPLITS = {"train": "trainNdxs", "test": "testNdxs"}

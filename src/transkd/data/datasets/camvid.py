@@ -5,16 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from transkd.data.classes import CAMVID
-from transkd.data.datasets.layout import (
-    Layout,
-    Scenes,
-    files_by_key,
-    pair,
-    require_folders,
-    require_split,
-    subfolders,
-)
-from transkd.data.label_readers import class_id_reader
+from transkd.data.datasets.layout import Layout, Scenes, files_by_key, pair, require_folders, require_split, subfolders
+from transkd.data.labels import class_id_reader
 
 UNLABELLED_ID = 11
 

@@ -19,8 +19,7 @@ from transkd.data.datasets.layout import (
     subfolders,
     unlabelled_samples,
 )
-from transkd.data.label_readers import IdReader, class_id_reader
-from transkd.data.labels import lookup_table
+from transkd.data.labels import IdReader, class_id_reader, lookup_table
 
 _TEST, _EXTRA = "test", "train_extra"
 _UNLABELLED = {_TEST: "the files in gtFine/test ignore every pixel, and the benchmark's server keeps the real ones."}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from transkd.data.classes import ClassSet
 from transkd.data.datasets.images import is_folder
-from transkd.data.label_readers import LabelReader
+from transkd.data.labels import LabelReader
 from transkd.data.reading import image_size
 from transkd.data.samples import Sample
 from transkd.errors import DataError, did_you_mean

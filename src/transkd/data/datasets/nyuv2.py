@@ -6,16 +6,9 @@ from pathlib import Path
 
 from transkd.data.classes import IGNORE_INDEX, ClassSet
 from transkd.data.datasets.images import IMAGE_SUFFIXES
-from transkd.data.datasets.layout import (
-    Layout,
-    Scenes,
-    files_by_key,
-    require_folders,
-    require_split,
-)
+from transkd.data.datasets.layout import Layout, Scenes, files_by_key, require_folders, require_split
 from transkd.data.datasets.lists import pair_listed, read_rows, stem
-from transkd.data.label_readers import IdReader
-from transkd.data.labels import lookup_table
+from transkd.data.labels import IdReader, lookup_table
 from transkd.errors import DataError
 
 IMAGES, LABELS = "images", "labels40"

@@ -14,7 +14,7 @@ from transkd.data.datasets.layout import (
     require_split,
 )
 from transkd.data.datasets.lists import pair_listed, read_rows, stem
-from transkd.data.label_readers import class_id_reader
+from transkd.data.labels import class_id_reader
 from transkd.errors import DataError
 
 IMAGES, LABELS, AUGMENTED = "JPEGImages", "SegmentationClass", "SegmentationClassAug"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
+import os
 import re
 import shutil
 import stat
@@ -10,15 +12,90 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol
 
-from transkd.data.download.disk import require_space
-from transkd.data.download.watching import Watcher
+from rich.filesize import decimal
+
 from transkd.errors import DataError
+
+
+class NoRoomError(DataError):
+    """A disk that is too small."""
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Raise a NoRoomError unless the disk of a folder, which need not exist yet, has room for some bytes."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise NoRoomError(
+            f"{what} needs {decimal(needed)}, but the disk of {existing} has {decimal(free)} free: make room, or "
+            "choose a folder on another disk with data.root=PATH"
+        )
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn the system's errors of writing below a folder into one message."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoomError(
+                f"the disk of {folder} is full; what was downloaded is kept: make room, and the same command goes on"
+            ) from error
+        where = error.filename or folder
+        raise DataError(f"cannot write to {where}: {error.strerror or error}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+Progress = Callable[[int, int | None], None]
+"""Called with what is done and what there is in all, None where that is not known."""
+
+
+class Watcher(Protocol):
+    """Shows lines and progress."""
+
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+
+    def bytes(self, what: str) -> AbstractContextManager[Progress]:
+        """Show the progress of something that is counted in bytes."""
+
+    def items(self, what: str) -> AbstractContextManager[Progress]:
+        """Show the progress of something that is counted in pieces."""
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def say(self, line: str) -> None:
+        """Show nothing."""
+
+    def bytes(self, what: str) -> AbstractContextManager[Progress]:
+        """Show nothing."""
+        return nullcontext(_nothing)
+
+    def items(self, what: str) -> AbstractContextManager[Progress]:
+        """Show nothing."""
+        return nullcontext(_nothing)
+
+
+def _nothing(done: int, total: int | None) -> None:
+    """Take no notice."""
+
 
 _CHUNK = 1 << 20
 _DAMAGED = (

@@ -12,9 +12,144 @@ from typing import cast
 import torch
 from timm.layers import DropPath, Mlp
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from transkd.models.backbones.base import Backbone
-from transkd.models.backbones.lvt_attention import ConvolutionalSelfAttention, RecursiveAtrousSelfAttention
+
+WINDOW = 3
+POSITIONS = WINDOW * WINDOW
+WINDOW_STRIDE = 2
+DILATIONS = (1, 3, 5)
+
+
+class ConvolutionalSelfAttention(nn.Module):
+    """Self-attention within overlapping windows of 3x3 positions, two apart (LVT, section 3.1).
+
+    As in a convolution, each of the 9 positions k of a window has its own map W_k of its values, shared by all
+    windows. As in attention, what position j gives out is the mean of the W_k x_k by weights that depend on
+    the input: a 9x9 matrix per window and head, the softmax of a linear layer on the mean of 2x2 positions.
+    Where windows overlap, their outputs add up; an output projection follows.
+
+    Args:
+        channels: C.
+        heads: attention heads; must divide C.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = (channels // heads) ** -0.5
+        self.weights = nn.Linear(channels, heads * POSITIONS * POSITIONS)  # heads, to position, from position
+        self.values = nn.Conv2d(POSITIONS * channels, POSITIONS * channels, 1, groups=POSITIONS, bias=False)
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend within windows of (B, H, W, C); H and W can be odd."""
+        _, height, width, _ = x.shape
+        weights = self._window_weights(x)  # (B, h, w, heads, 9, 9)
+        attended = weights @ self._window_values(x)  # (B, h, w, heads, 9, C / heads)
+        windows = attended.view(*attended.shape[:4], WINDOW, WINDOW, -1).permute(4, 5, 0, 1, 2, 3, 6).flatten(5)
+        rows = add_overlapping(windows, dim=2)  # (3, B, 2h, w, C)
+        added = add_overlapping(rows, dim=2)  # (B, 2h, 2w, C)
+        return cast(Tensor, self.proj(first_of(first_of(added, height, dim=1), width, dim=2)))
+
+    def _window_weights(self, x: Tensor) -> Tensor:
+        pooled = F.avg_pool2d(x.permute(0, 3, 1, 2), WINDOW_STRIDE, ceil_mode=True).permute(0, 2, 3, 1)
+        logits = self.weights(pooled).unflatten(3, (self.heads, POSITIONS, POSITIONS))
+        return cast(Tensor, (logits * self.scale).softmax(dim=-1))
+
+    def _window_values(self, x: Tensor) -> Tensor:
+        """Return the values of each window, (B, h, w, heads, 9, C / heads)."""
+        batch, height, width, channels = x.shape
+        padded = F.pad(x, (0, 0, 1, 1, 1, 1))
+        # Window i covers the padded rows 2i to 2i + 2, so that there are ceil(H / 2) windows in a column.
+        high, wide = (height + 1) // 2, (width + 1) // 2
+        rows, columns = 2 * high - 1, 2 * wide - 1
+        positions = torch.stack(
+            [
+                padded[:, top : top + rows : WINDOW_STRIDE, left : left + columns : WINDOW_STRIDE]
+                for top in range(WINDOW)
+                for left in range(WINDOW)
+            ]
+        )  # (9, B, h, w, C)
+        maps = self.values.weight.view(POSITIONS, channels, channels)  # (9, to C, from C)
+        values = torch.bmm(positions.flatten(1, 3), maps.transpose(1, 2))
+        return values.view(POSITIONS, batch, high, wide, self.heads, -1).permute(1, 2, 3, 4, 0, 5)
+
+
+def add_overlapping(windows: Tensor, dim: int) -> Tensor:
+    """Add up windows of three positions, two apart, the first of them from position -1 on.
+
+    Args:
+        windows: (3, ..., n, ...), what each of the three positions of n windows gives.
+        dim: the axis of the windows, counted without the first one of ``windows``.
+
+    Returns:
+        (..., 2n, ...), the positions 0 to 2n - 1: the even ones are in one window, the odd ones in two.
+    """
+    before, centre, after = windows.unbind(0)
+    overlap = before.narrow(dim, 1, before.shape[dim] - 1)
+    none = torch.zeros_like(before.narrow(dim, 0, 1))
+    odd = after + torch.cat([overlap, none], dim)
+    return torch.stack([centre, odd], dim + 1).flatten(dim, dim + 1)
+
+
+def first_of(maps: Tensor, count: int, dim: int) -> Tensor:
+    """Return the first ``count`` positions along a dimension.
+
+    They are picked by index: slices would tie what torch.export makes of it to maps of even sizes, or of odd ones.
+    """
+    return maps.index_select(dim, torch.arange(count, device=maps.device))
+
+
+class RecursiveAtrousSelfAttention(nn.Module):
+    """Self-attention over spatially reduced keys, with multi-scale queries, run twice (LVT, section 3.2).
+
+    Atrous: the query map is the sum over dilations 1, 3 and 5 of SiLU(depthwise 3x3 convolution), all with one
+    weight. Recursive: y = SiLU(attention(x)), and the output is SiLU(attention(y + x)), with the same weights.
+
+    Args:
+        channels: C.
+        heads: attention heads; must divide C.
+        reduction: stride at which keys and values are taken, 1 for every position.
+    """
+
+    def __init__(self, channels: int, heads: int, reduction: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(channels, channels, bias=False)
+        self.dilated = nn.Conv2d(channels, channels, 3, groups=channels, bias=False)
+        self.kv = nn.Linear(channels, 2 * channels, bias=False)
+        self.sr = nn.Conv2d(channels, channels, reduction, stride=reduction) if reduction > 1 else None
+        self.norm = nn.LayerNorm(channels) if reduction > 1 else None
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend over (B, H, W, C)."""
+        y = F.silu(self.attend(x))
+        return F.silu(self.attend(y + x))
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Run one pass over (B, H, W, C)."""
+        query = self._split(self._query_map(x))
+        key, value = map(self._split, self.kv(self._reduced(x)).chunk(2, dim=-1))
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return cast(Tensor, self.proj(attended.transpose(1, 2).reshape(x.shape)))
+
+    def _split(self, maps: Tensor) -> Tensor:
+        """Split (B, H, W, C) into (B, heads, H W, C / heads)."""
+        return maps.reshape(maps.shape[0], -1, self.heads, maps.shape[3] // self.heads).transpose(1, 2)
+
+    def _query_map(self, x: Tensor) -> Tensor:
+        query, weight = self.q(x).permute(0, 3, 1, 2), self.dilated.weight
+        scales = (F.conv2d(query, weight, padding=d, dilation=d, groups=len(weight)) for d in DILATIONS)
+        return cast(Tensor, sum(F.silu(scale) for scale in scales)).permute(0, 2, 3, 1)
+
+    def _reduced(self, x: Tensor) -> Tensor:
+        if self.sr is None or self.norm is None:
+            return x
+        return cast(Tensor, self.norm(self.sr(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)))
+
 
 CHANNELS = (64, 64, 160, 256)
 STRIDES = (4, 8, 16, 32)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from transkd.errors import WeightsError
-from transkd.models.layouts.recognise import seems_to_be
+from transkd.models.formats.recognise import seems_to_be
 from transkd.models.segmenter import Segmenter
 from transkd.models.weights import first_few, shapes_of, state_shapes, tensor_differences
 

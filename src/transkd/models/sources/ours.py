@@ -11,12 +11,11 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from transkd.errors import WeightsError
-from transkd.models.layouts.architecture import infer_config
+from transkd.models.formats.recognise import infer_config
 from transkd.models.segmenter import Segmenter
 from transkd.models.sources.found import Found
 from transkd.models.sources.places import Place
-from transkd.models.sources.tensors import read_safetensors
-from transkd.models.weights import CONFIG_FILE, FOLDER_HOLDS, WEIGHTS_FILE, file_shapes, shapes_of
+from transkd.models.weights import CONFIG_FILE, FOLDER_HOLDS, WEIGHTS_FILE, file_shapes, read_safetensors, shapes_of
 
 RUN_SUBFOLDERS = ("student", "model")
 CHECKPOINT_CONFIG = "segmenter"  # where a training checkpoint keeps the segmenter's config

@@ -9,16 +9,18 @@ from typing import Any
 from torch import Tensor
 
 from transkd.errors import WeightsError
-from transkd.models.layouts.architecture import infer_config, mit_name
-from transkd.models.layouts.nvlabs import class_names_of, from_nvlabs, looks_like_nvlabs
-from transkd.models.layouts.recognise import classifier_classes, seems_to_be
-from transkd.models.layouts.transformers import from_transformers, has_transformers_encoder
-from transkd.models.layouts.transformers_config import TRANSFORMERS_EPS, segmenter_config
-from transkd.models.layouts.transkd import from_released, looks_released
+from transkd.models.formats.nvlabs import class_names_of, from_nvlabs, looks_like_nvlabs
+from transkd.models.formats.recognise import classifier_classes, infer_config, mit_name, seems_to_be
+from transkd.models.formats.transformers import (
+    TRANSFORMERS_EPS,
+    from_transformers,
+    has_transformers_encoder,
+    segmenter_config,
+)
+from transkd.models.formats.transkd import from_released, looks_released
 from transkd.models.sources.found import Found
 from transkd.models.sources.places import Place, read_weights
-from transkd.models.sources.text import read_json
-from transkd.models.weights import Shapes, shapes_of
+from transkd.models.weights import Shapes, read_json, shapes_of
 
 PROCESSOR_FILE = "preprocessor_config.json"
 

@@ -6,19 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from transkd.data.classes import ClassSet
-from transkd.data.datasets.folder.class_file import HOW_TO_WRITE, read_class_table
-from transkd.data.datasets.folder.fraction import DRAWN_SPLITS, draw_split
-from transkd.data.datasets.folder.listed import (
+from transkd.data.datasets.folder.class_entries import HOW_TO_WRITE, read_class_table
+from transkd.data.datasets.folder.matching import (
+    Match,
     find_lists,
     listed_samples,
+    match,
     refuse_equal_names,
     refuse_other_lists,
     sample_name,
 )
-from transkd.data.datasets.folder.matching import Match, match
 from transkd.data.datasets.folder.options import FolderOptions, SplitBy
-from transkd.data.datasets.folder.places import SPLIT_NAMES, Structure, like_split
-from transkd.data.datasets.folder.structure import TREE, find_structure, refuse_strays, understood
+from transkd.data.datasets.folder.places import (
+    DRAWN_SPLITS,
+    SPLIT_NAMES,
+    TREE,
+    Structure,
+    draw_split,
+    find_structure,
+    like_split,
+    refuse_strays,
+    understood,
+)
 from transkd.data.datasets.layout import Layout, Scenes, require_split
 from transkd.data.samples import Sample
 from transkd.errors import DataError

@@ -1,0 +1,279 @@
+"""From pictures to classes and confidences at the pictures' own sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from transkd.errors import ConfigError, DataError, NonFiniteError, TransKDError
+from transkd.evaluation.inference import Inference, LogitsOf, infer, window_starts
+from transkd.evaluation.pictures import Pixels
+from transkd.models.checks import SMALLEST_SIDE
+
+Size = int | tuple[int, int] | None
+"""A short side in pixels (the aspect ratio stays), an exact (height, width), or None for a picture's own."""
+MOST_ENLARGED = 2**24
+"""No picture is enlarged to more pixels: a strip of 3x5000 with a short side of 512 would be one of 512x853333."""
+
+
+def input_size(
+    own: tuple[int, int], size: Size, least: tuple[int, int] = (SMALLEST_SIDE, SMALLEST_SIDE)
+) -> tuple[int, int]:
+    """Return the height and width that a picture is resized to.
+
+    Args:
+        own: the picture's height and width.
+        size: what was asked for.
+        least: the smallest height and width that the segmenter takes.
+
+    Raises:
+        DataError: it would be enlarged beyond ``MOST_ENLARGED``.
+    """
+    if size is None:
+        height, width = own
+    elif isinstance(size, int):
+        factor = size / min(own)
+        height, width = (round(side * factor) for side in own)
+    else:
+        height, width = size
+    height, width = max(least[0], height), max(least[1], width)
+    if height * width > max(MOST_ENLARGED, own[0] * own[1]):
+        raise DataError(
+            f"{own[0]}x{own[1]} pixels would be enlarged to {height}x{width} for the model: "
+            "give another size, such as size=native"
+        )
+    return height, width
+
+
+def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """Resize a picture as the loader of training does: bilinear, where smaller by the mean of areas.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: height and width.
+    """
+    if image.shape[:2] == size:
+        return image
+    smaller = size[0] < image.shape[0] or size[1] < image.shape[1]
+    resized: Pixels = cv2.resize(
+        image, (size[1], size[0]), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    )
+    return resized
+
+
+@torch.no_grad()
+def bands(logits_of: LogitsOf, image: Tensor, windows: Inference) -> Iterator[tuple[int, Tensor]]:
+    """Yield the logits of a picture band by band, equal to those of ``infer`` up to rounding.
+
+    Every row of windows is what ``infer`` gives for the strip that it covers; a pixel's logits are the mean of the
+    rows that cover it, since as many windows of each of them do.
+
+    Args:
+        logits_of: from images (B, 3, h, w) to logits (B, K, h', w').
+        image: (3, H, W) uint8, or floating point in [0, 1].
+        windows: one view by windows.
+
+    Yields:
+        The band's first row, and its logits (K, rows, W). The bands cover the picture without a gap.
+    """
+    assert windows.crop is not None
+    assert windows.steps is not None
+    height = image.shape[-2]
+    window = min(windows.crop[0], height)
+    total: Tensor | None = None
+    rows = torch.zeros(0, device=image.device)
+    for top, following in pairwise([*window_starts(height, window, windows.steps[0]), height]):
+        strip = infer(logits_of, image[None, :, top : top + window], windows)[0]
+        counts = torch.ones(window, device=image.device)
+        if total is not None:
+            strip[:, : total.shape[1]] += total
+            counts[: len(rows)] += rows
+        done = following - top
+        yield top, strip[:, :done] / counts[:done, None]
+        total, rows = strip[:, done:].clone(), counts[done:]
+
+
+WHOLE_VALUES = 2**24
+"""Logits are resized all at once up to this many values; above, class by class, in a K-th of the memory."""
+DENSE_PIXELS = 2**22
+"""Windows, scales and flip give scores at every pixel of what the segmenter sees: of up to so many pixels at once."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a segmenter sees in a picture.
+
+    Attributes:
+        ids: (H, W) class ids, uint8 for up to 256 classes.
+        confidence: (H, W) float32, the largest softmax value; None where it was not asked for.
+    """
+
+    ids: npt.NDArray[np.integer]
+    confidence: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """A segmenter as predictions need it.
+
+    Attributes:
+        logits_of: from images (B, 3, h, w) uint8 to logits (B, K, h', w'); None where it gives classes alone.
+        classes_of: from images to classes (B, h, w), used where there are no logits.
+        device: where images go.
+        size: what pictures are resized to before.
+        least: the smallest height and width that it takes; smaller pictures are enlarged.
+        views: windows, scales and flip, as a score has them.
+        batch_size: how many pictures are computed at once.
+        confidence: whether predictions hold confidences.
+    """
+
+    logits_of: LogitsOf | None
+    classes_of: Callable[[Tensor], Tensor]
+    device: torch.device
+    size: Size = None
+    least: tuple[int, int] = (SMALLEST_SIDE, SMALLEST_SIDE)
+    views: Inference = field(default_factory=Inference)
+    batch_size: int = 1
+    confidence: bool = False
+
+    def sees(self, image: Pixels) -> tuple[int, int]:
+        """Return the height and width that a picture (H, W, 3) is resized to.
+
+        Raises:
+            DataError: it is so narrow that it would become far too large.
+        """
+        return input_size((image.shape[0], image.shape[1]), self.size, self.least)
+
+    @property
+    def _averages_shares(self) -> bool:
+        """Whether ``infer`` gives the mean of several views' softmax, not logits."""
+        return self.views.flip or len(self.views.scales) > 1
+
+    def predict(self, images: Sequence[Pixels]) -> list[Prediction | TransKDError]:
+        """Predict pictures; where they do not fit into memory together, one by one.
+
+        Args:
+            images: (H, W, 3) uint8 each, of one size once they are resized.
+
+        Returns:
+            For each picture, classes and confidences of its own size, or why there are none.
+        """
+        try:
+            return self._predict(images)
+        except TransKDError as error:
+            return [error] * len(images)
+        except (torch.OutOfMemoryError, MemoryError):
+            pass
+        except RuntimeError as error:
+            if "allocate memory" not in str(error):
+                raise
+        if len(images) == 1:
+            return [self._too_large(images[0])]
+        return [found for image in images for found in self.predict([image])]
+
+    def _too_large(self, image: Pixels) -> ConfigError:
+        height, width = self.sees(image)
+        remedy = "a smaller size, or leave out scales and flip"
+        if self.views.is_plain:
+            remedy = "inference=slide crop=[512,512], or a smaller size"
+        return ConfigError(f"{height}x{width} pixels do not fit into the memory: use {remedy}")
+
+    @torch.no_grad()
+    def _predict(self, images: Sequence[Pixels]) -> list[Prediction | TransKDError]:
+        stack = np.stack([resize(image, self.sees(image)) for image in images])
+        tensor = torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().to(self.device)
+        own = [(image.shape[0], image.shape[1]) for image in images]
+        if self.logits_of is None:
+            return [_nearest(ids, to) for ids, to in zip(self.classes_of(tensor), own, strict=True)]
+        if self.views.is_plain or tensor[:, 0].numel() <= DENSE_PIXELS:
+            scores = infer(self.logits_of, tensor, self.views)
+            return [self._of_scores(part, to) for part, to in zip(scores, own, strict=True)]
+        return [self._of_large(image, to) for image, to in zip(tensor, own, strict=True)]
+
+    def _of_large(self, image: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
+        """Predict one picture (3, h, w) in the least memory that its windows, scales and flip allow."""
+        assert self.logits_of is not None
+        if self._averages_shares or image[0].numel() <= DENSE_PIXELS:
+            return self._of_scores(infer(self.logits_of, image[None], self.views)[0], own)
+        parts = (logits for _, logits in bands(self.logits_of, image, self.views))
+        if tuple(image.shape[-2:]) != own:
+            return self._of_scores(torch.cat(list(parts), dim=1), own)
+        found: list[Prediction] = []
+        for logits in parts:
+            band = self._of_scores(logits, (logits.shape[-2], logits.shape[-1]))
+            if isinstance(band, TransKDError):
+                return band
+            found.append(band)
+        ids = np.concatenate([band.ids for band in found])
+        confidences = [band.confidence for band in found if band.confidence is not None]
+        return Prediction(ids, np.concatenate(confidences) if confidences else None)
+
+    def _of_scores(self, scores: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
+        scores = scores.float()
+        if not torch.isfinite(scores).all():
+            return NonFiniteError("the class scores are NaN or infinite: the weights are damaged, or overflow")
+        ids, best = largest_at(scores, own)
+        confidence = None
+        if self.confidence:
+            confidence = (best if self._averages_shares else softmax_of(best, scores)).cpu().numpy()
+        return Prediction(_numbers(ids, scores.shape[0]), confidence)
+
+
+def largest_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Resize class scores bilinearly, and take the largest one at each pixel.
+
+    Args:
+        scores: (K, h, w).
+        size: height and width.
+
+    Returns:
+        Its class (H, W) int64, and the score itself.
+    """
+    if scores.shape[0] * size[0] * size[1] <= WHOLE_VALUES:
+        best, ids = _resized(scores, size).max(dim=0)
+        return ids, best
+    best, ids = _resized(scores[:1], size)[0], torch.zeros(size, dtype=torch.int64, device=scores.device)
+    for index in range(1, scores.shape[0]):
+        values = _resized(scores[index : index + 1], size)[0]
+        ids.masked_fill_(values > best, index)
+        best = torch.maximum(best, values)
+    return ids, best
+
+
+def softmax_of(best: Tensor, logits: Tensor) -> Tensor:
+    """Return the softmax value (H, W) of the largest logits, class by class.
+
+    Args:
+        best: (H, W), the largest of the logits once they are resized to that size.
+        logits: (K, h, w).
+    """
+    size = (best.shape[0], best.shape[1])
+    total = torch.zeros_like(best)
+    for index in range(logits.shape[0]):
+        total += (_resized(logits[index : index + 1], size)[0] - best).exp_()
+    return total.reciprocal_()
+
+
+def _resized(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(logits.shape[-2:]) == size:
+        return logits
+    return functional.interpolate(logits[None], size, mode="bilinear", align_corners=False)[0]
+
+
+def _nearest(ids: Tensor, size: tuple[int, int]) -> Prediction:
+    if tuple(ids.shape) != size:
+        ids = functional.interpolate(ids[None, None].double(), size, mode="nearest-exact")[0, 0]
+    return Prediction(_numbers(ids, 1 + int(ids.max())))
+
+
+def _numbers(ids: Tensor, count: int) -> npt.NDArray[np.integer]:
+    numbers: npt.NDArray[np.integer] = ids.cpu().numpy().astype(np.uint8 if count <= 256 else np.uint16)
+    return numbers

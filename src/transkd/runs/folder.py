@@ -1,0 +1,252 @@
+"""The training run that a model lies in, as far as its config tells what other commands want to know."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from transkd.errors import CheckpointError, ConfigError
+from transkd.training.callbacks.checkpoints import BEST, LAST
+
+RUN_CONFIG = "config.yaml"
+
+
+def config_of_run(source: str) -> tuple[dict[str, Any], Path] | None:
+    """Return the config of the run that a model was trained in, if it lies in the run's folder."""
+    path = Path(source).expanduser()
+    for folder in (path, path.parent, path.parent.parent)[: 3 if path.is_file() else 2]:
+        file = folder / RUN_CONFIG
+        if not file.is_file():
+            continue
+        try:
+            values = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError):
+            return None
+        if isinstance(values, dict) and isinstance(values.get("data"), dict) and "student" in values:
+            return {str(key): value for key, value in values.items()}, file
+    return None
+
+
+def input_size_of_run(source: str) -> tuple[int | list[int], Path] | None:
+    """Return what a model's training run resized images to, a short side or [height, width], and the config."""
+    found = config_of_run(source)
+    if found is None:
+        return None
+    values, path = found
+    size = values["data"].get("size")
+    sides = size if isinstance(size, list) else [size]
+    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+        return None
+    return size, path
+
+
+def at_home(text: str) -> Path:
+    """Return a path with ``~`` written out where there is such a home."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is such a file or folder, as far as one may look."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder, as far as one may look."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file, as far as one may look."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+MARKS = ("config.yaml", "results.json", "metrics.csv", "checkpoints")
+LOCK = ".lock"
+LEFT_BY_A_START = {LOCK, "config.yaml", "metrics.csv", "checkpoints", "tensorboard", "wandb"}
+KEYS_OF_A_RUN = {"data", "student", "distillation", "trainer"}
+ASIDE = re.compile(r"(config|metrics)\.failed-(\d+)\.(yaml|csv)")
+
+
+class RunFolder:
+    """The folder of one training run.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+
+    @property
+    def config(self) -> Path:
+        """The resolved config of the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Every logged value."""
+        return self.path / "metrics.csv"
+
+    @property
+    def results(self) -> Path:
+        """The final scores."""
+        return self.path / "results.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.checkpoints / LAST
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best validation."""
+        return self.checkpoints / BEST
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of the pictures."""
+        return self.path / "predictions"
+
+    def holds_run(self) -> bool:
+        """Return whether a run, finished or not, lies here."""
+        return any((self.path / mark).exists() for mark in MARKS)
+
+    def holds_failed_start(self) -> bool:
+        """Return whether all that lies here was left by a run that ended before its first checkpoint."""
+        if not ((self.path / LOCK).is_file() and self.config.is_file()):
+            return False
+        names = {path.name for path in self.path.iterdir()}
+        strange = [name for name in names - LEFT_BY_A_START if not ASIDE.fullmatch(name)]
+        saved = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
+        return not strange and not saved and self._saved_config_is_ours()
+
+    def _saved_config_is_ours(self) -> bool:
+        try:
+            return self.saved_config().keys() >= KEYS_OF_A_RUN
+        except (OSError, YAMLError, UnicodeDecodeError):
+            return False
+
+    def checkpoint_to_resume(self, resume: str) -> Path | None:
+        """Return the checkpoint that ``resume=auto|PATH|none`` means, None to start anew.
+
+        Raises:
+            ConfigError: the folder holds other things, or a run with a checkpoint and ``resume`` is none.
+            CheckpointError: the checkpoint that was named does not exist.
+        """
+        if resume == "auto":
+            self._refuse_foreign()
+            return self.last if self.last.exists() else None
+        if self.holds_run() and not self.holds_failed_start():
+            raise ConfigError(
+                f"the folder {self.path} already holds a run, which is not overwritten: go on with it by "
+                "resume=auto, or choose another folder by name=… or output=…"
+            )
+        self._refuse_foreign()
+        if resume == "none":
+            return None
+        named = Path(resume).expanduser()
+        checkpoint = RunFolder(named).last if named.is_dir() else named
+        if not checkpoint.is_file():
+            raise CheckpointError(
+                f"resume={resume}: there is no checkpoint {checkpoint}; resume=auto|none or the path of a .ckpt "
+                "file or of a run's folder"
+            )
+        return checkpoint
+
+    def _refuse_foreign(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"output={self.path} is a file, not a folder")
+        if self.path.is_dir() and not self.holds_run() and any(p for p in self.path.iterdir() if p.name != LOCK):
+            raise ConfigError(
+                f"the folder {self.path} is not empty and holds no run of transkd: choose another output=…"
+            )
+
+    @contextmanager
+    def claimed(self, config: Mapping[str, Any]) -> Iterator[None]:
+        """Make the folder this process's own, with ``config`` written into it, as long as the context lasts.
+
+        Raises:
+            ConfigError: where the folder cannot be written, or another process trains in it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / LOCK).open("a")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ConfigError(
+                    f"another process is training in {self.path}: wait for it, or choose another output=…"
+                ) from error
+            if config.get("resume") != "auto" and self.holds_failed_start():
+                self._set_aside()
+            self._write_into(config)
+            yield
+
+    def _set_aside(self) -> None:
+        """Keep what a failed start logged, under other names: ``config.failed-1.yaml``, ``metrics.failed-1.csv``."""
+        earlier = (ASIDE.fullmatch(path.name) for path in self.path.iterdir())
+        number = 1 + max((int(match[2]) for match in earlier if match), default=0)
+        for path in (self.config, self.metrics):
+            if path.exists():
+                path.rename(path.with_name(f"{path.stem}.failed-{number}{path.suffix}"))
+
+    def _write_into(self, config: Mapping[str, Any]) -> None:
+        try:
+            self.checkpoints.mkdir(exist_ok=True)
+            probe = self.checkpoints / ".writable"
+            probe.touch()
+            probe.unlink()
+            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"the run's folder {self.path} cannot be written ({error.strerror}): choose another output=…"
+        )
+
+    def saved_config(self) -> dict[str, Any]:
+        """Return the config that the run in this folder was started with, empty if there is none."""
+        if not self.config.exists():
+            return {}
+        values = OmegaConf.to_container(OmegaConf.load(self.config))
+        return values if isinstance(values, dict) else {}  # type: ignore[return-value]
+
+    def write_results(self, results: Mapping[str, Any]) -> None:
+        """Write ``results.json``."""
+        write_text(self.results, json.dumps(results, indent=2) + "\n")
+
+    def save_model(self, segmenter: Any, name: str) -> Path:
+        """Save a segmenter as the folder ``name``, whole or not at all; return its path."""
+        final, partial = self.path / name, self.path / f".{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        segmenter.save_pretrained(partial)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+        return final
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole and at once."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
