@@ -1,0 +1,350 @@
+"""Options, each declared once: type, default and help, from which configs, ``--help``, the reference and checks follow.
+
+A :class:`Section` is a typed group of options. Hydra composes its defaults (:func:`defaults`), ``--help`` and the
+reference pages print what it declares (:func:`declared`), and :func:`validate` checks a composed config, all at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from functools import cache
+from typing import Any, NamedTuple, Self, TypeVar, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from transkd.errors import ConfigError, did_you_mean
+
+S = TypeVar("S", bound="Section")
+
+REQUIRED = "???"
+"""The default of an option that the user has to give, as Hydra writes it."""
+
+
+def option(default: Any, help: str, *, heading: str = "", give: str = "", **constraints: Any) -> Any:
+    """Declare an option of a :class:`Section`.
+
+    Args:
+        default: its default, :data:`REQUIRED`, or an interpolation such as ``"${data.batch_size}"``.
+        help: what it does, in a line or two without a full stop's need for context.
+        heading: the heading of ``--help`` that it stands under; empty for the one of the option before it.
+        give: what values it takes, for messages; needed where the type is a union.
+        **constraints: of pydantic's ``Field``: ``ge``, ``gt``, ``le``, ``lt``, ``min_length``, …
+    """
+    extra = {"default": default, "heading": heading}
+    if give:
+        constraints["title"] = give
+    if isinstance(default, str) and (default == REQUIRED or "${" in default):
+        return Field(description=help, json_schema_extra=extra, **constraints)
+    return Field(default_factory=lambda: deepcopy(default), description=help, json_schema_extra=extra, **constraints)
+
+
+def group(choice: str | None, help: str, *, heading: str = "") -> Any:
+    """Declare a config group: a folder of ``conf/``, of which one choice is composed.
+
+    Args:
+        choice: the choice by default; None for none, :data:`REQUIRED` where the user has to choose.
+        help: what it is.
+        heading: as for :func:`option`.
+    """
+    return Field(description=help, json_schema_extra={"group": choice, "heading": heading})
+
+
+class Problem(NamedTuple):
+    """One mistake: the path of its key, and what is wrong there."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return the line that a person reads."""
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+    def touches(self, path: str) -> bool:
+        """Return whether the mistake is at ``path``, above it or below it."""
+        return not path or path == self.path or self.path.startswith(f"{path}.") or path.startswith(f"{self.path}.")
+
+
+class Section(BaseModel):
+    """A group of options: unknown keys are errors, values are fixed once read, and a number will do for text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what no type can say: names that do not exist, values that contradict each other.
+
+        Called once all values of this section are of the right types; paths are relative to the section.
+        """
+        yield from ()
+
+    @classmethod
+    def validated(cls, values: Mapping[str, Any]) -> Self:
+        """Return the section that plain containers describe.
+
+        Raises:
+            ConfigError: listing all that :func:`find_problems` finds.
+        """
+        return validate(cls, values)
+
+
+class Declared(NamedTuple):
+    """What a section declares of one key: for ``--help`` and the reference.
+
+    Attributes:
+        path: the whole key, such as ``data.batch_size``.
+        default: the default; of a group, its choice.
+        help: what it does.
+        heading: what it stands under.
+        is_group: whether it is a config group.
+    """
+
+    path: str
+    default: Any
+    help: str
+    heading: str
+    is_group: bool
+
+
+def declared(schema: type[Section], prefix: str = "", heading: str = "") -> Iterator[Declared]:
+    """Yield all that a section declares, in order; sections within it follow with their own keys."""
+    for name, field in schema.model_fields.items():
+        extra = _extra(field)
+        heading = extra.get("heading") or heading
+        path = f"{prefix}{name}"
+        sections = _sections(field)
+        if "group" in extra:
+            yield Declared(path, extra["group"], field.description or "", heading, True)
+        elif not sections:
+            yield Declared(path, extra.get("default"), field.description or "", heading, False)
+        if len(sections) == 1:
+            yield from declared(sections[0], f"{path}.", heading)
+
+
+def defaults(schema: type[Section]) -> dict[str, Any]:
+    """Return the defaults of a section's own keys, for Hydra; config groups are left to the defaults list."""
+    values: dict[str, Any] = {}
+    for name, field in schema.model_fields.items():
+        extra, sections = _extra(field), _sections(field)
+        if "group" not in extra:
+            values[name] = defaults(sections[0]) if sections and "default" not in extra else deepcopy(extra["default"])
+    return values
+
+
+def groups(schema: type[Section]) -> dict[str, str | None]:
+    """Return the config groups that a section declares, with the choice by default."""
+    extras = {name: _extra(field) for name, field in schema.model_fields.items()}
+    return {name: extra["group"] for name, extra in extras.items() if "group" in extra}
+
+
+def validate(schema: type[S], values: Mapping[str, Any]) -> S:
+    """Return the section that plain containers describe.
+
+    Raises:
+        ConfigError: listing all that :func:`find_problems` finds.
+    """
+    if problems := find_problems(schema, values):
+        raise ConfigError(mistakes(problems))
+    return schema.model_validate(values)
+
+
+def find_problems(schema: type[Section], values: Mapping[str, Any]) -> list[Problem]:
+    """List every key that is unknown or missing, every value of a wrong type, and what :meth:`Section.problems` yields.
+
+    Args:
+        schema: what is declared.
+        values: plain containers, as ``OmegaConf.to_container(config, resolve=True)`` gives them.
+    """
+    found = _schema_problems(schema, values)
+    return found + list(_own_problems(schema, values, found, ""))
+
+
+def signature_problems(
+    function: Callable[..., Any], options: Mapping[str, Any], path: str = "", *, given: Sequence[str] = ()
+) -> list[Problem]:
+    """List the options that a function or class does not take, or not with such values.
+
+    Args:
+        function: its parameters are the options; their annotations say what values they take.
+        options: what was given.
+        path: of the options, before each problem's own.
+        given: parameters that the caller fills in itself.
+    """
+    found = _schema_problems(_signature_schema(function, tuple(given)), options)
+    return [Problem(f"{path}.{problem.path}".strip("."), problem.message) for problem in found]
+
+
+def mistakes(problems: Iterable[object]) -> str:
+    """Return one message that lists problems, a line each."""
+    lines = [f"  {problem}" for problem in problems]
+    head = "the config has a mistake" if len(lines) == 1 else f"the config has {len(lines)} mistakes"
+    return "\n".join([f"{head}:", *lines])
+
+
+def shown(value: object) -> str:
+    """Return a value as one writes it in YAML."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"[{', '.join(map(shown, value))}]" if isinstance(value, list | tuple) else repr(value)
+
+
+def as_clause(error: Exception) -> str:
+    """Return an error's message as it reads after ``key: ``, in one line."""
+    text = " ".join(str(error).split()).removesuffix(".")
+    return text if text[:2].isupper() else f"{text[:1].lower()}{text[1:]}"
+
+
+def unknown_key(path: Sequence[str], known: Iterable[str]) -> Problem:
+    """Return the problem of a key that does not exist, with the nearest one that does."""
+    section = ".".join(path[:-1])
+    hint = did_you_mean(path[-1], known) if list(known) else "it takes none"
+    if section:
+        hint = hint.replace("did you mean '", f"did you mean '{section}.").replace("known: ", f"known in {section}: ")
+    return Problem(".".join(path), f"there is no such key; {hint}")
+
+
+Context = Mapping[str, Any]
+
+# By pydantic's names for what is wrong: https://docs.pydantic.dev/latest/errors/validation_errors/
+_SAID: dict[str, Callable[[Context], str]] = {
+    "bool": lambda _: "give true or false",
+    "int": lambda _: "give a whole number",
+    "float": lambda _: "give a number",
+    "finite_number": lambda _: "give a number",
+    "string": lambda _: "give text",
+    "list": lambda _: "give a list",
+    "tuple": lambda _: "give a list",
+    "dict": lambda _: "this is a section, which takes keys of its own",
+    "model": lambda _: "this is a section, which takes keys of its own",
+    "greater_than": lambda c: f"give a number above {c['gt']:g}",
+    "greater_than_equal": lambda c: f"give {c['ge']:g} or more",
+    "less_than": lambda c: f"give a number below {c['lt']:g}",
+    "less_than_equal": lambda c: f"give {c['le']:g} or less",
+}
+_KINDS_OF_TYPE = re.compile(r"_(type|parsing|from_float|unicode|attributes_type|parsing_size)$")
+
+
+def _schema_problems(schema: type[BaseModel], values: Mapping[str, Any]) -> list[Problem]:
+    try:
+        schema.model_validate(values)
+    except ValidationError as error:
+        found = [_problem(schema, values, dict(wrong)) for wrong in error.errors(include_url=False)]
+        return list(dict.fromkeys(found))
+    return []
+
+
+def _own_problems(
+    schema: type[Section], values: Mapping[str, Any], wrong: Sequence[Problem], path: str
+) -> Iterator[Problem]:
+    """Yield the problems that sections tell themselves, innermost first, of those whose values have the right types."""
+    found: list[Problem] = []
+    for name, field in schema.model_fields.items():
+        for kind in _sections(field):
+            below = f"{path}{name}"
+            if isinstance(values.get(name), Mapping) and not any(p.touches(below) for p in wrong):
+                found += _own_problems(kind, values[name], wrong, f"{below}.")
+    yield from found
+    if not any(problem.touches(path.removesuffix(".")) for problem in [*wrong, *found]):
+        try:
+            section = schema.model_validate(values)
+        except ValidationError:
+            return  # another member of a union
+        yield from (Problem(f"{path}{own.path}".removesuffix("."), own.message) for own in section.problems())
+
+
+@cache
+def _signature_schema(function: Callable[..., Any], given: tuple[str, ...]) -> type[BaseModel]:
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
+    fields: dict[str, Any] = {}
+    extra = "forbid"
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            extra = "allow"
+        elif name not in given and parameter.kind is not parameter.VAR_POSITIONAL:
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[name] = (hints.get(name, Any), default)
+    config = ConfigDict(extra=extra, arbitrary_types_allowed=True, protected_namespaces=())  # type: ignore[typeddict-item]
+    return create_model(getattr(function, "__name__", "Options"), __config__=config, **fields)
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    extra = field.json_schema_extra
+    return extra if isinstance(extra, dict) else {}
+
+
+def _problem(schema: type[BaseModel], values: Mapping[str, Any], wrong: Mapping[str, Any]) -> Problem:
+    kind, context = str(wrong["type"]), wrong.get("ctx", {})
+    path, field, model = _place(schema, values, wrong["loc"])
+    if kind == "extra_forbidden":
+        return unknown_key(path, model.model_fields if model else ())
+    name = ".".join(path)
+    if kind == "missing":
+        return Problem(name, "is missing")
+    value = wrong["input"]
+    if kind == "union_tag_invalid":
+        hint = did_you_mean(context["tag"], _quoted(context["expected_tags"]))
+        return Problem(f"{name}.{_quoted(context['discriminator'])[0]}", f"there is no such choice; {hint}")
+    if kind == "union_tag_not_found":
+        return Problem(f"{name}.{_quoted(context['discriminator'])[0]}", "is missing")
+    if field is not None and field.title:
+        value, message = _value_at(values, path), f"give {field.title}"
+    elif kind == "literal_error":
+        message = f"there is no such choice; {did_you_mean(str(value), _quoted(context['expected']))}"
+    else:
+        say = _SAID.get(kind) or _SAID.get(_KINDS_OF_TYPE.sub("", kind))
+        message = say(context) if say else str(wrong["msg"]).removeprefix("Value error, ")
+    return Problem(name, message if isinstance(value, Mapping) else f"{message} (it is {shown(value)})")
+
+
+def _place(
+    schema: type[BaseModel], values: Any, loc: Sequence[str | int]
+) -> tuple[list[str], FieldInfo | None, type[BaseModel] | None]:
+    """Return the path of an error without pydantic's names of union members, its field, and the section it is in.
+
+    The path ends at a field that says what to give, which speaks for all that is in it.
+    """
+    path: list[str] = []
+    field: FieldInfo | None = None
+    model: type[BaseModel] | None = schema
+    choices: Sequence[type[BaseModel]] = ()
+    for number, part in enumerate(loc):
+        is_tag = any(_is_tagged(choice, part) for choice in choices)
+        is_key = isinstance(values, Mapping) and (part in values or (number == len(loc) - 1 and not is_tag))
+        if not is_key and not isinstance(part, int):
+            model = next((c for c in choices if _is_tagged(c, part)), model)
+            continue
+        path.append(str(part))
+        values = values.get(part) if isinstance(values, Mapping) else None
+        field = model.model_fields.get(str(part)) if model else None
+        if field is None:
+            continue
+        if field.title:
+            break
+        choices = _sections(field)
+        if number < len(loc) - 1:
+            model = choices[0] if choices else None
+    return path, field, model
+
+
+def _sections(field: FieldInfo) -> list[type[Section]]:
+    """Return the sections among the types of a field: its own, or the members of its union."""
+    kind = field.annotation
+    kinds = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+
+
+def _is_tagged(section: type[BaseModel], tag: str | int) -> bool:
+    return any(tag in get_args(field.annotation) for field in section.model_fields.values())
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text)
+
+
+def _value_at(values: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
