@@ -27,6 +27,10 @@ aten = torch.ops.aten
 
 PRODUCTS = (aten.mm, aten.addmm, aten.bmm, aten.baddbmm)
 CONVOLUTIONS = (aten.convolution, aten._convolution, aten.cudnn_convolution)
+# Versions of torch before 2.15 have no formula for the attention that CPUs run.
+flop_registry.setdefault(
+    aten._scaled_dot_product_flash_attention_for_cpu, flop_registry[aten._scaled_dot_product_flash_attention]
+)
 FUSED_ATTENTION = tuple(
     op for op in flop_registry if str(op).startswith("aten.") and "attention" in str(op) and "backward" not in str(op)
 )
@@ -41,8 +45,6 @@ NORMS = (
 ACTIVATIONS = (aten.relu, aten.relu_, aten.hardtanh, aten.hardtanh_, aten._prelu_kernel, aten.elu, aten.leaky_relu)
 POOLS = (aten.avg_pool2d, aten._adaptive_avg_pool2d, aten.max_pool2d_with_indices, aten.mean)
 TAG = "_transkd_from_the_image"
-
-
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 RESET_PEAK = "5"  # proc(5): the peak of the resident set becomes its present size
 MEGA = 1e6
