@@ -8,17 +8,20 @@ import pytest
 from PIL import Image
 
 from transkd.evaluation.pictures import BACKGROUND, INK, SteadyLegend
-from transkd.prediction.colours import Classes, class_names, colours_by_name, distinct_colours
 from transkd.prediction.drawing import (
     LEAST_LEGEND,
     LEAST_PANEL,
     MOST_PANEL,
     MOST_PANEL_HEIGHT,
+    Classes,
     Drawer,
+    class_names,
+    colours_by_name,
     confidence_pixels,
+    distinct_colours,
 )
 from transkd.prediction.network import Prediction
-from transkd.prediction.plan import write_ids, write_rgb
+from transkd.prediction.outputs import write_ids, write_pixels
 
 CLASSES = Classes(("road", "car", "sky"), ((128, 64, 128), (0, 0, 142), (70, 130, 180)))
 
@@ -193,6 +196,6 @@ def test_ids_are_8_bits_with_the_colours_as_palette(tmp_path: Path) -> None:
 def test_confidences_are_grey_and_jpegs_are_jpegs(tmp_path: Path) -> None:
     grey = confidence_pixels(Prediction(np.zeros((1, 3), np.uint8), np.array([[0, 0.5, 1]], np.float32)))
     assert grey.tolist() == [[0, 128, 255]]
-    write_rgb(np.zeros((8, 8, 3), np.uint8), "overlay", tmp_path / "x.jpg")
+    write_pixels(np.zeros((8, 8, 3), np.uint8), "overlay", tmp_path / "x.jpg")
     with Image.open(tmp_path / "x.jpg") as file:
         assert file.format == "JPEG"

@@ -8,9 +8,11 @@ from pathlib import Path
 from transkd.data.classes import ClassSet
 from transkd.data.datasets import available_datasets, classes_of, get_layout
 from transkd.errors import ConfigError, TransKDError, did_you_mean
+from transkd.evaluation.class_match import plain_name
+from transkd.evaluation.pictures import Colour
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
-from transkd.prediction.colours import Classes, Colour, class_names, colours_by_name, distinct_colours, plain
+from transkd.prediction.drawing import Classes, class_names, colours_by_name, distinct_colours
 from transkd.runs.folder import config_of_run, input_size_of_run
 
 OWN = "folder"
@@ -74,7 +76,7 @@ def renamed(model: Segmenter | ExportedModel, shown: Classes) -> str | None:
 
 
 def _differ(one: str, other: str) -> bool:
-    return plain(one) != plain(other)
+    return plain_name(one) != plain_name(other)
 
 
 def size_of_run(source: str) -> tuple[int, Path] | None:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from transkd.cli.windows import window
 from transkd.errors import ConfigError, TransKDError
 from transkd.models.checks import SMALLEST_SIDE
-from transkd.prediction.plan import KINDS, Existing, Kind
+from transkd.prediction import KINDS, Existing, Kind
 from transkd.training.config import Positive, Section, Side, Size
 from transkd.training.problems import Problem, mistakes, schema_problems, shown
 

@@ -24,10 +24,11 @@ from transkd.data.datasets.images import IMAGE_SUFFIXES
 from transkd.data.reading import read_image
 from transkd.errors import DataError, TransKDError
 from transkd.models.checks import SMALLEST_SIDE
-from transkd.prediction.clips import predict_clip
 from transkd.prediction.outputs import Model
-from transkd.prediction.plan import FullError, Job, Plan, find_sources, plan_outputs
+from transkd.prediction.plan import Job, Plan, plan_outputs
+from transkd.prediction.sources import find_sources
 from transkd.prediction.stills import Tally, Watcher, predict_stills
+from transkd.prediction.videos import predict_clip
 
 MOST_LISTED = 20
 STOPS = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)
@@ -101,8 +102,6 @@ def _predict(jobs: Sequence[Job], model: Model, second: Model | None, done: Done
             bars.start(printable(job.source.path.name), None, "frames")
             try:
                 clip = predict_clip(job, model, second, progress=bars.update)
-            except FullError:
-                raise
             except TransKDError as error:
                 done.failures.append(str(error))
                 continue
@@ -176,13 +175,6 @@ def _stoppable(plan: Plan, done: Done, notes: Console) -> Iterator[None]:
             "there are whole, and the same command with existing=skip makes the others"
         )
         sys.exit(128 + int(number))
-    except FullError as error:
-        finished = done.stills.done + done.videos
-        failures = f"\n{_listing(done, len(plan.jobs))}" if done.all_failures else ""
-        raise DataError(
-            f"{error}: stopped after {finished} of {_counted(len(plan.jobs), 'input')}; all files that are there are "
-            f"whole, and once there is room the same command with existing=skip makes the others{failures}"
-        ) from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
