@@ -14,7 +14,7 @@ from transkd.cli.profile_config import ProfileConfig
 from transkd.errors import TransKDError
 from transkd.evaluation.cost import Macs, count_network, count_parameters
 from transkd.models import Segmenter
-from transkd.profiling import Network, gmacs_json, open_network
+from transkd.profiling import Network, open_network
 from transkd.training.preflight import AdapterCost, method_cost
 
 
@@ -66,8 +66,8 @@ class AdapterRow:
             "size": list(self.size),
             "adapter_parameters": None if self.adapters is None else self.adapters.parameters,
             "parameters_with_adapters": self.parameters_with_adapters,
-            "adapter_gmacs": gmacs_json(None if self.adapters is None else self.adapters.macs),
-            "gmacs_with_adapters": gmacs_json(self.macs_with_adapters),
+            "adapter_gmacs": self.adapters and self.adapters.macs.in_giga(),
+            "gmacs_with_adapters": self.macs_with_adapters and self.macs_with_adapters.in_giga(),
             "problem": self.problem,
         }
 
