@@ -60,9 +60,7 @@ def test_the_composed_config_imports_nothing_slow() -> None:
     calls = [("transkd-train", ["+experiment=acdc_mitb0", "--cfg", "job"]), ("transkd-eval", ["--cfg", "job"])]
     printed = printed_without(set(SLOW), calls)
     assert "name: acdc" in printed["transkd-train", "+experiment=acdc_mitb0", "--cfg", "job"]
-    assert "model: ???" in printed["transkd-eval", "--cfg", "job"], (
-        "a key that is missing is shown as such"
-    )
+    assert "model: ???" in printed["transkd-eval", "--cfg", "job"], "a key that is missing is shown as such"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
