@@ -16,6 +16,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from transkd.errors import CheckpointError, ConfigError
+from transkd.files import write_text
 
 CONFIG, RESULTS, METRICS, CHECKPOINTS = MARKS = ("config.yaml", "results.json", "metrics.csv", "checkpoints")
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -196,13 +197,6 @@ class RunFolder:
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         return final
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file whole and at once."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def run_of_model(source: str | Path) -> RunFolder | None:
