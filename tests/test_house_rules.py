@@ -19,7 +19,7 @@ BELOW = {
     "runs": {"evaluation", "models"},
     "prediction": {"data", "evaluation", "models"},
     "profiling": {"evaluation", "models"},
-    "training": {"runs", "distillation", "data", "evaluation", "models", "profiling"},
+    "training": {"runs", "distillation", "data", "evaluation", "models"},
     "export": {"runs", "data", "evaluation", "models"},
     "reporting": {"runs", "evaluation", "models"},
     "cli": {
