@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
-from typing import Any, NamedTuple, Self, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -23,6 +23,20 @@ S = TypeVar("S", bound="Section")
 
 REQUIRED = "???"
 """The default of an option that the user has to give, as Hydra writes it."""
+
+SMALLEST_SIDE = 32
+"""The shortest side of an image, in pixels, that a segmenter takes: the stride of its deepest stage."""
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=SMALLEST_SIDE)]
+Size = Annotated[
+    Side | tuple[Side, Side] | Literal["native"],
+    Field(title=f"a short side in pixels (512), [height, width] ([512, 1024]), {SMALLEST_SIDE} or more, or native"),
+]
 
 
 def option(default: Any, help: str, *, heading: str = "", give: str = "", **constraints: Any) -> Any:

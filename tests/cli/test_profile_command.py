@@ -13,8 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from transkd.cli.profile_tables import print_fitting
-from transkd.errors import ConfigError
+from transkd.cli.profile.output import print_fitting
 
 SMALL = ["size=[32,64]", "runs=2", "warm_up=0", "memory=false", "device=cpu"]
 COUNTS = ["size=[512,1024]", "latency=false", "num_classes=20"]
@@ -181,20 +180,6 @@ def test_adapters_of_networks_without_a_teacher_that_has_taps(profile: Command) 
     (row,) = json.loads(outcome.out)["adapters"]
     assert row["problem"] == "adapter_teacher=torchvision:fcn_resnet50 is no segmenter of transkd, so it has no taps"
     assert row["parameters_with_adapters"] is None
-
-
-def test_help_has_three_examples(profile: Command) -> None:
-    text = profile("--help").out
-    assert text.count("transkd-profile models=") == 3
-    for key in ("size=", "batch=", "precision=", "backend=", "adapters=", "output=", "format="):
-        assert key in text
-
-
-def test_errors_are_of_the_config(profile: Command) -> None:
-    from transkd.cli.profile_config import parse_profile
-
-    with pytest.raises(ConfigError, match="models: is missing"):
-        parse_profile({})
 
 
 def _lines(outcome: Outcome) -> list[str]:
