@@ -84,8 +84,8 @@ def outputs_for_classes(
     missing = [name for name in class_names if plain_name(name) not in places]
     if missing:
         raise ConfigError(
-            f"{model} has other classes than the dataset: it has no {_listed(missing)}; its classes are "
-            f"{_listed(model_names)}. Score it on the dataset it was trained for"
+            f"{model} has other classes than the dataset: it has no {listed(missing)}; its classes are "
+            f"{listed(model_names)}. Score it on the dataset it was trained for"
         )
     return tuple(places[plain_name(name)] for name in class_names)
 
@@ -102,6 +102,7 @@ def plain_name(name: str) -> str:
     return "".join(sign for sign in name.casefold() if sign not in " -_")
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return the first names of a list for a message."""
     quoted = [f"'{name}'" for name in names[:6]]
     return ", ".join(quoted) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
