@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from command_runs import Command, Outcome
 from PIL import Image
 
@@ -18,6 +20,8 @@ from transkd.evaluation.evaluate import evaluate
 from transkd.export import export_segmenter
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.exported import ExportedModel
+
+SIZE_NOTE = "; data.size=[32,64] scores as it was trained"
 
 
 @pytest.fixture
@@ -278,3 +282,18 @@ def test_ctrl_c_ends_in_a_line(score, tmp_path: Path, monkeypatch) -> None:
 
 def test_a_device_that_is_not_there(score) -> None:
     assert "device=cuda:9 is not there" in score("device=cuda:9").refused("transkd-eval", code=2)
+
+
+@pytest.mark.parametrize(("size", "noted"), [("[64,128]", True), ("[32,64]", False), ("48", True)])
+def test_a_size_that_is_not_the_runs_is_told(
+    run: Command, drawn: Path, teachers: Path, tmp_path: Path, size: str, noted: bool
+) -> None:
+    model = Path(shutil.copytree(teachers / "b0", tmp_path / "run/student"))
+    config = {"data": {"name": "cityscapes", "root": str(drawn), "size": [32, 64]}, "student": {"backbone": "mit_b0"}}
+    (model.parent / "config.yaml").write_text(yaml.safe_dump(config))
+    fixed = ["data=synthetic", f"data.root={drawn}", "workers=0", "resamples=0", "pictures=0", "boundary=false"]
+    outcome = run(f"model={model}", *fixed, f"data.size={size}", "output=out", name="transkd-eval")
+    assert outcome.code == 0, outcome.err
+    shown = {"[64,128]": "64x128", "48": "a short side of 48"}.get(size, "")
+    assert (f"trained at 32x64 ({model.parent}/config.yaml), scored here at {shown}{SIZE_NOTE}" in outcome.out) == noted
+    assert ("as it was trained" in outcome.out) == noted

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -166,14 +165,6 @@ def test_unreadable_pictures_are_listed_and_the_others_written(predict, photos: 
         assert reason in line
     assert "Traceback" not in outcome.err
     assert len(list((tmp_path / "out").rglob("*.png"))) == 10
-
-
-def test_inputs_that_would_write_one_file_are_named(predict, photos: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (64, 64)).save(photos / "plain.bmp")
-    message = predict(f"input={photos}", "output=out").refused(NAME)
-    assert "plain.bmp and " in message
-    assert "plain.png -> out/plain.png" in message
-    assert not (tmp_path / "out").exists()
 
 
 def test_two_models_side_by_side(predict, photos: Path, models: Path, tmp_path: Path) -> None:
@@ -416,37 +407,3 @@ def test_a_picture_costs_no_training_dependency(models: Path, photos: Path, tmp_
     assert done.returncode == 0, done.stderr
     assert "1 picture predicted" in done.stdout
     assert done.stdout.splitlines()[-1] == "IMPORTED []"
-
-
-def test_a_run_that_is_told_to_stop_leaves_whole_files_and_says_how_to_go_on(
-    models: Path, photos: Path, tmp_path: Path
-) -> None:
-    big = np.random.default_rng(0).integers(0, 256, (256, 384, 3), np.uint8)
-    (tmp_path / "many").mkdir()
-    for number in range(150):
-        Image.fromarray(big).save(tmp_path / f"many/{number}.jpg")
-    command = [
-        sys.executable,
-        "-c",
-        "from transkd.cli.app import predict; predict()",
-        f"model={models / 'camvid'}",
-        "input=many",
-        "output=out",
-        "threads=1",
-    ]
-    running = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    limit = time.monotonic() + 120
-    while len(list((tmp_path / "out").glob("*.png"))) < 3 and time.monotonic() < limit and running.poll() is None:
-        time.sleep(0.02)
-    running.send_signal(signal.SIGTERM)
-    _, message = running.communicate(timeout=60)
-    assert running.returncode == 128 + signal.SIGTERM, message
-    assert "existing=skip makes the others" in message
-    assert "Traceback" not in message
-    made = list((tmp_path / "out").iterdir())
-    assert 3 <= len(made) < 150
-    for path in made:
-        with Image.open(path) as file:
-            file.load()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from transkd.errors import ConfigError, DataError
+from transkd.errors import ConfigError
 from transkd.prediction.outputs import whole, write_ids, write_pixels
 from transkd.prediction.plan import Plan, plan_outputs
 from transkd.prediction.sources import VIDEO_SUFFIXES, Source
@@ -131,9 +131,3 @@ def test_files_are_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
         partial.mkdir()
         (partial / "000001.png").touch()
     assert [entry.name for entry in folder.iterdir()] == ["000001.png"]
-
-
-def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"file/x\.png cannot be written"), whole(tmp_path / "file/x.png"):
-        pass
