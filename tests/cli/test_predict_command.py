@@ -318,20 +318,20 @@ def test_a_file_of_classes_for_one_size(predict, photos: Path, tmp_path: Path) -
 
 
 def test_every_mistake_is_named(predict) -> None:
-    message = predict("inptu=x", "kinds=[overlays,ids]", "size=7", "crop=[64,64]", "opacity=2").refused(NAME)
+    message = predict("inptu=x", "kinds=[overlays,ids]", "size=7", "scales=[0,1]", "flip=2", "opacity=2").refused(NAME)
     assert "inptu: there is no such key; did you mean 'input'?" in message
     assert "input: is missing" in message
     assert "output: is missing" in message
     assert "kinds: give one or more of overlay, colour, ids, compare, confidence" in message
     assert "size: give a short side in pixels" in message
     assert "opacity: give 1 or less" in message
-    assert "crop: windows are for inference=slide" in message
+    assert "scales: give factors" in message
+    assert "flip: give true or false" in message
+    assert "crop: windows are for inference=slide" in predict("input=x", "output=y", "crop=[64,64]").refused(NAME)
     message = predict("input=x", "output=y", "inference=slide", "kinds=[ids,ids]").refused(NAME)
     assert "ids is given more than once" in message
-    message = predict("input=x", "output=y", "inference=slide", "size=native", "scales=[0,1]", "flip=2").refused(NAME)
+    message = predict("input=x", "output=y", "inference=slide", "size=native").refused(NAME)
     assert "crop: inference=slide on images of their own sizes needs the windows': crop=[512,512]" in message
-    assert "scales" in message
-    assert "flip: give true or false" in message
     message = predict("input=x", "output=y", "inference=slide", "size=[64,96]", "stride=[70,20]").refused(NAME)
     assert "stride: steps of [70, 20] leave gaps between windows of [64, 64]" in message
     assert "there is no such file or folder" in predict("input=gone", "output=y").refused(NAME)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from transkd.errors import TransKDError
+from transkd.errors import TransKDError, first_line
 from transkd.evaluation.cost import Macs
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -151,10 +151,4 @@ def reason(error: BaseException) -> str:
         return OUT_OF_MEMORY
     if isinstance(error, TransKDError):
         return " ".join(text.split())
-    return f"{type(error).__name__}: {first_line(error)}"
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, cut where it is very long."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+    return f"{type(error).__name__}: {first_line(error)[:LONGEST]}"

@@ -13,13 +13,12 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from transkd.errors import ConfigError, WeightsError, did_you_mean
+from transkd.errors import ConfigError, WeightsError, did_you_mean, first_line
 from transkd.evaluation.cost import count_parameters
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.backbones import find_backbone
 from transkd.models.heads import find_head
 from transkd.models.weights import FileKind, file_kind
-from transkd.profiling.cases import first_line
 
 SEGFORMER_DEPTHS = {
     0: (2, 2, 2, 2),
