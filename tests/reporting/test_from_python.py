@@ -12,8 +12,8 @@ from PIL import Image
 import transkd
 from transkd.errors import ConfigError
 from transkd.reporting import ReportOptions, build_report, draw_plot
-from transkd.reporting.markdown import markdown, report_json
-from transkd.reporting.plots import all as all_plots
+from transkd.reporting import plots as all_plots
+from transkd.reporting.files import markdown_lines, report_json
 
 
 def test_it_is_the_report_of_the_options(field: Path) -> None:
@@ -25,7 +25,7 @@ def test_it_is_the_report_of_the_options(field: Path) -> None:
 def test_a_notebook_shows_the_scores(field: Path) -> None:
     report = transkd.report(field)
     shown = report._repr_markdown_()
-    page = markdown(report, {})
+    page = "\n".join(markdown_lines(report, [{}]))
     lines = [line for line in shown.splitlines() if line]
     assert lines[0].startswith("| method | seeds | mIoU, %")
     assert len([line for line in lines if line.startswith("|")]) == 2 + len(report.tables[0].rows)

@@ -50,8 +50,8 @@ def test_the_folder_of_a_sweep_names_its_runs(make: Maker, tmp_path: Path) -> No
         ("1.json", "job failed: out of memory"),
         ("2.json", "job unknown: the file cannot be read (JSONDecodeError)"),
         ("3.json", "job distillation=kd seed=1 cut off"),
-        ("4.json", "job done, but its run /gone/run is not there: name the folder where it lies now in runs=…"),
-        ("5.json", "job unknown: the file cannot be read (TypeError)"),
+        ("4.json", "job done, but its run /gone/run does not exist: give the folder where it is now in runs=…"),
+        ("5.json", "job unknown: the file cannot be read (AttributeError)"),
     ]
 
 

@@ -15,12 +15,10 @@ import pytest
 from made_runs import BARE, PALETTE, Maker
 from PIL import Image
 
-from transkd.evaluation.pictures import TITLE_HEIGHT
 from transkd.reporting import ReportOptions, build_report, report_files
-from transkd.reporting.latex import escape
-from transkd.reporting.page import example_scenes
-from transkd.reporting.plots.all import classes_figure
-from transkd.reporting.plots.look import LIGHT, label, line, spread_apart
+from transkd.reporting.drawing import LIGHT, folded, shortened, spread_apart
+from transkd.reporting.plots import classes_figure
+from transkd.reporting.tables import latex_text
 
 GOLDEN = Path(__file__).parent / "golden_report.md"
 PLOTS = ("gains", "curves", "miou-gmac", "miou-latency", "classes")
@@ -189,7 +187,7 @@ def test_latex(made: dict[str, bytes]) -> None:
 
 
 def test_latex_escapes_every_sign() -> None:
-    assert escape(r"a_b & 5 % of $x$ #1 {y} ~ ^ \z") == (
+    assert latex_text(r"a_b & 5 % of $x$ #1 {y} ~ ^ \z") == (
         r"a\_b \& 5 \% of \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}z"
     )
 
@@ -200,7 +198,7 @@ def test_names_cannot_break_the_pages(make: Maker) -> None:
     files = files_of()
     html = files["report.html"].decode()
     assert "<script" not in html
-    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;|`_*" in html
+    assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;|`_*" in html
     assert Page(html).open == []
     rows = [line for line in files["report.md"].decode().splitlines() if line.startswith("| \\<script>")]
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [3]
@@ -258,12 +256,12 @@ def test_a_plot_of_very_many_classes_has_those_that_change_most(make: Maker) -> 
 
 def test_long_titles_are_folded_and_shortened() -> None:
     title = "transkd_ea + kd + cwd, csf.schedule.name warm_up, csf.schedule.share 0.1, kd.weight 2.0, cwd.weight 3"
-    folded = label(title).split("\n")
-    assert len(folded) == 3
-    assert all(len(one) <= 30 for one in folded)
-    assert folded[0] == "transkd_ea + kd + cwd,"
-    assert line(title) == "transkd_ea + kd + cwd … 2.0, cwd.weight 3"
-    assert (label("kd"), line("kd"), label("\x07")) == ("kd", "kd", "(no name)")
+    lines = folded(title).split("\n")
+    assert len(lines) == 3
+    assert all(len(one) <= 30 for one in lines)
+    assert lines[0] == "transkd_ea + kd + cwd,"
+    assert shortened(title) == "transkd_ea + kd + cwd … 2.0, cwd.weight 3"
+    assert (folded("kd"), shortened("kd"), folded("\x07")) == ("kd", "kd", "(no name)")
 
 
 def test_a_single_run_has_the_plots_that_it_has_numbers_for(make: Maker) -> None:
@@ -279,20 +277,6 @@ def test_pictures_that_are_damaged_or_laid_out_otherwise_are_passed_over(make: M
     assert "c" in texts
     assert "a" not in texts
     assert "b" not in texts
-
-
-def test_pictures_of_before_are_cut_where_their_panels_are(make: Maker) -> None:
-    """Their titles were lower."""
-    run = make("none", pictures=("a",), results=BARE, curve=())
-    path = run / "predictions/a.png"
-    picture = Image.open(path).convert("RGB")
-    lower = picture.crop((0, TITLE_HEIGHT - 22, picture.width, picture.height))
-    lower.save(path)
-    (table,) = build_report(ReportOptions(("runs",))).tables
-    (scene,) = example_scenes(table.rows, 1)
-    for panel in scene.panels[1:]:
-        pixels = np.asarray(Image.open(io.BytesIO(panel.content)).convert("RGB"))
-        assert {tuple(pixel) for pixel in pixels[:, 0]} == {PALETTE[0]}, panel.title
 
 
 def test_each_table_has_its_files(make: Maker) -> None:

@@ -9,8 +9,8 @@ import yaml
 from made_runs import Maker
 
 from transkd.reporting import ReportOptions, build_report
-from transkd.reporting.methods import ready_methods
-from transkd.reporting.notes import recipe
+from transkd.reporting.methods import configured_methods
+from transkd.reporting.notes import shared_recipe
 
 CONF = Path(__file__).parents[2] / "conf"
 TAUGHT = ("teacher.weights=runs/teacher-s0/model",)
@@ -35,9 +35,9 @@ def rename(run: Path, name: str) -> None:
 
 def test_every_ready_method_is_called_what_its_file_says(make: Maker) -> None:
     chosen = sorted(path.stem for path in (CONF / "distillation").glob("*.yaml"))
-    assert ready_methods().keys() == set(chosen)
-    assert ready_methods()["transkd_ea"] == ("csf", "ea")
-    assert ready_methods()["transkd_base_stage2"] == ("csf", "pea")
+    assert configured_methods().keys() == set(chosen)
+    assert configured_methods()["transkd_ea"] == ("csf", "ea")
+    assert configured_methods()["transkd_base_stage2"] == ("csf", "pea")
     for method in ("transkd_base_stage2", "transkd_gl", "kd", "cirkd_kd"):
         make(method, overrides=TAUGHT)
     assert set(titles()) == {"transkd_base_stage2", "transkd_gl", "kd", "cirkd_kd"}
@@ -79,7 +79,7 @@ def test_a_start_from_the_teachers_weights_is_part_of_the_method(make: Maker) ->
         ("mine", "distilled"),
     ]
     assert [row.recovered for row in table.rows][-3:-1] == pytest.approx([0.25, 0.1])
-    assert "student.weights=scratch" in recipe(table.runs)
+    assert "student.weights=scratch" in shared_recipe(table.runs)
 
 
 def test_options_are_said_of_those_that_share_a_title(make: Maker) -> None:

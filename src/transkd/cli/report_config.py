@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from transkd.cli.sweep_arguments import quoted
 from transkd.errors import ConfigError
 from transkd.reporting import ReportOptions
-from transkd.reporting.collect import parse_condition
+from transkd.reporting.selection import parse_condition
 from transkd.training.config import Section
 from transkd.training.problems import Problem, mistakes, schema_problems
 
