@@ -24,8 +24,8 @@ from transkd.reporting.rows import Row, build_rows
 from transkd.reporting.selection import Group, comparable_groups, select_runs
 from transkd.reporting.tables import markdown_table, markdown_text
 from transkd.reporting.teachers import NO_TEACHER, Teachers, find_teachers
-from transkd.runs.recipe import differing_keys, differing_settings, score_facts, shown
-from transkd.runs.results import Run
+from transkd.runs.finished import Run, differing_settings, score_facts
+from transkd.runs.recipe import differing_keys, shown
 
 KEYS_SHOWN = 4
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transkd.errors import ConfigError
-from transkd.runs.folder import at_home, exists, is_folder
-from transkd.runs.results import CONFIG, MARKS, METRICS, RESULTS, Run, UnusableRunError, read_run
+from transkd.runs.finished import Run, read_run
+from transkd.runs.folder import CONFIG, MARKS, METRICS, RESULTS, at_home, exists, is_folder
+from transkd.runs.results import UnusableRunError
 
 PARTS_OF_A_RUN = {"checkpoints", "predictions", "student", "model", "wandb", "tensorboard"}
 

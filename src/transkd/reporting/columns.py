@@ -9,7 +9,8 @@ from statistics import fmean, median
 from transkd.reporting.collect import LeftOut
 from transkd.reporting.rows import Difference, Row, Spread, known
 from transkd.reporting.tables import ABSENT, Column, TextTable
-from transkd.runs.results import Results, Run
+from transkd.runs.finished import Run
+from transkd.runs.results import Results
 
 READINGS = {
     "above the noise": ("a gain", "gain"),

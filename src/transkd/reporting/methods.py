@@ -13,8 +13,8 @@ from typing import Any, Literal
 import yaml
 
 from transkd.errors import ConfigError, did_you_mean
-from transkd.runs.recipe import architecture, comparison_facts, frozen, method_options, recipe_facts, shown
-from transkd.runs.results import PLAIN, Run
+from transkd.runs.finished import PLAIN, Run, architecture, comparison_facts, method_options, recipe_facts
+from transkd.runs.recipe import frozen, shown
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CONF = PACKAGE / "conf", PACKAGE.parents[1] / "conf"

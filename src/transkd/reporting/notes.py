@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from transkd.reporting.methods import PLAIN_STUDENT
 from transkd.reporting.rows import Row
-from transkd.runs.recipe import recipe_facts, shown
-from transkd.runs.results import Run
+from transkd.runs.finished import Run, recipe_facts
+from transkd.runs.recipe import shown
 
 NOT_RECORDED = "not recorded"
 RECIPE = "recipe of the students"
@@ -92,7 +92,7 @@ def gap_notes(rows: Sequence[Row]) -> Iterator[str]:
 
 def run_notes(runs: Sequence[Run]) -> Iterator[str]:
     """Yield what to beware of in scores and costs."""
-    if any(run.results.checkpoint.get("chosen") == "best" for run in runs):
+    if any(run.results.checkpoint.chosen == "best" for run in runs):
         yield (
             "Scores are of the best validated epoch, chosen on the split that is reported: higher than on data that "
             "nothing was chosen on."

@@ -26,7 +26,7 @@ from transkd.reporting.drawing import (
     shortened,
 )
 from transkd.reporting.rows import Row, Spread
-from transkd.runs.results import Run
+from transkd.runs.finished import Run
 
 CLASSES_WITH_NUMBERS, MOST_CLASSES = 40, 80
 LETTERS_ACROSS = 48

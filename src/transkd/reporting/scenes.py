@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from transkd.evaluation.pictures import LEGEND_MARGIN as MARGIN
 from transkd.evaluation.pictures import TITLE_HEIGHT
 from transkd.reporting.rows import Row
-from transkd.runs.results import Run
+from transkd.runs.finished import Run
 
 PREDICTIONS = "predictions"
 BLANK = 250

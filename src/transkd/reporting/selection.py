@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from transkd.errors import ConfigError, did_you_mean
-from transkd.runs.recipe import CLASSES, comparison_facts, differing_keys, frozen, score_facts, shown
-from transkd.runs.results import Run
+from transkd.evaluation.comparison import CLASSES
+from transkd.runs.finished import Run, comparison_facts, score_facts
+from transkd.runs.recipe import differing_keys, frozen, shown
 
 DIGEST_SHOWN, CLASSES_SHOWN = 16, 5
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from transkd.reporting.collect import collect_runs
-from transkd.runs.folder import at_home, is_file
-from transkd.runs.results import RESULTS, Run, UnusableRunError, read_run
+from transkd.runs.finished import Run, read_run
+from transkd.runs.folder import RESULTS, at_home, is_file
+from transkd.runs.results import UnusableRunError
 
 NO_TEACHER = ("none",)
 SAVED = ("model", "student")
