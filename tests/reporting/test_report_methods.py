@@ -1,4 +1,4 @@
-"""What methods are called: ready ones, losses combined with them, and names of the user's own."""
+"""Which runs are one method, what it is called, and which method others are compared with."""
 
 from __future__ import annotations
 
@@ -6,22 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from made_runs import Maker
+from made_runs import TAUGHT, Maker, change, refusal, report, titles
 
-from transkd.reporting import ReportOptions, build_report
 from transkd.reporting.methods import configured_methods
 from transkd.reporting.notes import shared_recipe
 
 CONF = Path(__file__).parents[2] / "conf"
-TAUGHT = ("teacher.weights=runs/teacher-s0/model",)
 WARM_UP = "+distillation.losses.csf.schedule={name:warm_up,share:0.1}"
 KD, CWD = "+distillation.losses.kd.weight=2.0", "+distillation.losses.cwd.weight=3.0"
-
-
-def titles() -> list[str]:
-    """Return the titles of the distilled students in the folder ``runs``."""
-    (table,) = build_report(ReportOptions(("runs",))).tables
-    return [row.method.title for row in table.rows if row.method.kind == "distilled"]
 
 
 def rename(run: Path, name: str) -> None:
@@ -29,18 +21,16 @@ def rename(run: Path, name: str) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["distillation"]["name"] = name
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    results = (run / "results.json").read_text().replace('"distillation": "transkd_ea"', f'"distillation": "{name}"')
-    (run / "results.json").write_text(results)
+    change(run, distillation=name)
 
 
-def test_every_ready_method_is_called_what_its_file_says(make: Maker) -> None:
-    chosen = sorted(path.stem for path in (CONF / "distillation").glob("*.yaml"))
-    assert configured_methods().keys() == set(chosen)
+def test_every_method_of_conf_is_called_what_its_file_is(make: Maker) -> None:
+    assert configured_methods().keys() == {path.stem for path in (CONF / "distillation").glob("*.yaml")}
     assert configured_methods()["transkd_ea"] == ("csf", "ea")
     assert configured_methods()["transkd_base_stage2"] == ("csf", "pea")
-    for method in ("transkd_base_stage2", "transkd_gl", "kd", "cirkd_kd"):
+    for method in ("transkd_base_stage2", "cirkd_kd"):
         make(method, overrides=TAUGHT)
-    assert set(titles()) == {"transkd_base_stage2", "transkd_gl", "kd", "cirkd_kd"}
+    assert set(titles()) == {"transkd_base_stage2", "cirkd_kd"}
 
 
 @pytest.mark.parametrize(
@@ -48,12 +38,12 @@ def test_every_ready_method_is_called_what_its_file_says(make: Maker) -> None:
     [
         ("transkd_ea", (KD, CWD, WARM_UP), "transkd_ea + kd + cwd"),
         ("transkd_ea", ("~distillation.losses.csf", KD), "transkd_ea + kd - csf"),
-        ("kd", (CWD,), "kd + cwd"),
         ("none", (KD, CWD), "kd + cwd"),
     ],
 )
-def test_losses_that_were_combined_are_named(make: Maker, method: str, overrides: tuple[str, ...], title: str) -> None:
-    """Also where no run of the method alone is there to tell it from."""
+def test_losses_that_were_added_or_removed_are_named(
+    make: Maker, method: str, overrides: tuple[str, ...], title: str
+) -> None:
     make(method, overrides=(*TAUGHT, *overrides))
     assert titles() == [title]
 
@@ -68,7 +58,7 @@ def test_a_start_from_the_teachers_weights_is_part_of_the_method(make: Maker) ->
     make("transkd_ea", at="both", miou=0.6, overrides=(*start, KD))
     rename(make("transkd_ea", at="named", miou=0.59, overrides=start), "mine")
     rename(make("transkd_ea", at="named-scratch", miou=0.51, overrides=TAUGHT), "mine")
-    (table,) = build_report(ReportOptions(("runs",))).tables
+    (table,) = report().tables
     assert [(row.method.title, row.method.kind) for row in table.rows] == [
         ("teacher mit_b2", "teacher"),
         ("plain student", "plain"),
@@ -82,12 +72,17 @@ def test_a_start_from_the_teachers_weights_is_part_of_the_method(make: Maker) ->
     assert "student.weights=scratch" in shared_recipe(table.runs)
 
 
-def test_options_are_said_of_those_that_share_a_title(make: Maker) -> None:
+def test_options_distinguish_methods_of_one_name(make: Maker) -> None:
+    """A loss may do by default what ``false`` turns off, so that is another option than none."""
     make("transkd_ea", overrides=TAUGHT)
     make("transkd_ea", at="a", overrides=(*TAUGHT, KD))
     make("transkd_ea", at="b", overrides=(*TAUGHT, KD, WARM_UP))
     make("transkd_ea", at="c", overrides=(*TAUGHT, "distillation.losses.ea.weight=0.5"))
+    make("kd", overrides=TAUGHT)
+    make("kd", 1, overrides=(*TAUGHT, "+distillation.losses.kd.some_option=false"))
     assert sorted(titles()) == [
+        "kd",
+        "kd, kd.some_option false",
         "transkd_ea + kd",
         "transkd_ea + kd, csf.schedule.name warm_up, csf.schedule.share 0.1",
         "transkd_ea, ea.weight 0.5",
@@ -95,7 +90,7 @@ def test_options_are_said_of_those_that_share_a_title(make: Maker) -> None:
     ]
 
 
-def test_a_name_of_the_users_own_stands_as_it_is(make: Maker) -> None:
+def test_a_name_of_the_user_stands_as_it_is(make: Maker) -> None:
     rename(make("transkd_ea", overrides=(*TAUGHT, KD)), "ours (EA + logits)")
     assert titles() == ["ours (EA + logits)"]
 
@@ -106,8 +101,41 @@ def test_one_and_one_point_zero_are_one_method(make: Maker) -> None:
     assert titles() == ["kd"]
 
 
-def test_false_is_another_option_than_none(make: Maker) -> None:
-    """A loss may do by default what ``false`` turns off."""
-    make("kd", overrides=TAUGHT)
-    make("kd", 1, overrides=(*TAUGHT, "+distillation.losses.kd.some_option=false"))
-    assert sorted(titles()) == ["kd", "kd, kd.some_option false"]
+def test_each_network_has_its_own_plain_student(make: Maker) -> None:
+    for student, plain, taught in (("mit_b0", 0.4, 0.45), ("pvt_v2_b0", 0.5, 0.58)):
+        results = {"backbone": student, "params": len(student)}
+        make("none", miou=plain, at=f"{student}/none", overrides=(f"student={student}",), results=results)
+        make("kd", miou=taught, at=f"{student}/kd", overrides=(*TAUGHT, f"student={student}"), results=results)
+    rows = {row.method.title: row for row in report().tables[0].rows}
+    assert list(rows) == ["mit_b0, plain student", "pvt_v2_b0, plain student", "mit_b0, kd", "pvt_v2_b0, kd"]
+    gains = [rows[f"{student}, kd"].gain for student in ("mit_b0", "pvt_v2_b0")]
+    assert [gain and gain.mean for gain in gains] == pytest.approx([0.05, 0.08])
+
+
+def test_a_head_that_is_named_is_the_usual_one(make: Maker) -> None:
+    make("none")
+    make("none", 1, overrides=("student.head=segformer",))
+    assert titles() == ["plain student"]
+    make("none", 2, overrides=("student.head=semantic_fpn",))
+    assert sorted(titles()) == ["head segformer, plain student", "head semantic_fpn, plain student"]
+
+
+def test_two_runs_of_a_method_and_seed(make: Maker) -> None:
+    make("none", miou=0.4, at="a")
+    make("none", miou=0.4, at="b")
+    make("none", 1, miou=0.5)
+    found = report()
+    row = found.tables[0].rows[0]
+    assert (row.method.seeds, row.miou.mean) == ((0, 1), pytest.approx(0.45))
+    assert found.notices == ("runs/b repeats plain student, seed 0, with equal results, and counts once.",)
+    change(make.root / "b", miou=0.41)
+    text = refusal()
+    assert "  plain student, seed 0: runs/a (mIoU 40.00) and runs/b (mIoU 41.00)\n" in text
+    assert text.endswith("leave one of each out, such as by exclude=folder:runs/b")
+    assert report(exclude=("folder:runs/b",)).tables[0].rows[0].method.seeds == (0, 1)
+
+
+def test_a_baseline_has_to_be_one_method(field: Path) -> None:
+    for baseline in ("transkd_e", "teacher mit_b2"):
+        assert f"baseline={baseline}: no method has this title; " in refusal(baseline=baseline)
+    assert "cwd of one network: name one of them" in refusal(baseline="?*d")
