@@ -106,7 +106,7 @@ def test_a_teacher_that_is_another_network_now_is_not_taken(make: Maker) -> None
     [
         (
             "random",
-            "teacher.weights=random is a teacher that has learned nothing, so there is no gap to it to recover.",
+            "teacher.weights=random is a teacher that has learned nothing, so there is no gap to recover.",
         ),
         ('"~nobody-of-this-name/model"', "The run that saved teacher.weights=~nobody-of-this-name/model was not found"),
         ("x" * 5000, "The run that saved teacher.weights=x"),

@@ -21,7 +21,7 @@ from transkd.reporting.methods import (
 )
 from transkd.reporting.notes import table_notes
 from transkd.reporting.rows import Row, build_rows
-from transkd.reporting.selection import Group, comparable_groups, select_runs
+from transkd.reporting.selection import comparable_groups, select_runs
 from transkd.reporting.tables import markdown_table, markdown_text
 from transkd.reporting.teachers import NO_TEACHER, Teachers, find_teachers
 from transkd.runs.finished import Run, differing_settings, score_facts
@@ -154,21 +154,22 @@ def build_report(options: ReportOptions) -> Report:
             LeftOut(one.folder, "a teacher, and teacher_run=none") for one in taught.runs if one.folder in unused
         ]
         taught = Teachers()
-    tables = tuple(build_table(group, taught, options) for group in comparable_groups(students, split=options.split))
+    groups = comparable_groups(students, split=options.split)
+    tables = tuple(build_table(title, runs, taught, options) for title, runs in groups)
     check_baseline(options.baseline, [row.method for table in tables for row in table.rows])
     notices = (*name_notices(kept), *taught.notes, *repeat_notices(tables))
     return Report(tables, notices, tuple(left_out), options)
 
 
-def build_table(group: Group, taught: Teachers, options: ReportOptions) -> Table:
+def build_table(title: str, runs: Sequence[Run], taught: Teachers, options: ReportOptions) -> Table:
     """Return the table of runs that compare, with those teachers whose scores compare with theirs.
 
     Raises:
         ConfigError: a named teacher whose score does not, runs of the same method and seed with different results, or
             a baseline that several methods of a network are called.
     """
-    first = group.runs[0]
-    teacher_of = {run.folder: taught.of[run.folder] for run in group.runs if run.folder in taught.of}
+    first = runs[0]
+    teacher_of = {run.folder: taught.of[run.folder] for run in runs if run.folder in taught.of}
     used = {teacher.folder for teacher in teacher_of.values()}
     shown_teachers, notes = [], []
     for teacher in taught.runs:
@@ -185,10 +186,10 @@ def build_table(group: Group, taught: Teachers, options: ReportOptions) -> Table
             raise ConfigError(f"the {text}; name another by teacher_run=…, or teacher_run=none")
         notes.append(f"The {text}; so it is left out, and the share of the gap with it.")
         teacher_of = {folder: run for folder, run in teacher_of.items() if run.folder != teacher.folder}
-    methods = group_by_method(group.runs, shown_teachers, teacher_of)
+    methods = group_by_method(runs, shown_teachers, teacher_of)
     rows = build_rows(methods, options.confidence, options.baseline)
     baseline = baseline_name(find_baselines(methods, options.baseline).values())
-    return Table(group.title, baseline, rows, (*notes, *table_notes(rows, options.confidence, baseline)))
+    return Table(title, baseline, rows, (*notes, *table_notes(rows, options.confidence, baseline)))
 
 
 def name_notices(runs: Sequence[Run]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean, median
 
 from transkd.reporting.collect import LeftOut
@@ -159,18 +159,14 @@ def score_table(rows: Sequence[Row], confidence: float, scores: Sequence[Score] 
     }
     columns |= {Column(score.head): score.text for score in scores}
     emphasis = tuple(READINGS[row.gain.verdict][1] if row.gain else "" for row in rows)
-    return replace(TextTable.of(columns, rows), emphasis=emphasis, groups=_groups(rows))
+    return TextTable.of(columns, rows, emphasis=emphasis, groups=tuple(row.method.kind for row in rows))
 
 
 def cost_table(rows: Sequence[Row]) -> TextTable:
     """Return the table of what networks and trainings cost."""
     columns: dict[Column, Callable[[Row], str]] = {METHOD: lambda row: row.method.title}
     columns |= {Column(cost.head): cost.text for cost in COSTS}
-    return replace(TextTable.of(columns, rows), groups=_groups(rows))
-
-
-def _groups(rows: Sequence[Row]) -> tuple[str, ...]:
-    return tuple(row.method.kind for row in rows)
+    return TextTable.of(columns, rows, groups=tuple(row.method.kind for row in rows))
 
 
 def class_table(rows: Sequence[Row]) -> TextTable:

@@ -15,16 +15,9 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from transkd.errors import ConfigError, did_you_mean
+from transkd.reporting import columns, notes
 from transkd.reporting.build import Report, Table
-from transkd.reporting.columns import (
-    COSTS,
-    SCORES,
-    class_table,
-    cost_table,
-    left_out_table,
-    run_table,
-    score_table,
-)
+from transkd.reporting.columns import COSTS, SCORES, class_table, cost_table, left_out_table, run_table, score_table
 from transkd.reporting.drawing import LIGHT, file_content
 from transkd.reporting.notes import LITERAL, commands, provenance
 from transkd.reporting.plots import Plot, figures, table_plots
@@ -104,33 +97,13 @@ def page(report: Report, plots: Sequence[Sequence[Plot]], scenes: Sequence[Seque
         plots: of each table.
         scenes: of each table.
     """
-    sections = [
-        {
-            "title": table.title or "Scores",
-            "scores": score_table(table.rows, report.options.confidence),
-            "notes": table.notes,
-            "costs": cost_table(table.rows),
-            "plots": of_table,
-            "classes": class_table(table.rows),
-            "scenes": shown,
-            "provenance": provenance(table.runs),
-            "runs": run_table(table.rows),
-            "commands": list(commands(table.rows)),
-        }
-        for table, of_table, shown in zip(report.tables, plots, scenes, strict=True)
-    ]
     environment = Environment(
-        loader=PackageLoader("transkd.reporting", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+        loader=PackageLoader("transkd.reporting", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["code"] = _code_between_backticks
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
-    left_out = left_out_table(report.left_out)
-    return environment.get_template(PAGE).render(report=report, sections=sections, left_out=left_out, literal=LITERAL)
+    tables = zip(report.tables, plots, scenes, strict=True)
+    return environment.get_template(PAGE).render(report=report, tables=tables, columns=columns, notes=notes)
 
 
 def _code_between_backticks(text: str) -> Markup:
@@ -232,11 +205,7 @@ def numbers(row: Row) -> dict[str, Any]:
         "seeds": row.method.seeds,
         "miou": asdict(row.miou),
         **{score.key: asdict(found) if (found := score.over_seeds(row)) else None for score in SCORES},
-        "gain": {
-            **{key: getattr(gain, key) for key in ("mean", "low", "high", "how", "verdict", "seeds")},
-        }
-        if gain
-        else None,
+        "gain": gain and {key: getattr(gain, key) for key in ("mean", "low", "high", "how", "verdict", "seeds")},
         "gain_over": row.baseline.title if row.baseline else None,
         "gap_recovered": row.recovered,
         "teachers": [run.folder.as_posix() for run in row.method.teachers],

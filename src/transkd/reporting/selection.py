@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -98,25 +97,16 @@ def _first(texts: Sequence[str], count: int) -> str:
     return ", ".join(texts[:count]) + (f" and {len(texts) - count} more" if len(texts) > count else "")
 
 
-@dataclass(frozen=True)
-class Group:
-    """Runs of one protocol, data and recipe.
-
-    Attributes:
-        title: the values that no other group has, ``"trainer.max_epochs=25"``; empty for an only group.
-        runs: what compares.
-    """
-
-    title: str
-    runs: tuple[Run, ...]
-
-
-def comparable_groups(runs: Sequence[Run], *, split: bool) -> tuple[Group, ...]:
+def comparable_groups(runs: Sequence[Run], *, split: bool) -> list[tuple[str, list[Run]]]:
     """Sort runs into groups that compare.
 
     Args:
         runs: students.
         split: whether there may be several groups.
+
+    Returns:
+        For each group its title and runs. The title has the values that not all groups have,
+        ``"trainer.max_epochs=25"``; it is empty for an only group.
 
     Raises:
         ConfigError: there are several, and ``split`` is false: lists the keys that differ, the values, and the runs.
@@ -132,13 +122,12 @@ def comparable_groups(runs: Sequence[Run], *, split: bool) -> tuple[Group, ...]:
         else:
             groups.append((facts, [run]))
     if len(groups) == 1:
-        return (Group("", tuple(runs)),)
+        return [("", list(runs))]
     first = groups[0][0]
     keys = sorted({key for facts, _ in groups[1:] for key in differing_keys(first, facts)})
     common = set.intersection(*(set(facts[CLASSES]) for facts, _ in groups))
     if split:
-        titles = [", ".join(f"{key}={_short(key, facts, common)}" for key in keys) for facts, _ in groups]
-        return tuple(Group(title, tuple(members)) for title, (_, members) in zip(titles, groups, strict=True))
+        return [(", ".join(f"{key}={_short(key, facts, common)}" for key in keys), of) for facts, of in groups]
     lines = ["these runs do not compare in one table, since they were not made in one way:"]
     for key in keys:
         runs_of: dict[str, list[Run]] = defaultdict(list)

@@ -10,22 +10,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ABSENT = "–"
+LATEX_NAMES = {"\\": "backslash", "~": "asciitilde", "^": "asciicircum", "<": "less", ">": "greater", "|": "bar"}
 LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    **{sign: rf"\text{name}{{}}" for sign, name in LATEX_NAMES.items()},
     "±": r"$\pm$",
-    "−": r"$-$",
+    "−": "$-$",
     "–": "--",
 }
 BORDER, MARGIN = 3, 2
@@ -58,29 +48,23 @@ class TextTable:
     groups: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, columns: Mapping[Column, Callable[[T], str]], items: Iterable[T]) -> TextTable:
+    def of(cls, columns: Mapping[Column, Callable[[T], str]], items: Iterable[T], **more: tuple[str, ...]) -> TextTable:
         """Return the table with a row for each item; the columns state the text that it has there."""
-        return cls(tuple(columns), tuple(tuple(text(item) for text in columns.values()) for item in items))
+        return cls(tuple(columns), tuple(tuple(text(item) for text in columns.values()) for item in items), **more)
 
-    @property
-    def kinds(self) -> list[str]:
-        """Return each column's kind; one of numbers that are all absent is text."""
-        has_values = [any(row[index] != ABSENT for row in self.rows) for index in range(len(self.columns))]
-        return [
-            column.kind if column.kind != "number" or has else "text"
-            for column, has in zip(self.columns, has_values, strict=True)
-        ]
+    def kind(self, index: int) -> str:
+        """Return a column's kind; one of numbers that are all absent is text."""
+        kind = self.columns[index].kind
+        return "text" if kind == "number" and all(row[index] == ABSENT for row in self.rows) else kind
 
 
 def markdown_table(table: TextTable) -> Iterator[str]:
     """Yield the lines of a Markdown table, and an empty one after it."""
-    cells = {"code": markdown_code}
+    forms = [markdown_code if column.kind == "code" else markdown_text for column in table.columns]
     yield _line(markdown_text(column.head) for column in table.columns)
-    yield _line("---:" if kind == "number" else "---" for kind in table.kinds)
+    yield _line("---:" if table.kind(index) == "number" else "---" for index in range(len(table.columns)))
     for row in table.rows:
-        yield _line(
-            cells.get(column.kind, markdown_text)(text) for column, text in zip(table.columns, row, strict=True)
-        )
+        yield _line(form(text) for form, text in zip(forms, row, strict=True))
     yield ""
 
 
@@ -113,8 +97,8 @@ def latex_table(table: TextTable, caption: str, label: str) -> str:
         rf"\label{{tab:{label}}}",
         rf"\begin{{tabular}}{{{''.join('r' if column.kind == 'number' else 'l' for column in table.columns)}}}",
         r"\toprule",
+        _latex_line(column.head for column in table.columns),
     ]
-    lines.append(_latex_line(column.head for column in table.columns))
     for index, row in enumerate(table.rows):
         if not index or table.groups[index] != table.groups[index - 1]:
             lines.append(r"\midrule")

@@ -48,28 +48,26 @@ def find_teachers(students: Sequence[Run], among: Sequence[Run], named: Sequence
         runs = [found.get(run.folder.resolve(), run) for run in collect_runs(named, "teacher_run").runs]
         return Teachers(tuple(runs), {run.folder: teacher_of(run, runs) or runs[0] for run in students})
     of: dict[Path, Run] = {}
-    notes: dict[str, None] = {}
+    notes = []
     for student in students:
         weights, backbone = student.teacher_weights, student.flat_config.get("teacher.backbone")
         teacher = teacher_of(student, among)
         if teacher is not None and backbone in (None, teacher.results.backbone):
             of[student.folder] = teacher
         elif teacher is not None:
-            notes[
+            notes.append(
                 f"teacher.weights={weights} was a {backbone} when it taught, and leads to the run {teacher.folder} of "
                 f"a {teacher.results.backbone} now, so the share of the gap to it is not known: name the right run by "
                 "teacher_run=…"
-            ] = None
+            )
         elif weights == "random":
-            notes[
-                "teacher.weights=random is a teacher that has learned nothing, so there is no gap to it to recover."
-            ] = None
+            notes.append("teacher.weights=random is a teacher that has learned nothing, so there is no gap to recover.")
         else:
-            notes[
+            notes.append(
                 f"The run that saved teacher.weights={weights} was not found, so the share of the gap to it is not "
                 "known: add its folder to runs=…, or name it by teacher_run=…"
-            ] = None
-    return Teachers(tuple({run.folder: run for run in of.values()}.values()), of, tuple(notes))
+            )
+    return Teachers(tuple({run.folder: run for run in of.values()}.values()), of, tuple(dict.fromkeys(notes)))
 
 
 def teacher_of(student: Run, runs: Sequence[Run]) -> Run | None:
