@@ -57,30 +57,18 @@ def test_the_folder_of_a_sweep_names_its_runs(make: Maker, tmp_path: Path) -> No
 
 def test_unusable_runs_are_listed_with_the_reason(make: Maker) -> None:
     make("none", at="good")
-    values = {
-        "not_a_number": {"miou": float("nan")},
-        "no_score": {"miou": None},
-        "other_seed": {"seed": 77},
-        "protocol_of_text": {"protocol": {"dataset": "x", "options": "y"}},
-        "flat_image": {"image_size": [0, 64]},
-    }
-    for name, changed in values.items():
-        change(make("none", at=name), **changed)
+    change(make("none", at="not_a_number"), miou=float("nan"))
+    change(make("none", at="no_score"), miou=None)
+    change(make("none", at="other_seed"), seed=77)
     (make("none", at="unfinished") / "results.json").unlink()
-    (make("none", at="truncated") / "results.json").write_text('{"miou": 0.')
     (make("none", at="no_config") / "config.yaml").unlink()
     (make("none", at="foreign") / "config.yaml").write_text("learning_rate: 0.1\n")
-    (make("none", at="no_yaml") / "config.yaml").write_text("a: [1,\n")
     reasons = {
-        "flat_image": "damaged: results.json at image_size.0: input should be greater than or equal to 1",
         "foreign": "foreign: its config.yaml is not of a training run of transkd",
         "no_config": "foreign or damaged: it has no config.yaml",
         "no_score": "no score: nothing was validated",
-        "no_yaml": "damaged: config.yaml cannot be read (",
         "not_a_number": "damaged: results.json at miou",
         "other_seed": "damaged: config.yaml and results.json are of different runs, by their seed",
-        "protocol_of_text": "damaged: results.json at protocol: options should be a section",
-        "truncated": "damaged: results.json cannot be read",
         "unfinished": "unfinished: it has no results.json",
     }
     collection = collect_runs(["runs"])

@@ -84,12 +84,9 @@ def test_the_page_loads_nothing(made: dict[str, bytes]) -> None:
     assert not re.search(r"https?:|url\(|@import|//[a-z]", re.sub(r'base64,[^"]*', "", made["report.html"].decode()))
 
 
-def test_the_page_suits_dark_screens_and_phones(made: dict[str, bytes]) -> None:
-    html = made["report.html"].decode()
-    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
-    assert "@media (prefers-color-scheme: dark)" in html
-    pattern = r'<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)"><img alt="[^"]*" src="([^"]+)"'
-    pairs = re.findall(pattern, html)
+def test_the_page_suits_dark_screens(made: dict[str, bytes]) -> None:
+    pattern = rb'<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)"><img alt="[^"]*" src="([^"]+)"'
+    pairs = re.findall(pattern, made["report.html"])
     assert len(pairs) == len(PLOTS)
     assert all(dark != light for dark, light in pairs)
 

@@ -7,11 +7,6 @@ from typing import Any
 import pytest
 from made_runs import TAUGHT, Maker, refusal, report, titles
 
-from transkd.evaluation import protocol_differences
-from transkd.reporting import collect_runs
-from transkd.runs.finished import score_facts
-from transkd.runs.recipe import differing_keys
-
 
 @pytest.mark.parametrize(
     ("override", "line"),
@@ -55,17 +50,6 @@ def test_what_is_no_recipe_may_differ(make: Maker) -> None:
     make("none", 1, overrides=("data.root=there", "data.workers=3", "trainer.accelerator=cpu", "compile=true"))
     make("none", 2, results={"training": {"seconds": 3.0}})  # of a run that recorded no steps
     assert report().tables[0].rows[0].method.seeds == (0, 1, 2)
-
-
-def test_protocols_compare_as_evaluation_does(make: Maker) -> None:
-    protocols = [{"dataset": "x"}, {"dataset": "x", "flip": False}, {"dataset": "x", "name": "full", "scales": [2.0]}]
-    for seed, protocol in enumerate(protocols):
-        make("none", seed, results={"protocol": protocol})
-    facts = [score_facts(run) for run in collect_runs(["runs"]).runs]
-    for one in range(3):
-        for other in range(3):
-            theirs = [line.split(":")[0] for line in protocol_differences(protocols[one], protocols[other])]
-            assert [key.removeprefix("protocol.") for key in differing_keys(facts[one], facts[other])] == theirs
 
 
 def test_a_budget_of_time_lets_steps_differ(make: Maker) -> None:
