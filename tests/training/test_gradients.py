@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 
 import lightning as L
@@ -11,15 +9,12 @@ import pytest
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
-from runs import rows, state
 from test_distill_module import quiet_trainer
+from tiny_runs import rows, state
 
 from transkd import DistillModule, SceneDataModule, create_segmenter
 from transkd.distillation import DistillationLoss, register_loss
-from transkd.training.callbacks import FirstGradients, LossTime, first_gradients
-from transkd.training.run import train
-
-DISTILLED = "distillation=transkd_base"
+from transkd.training.callbacks import FirstGradients, LossTime, gradients
 
 
 @register_loss("cut_off_for_tests")
@@ -92,7 +87,7 @@ def test_norms_are_those_of_a_backward_pass_of_the_term_alone(scenes_root: Path,
     ("options", "said"),
     [({}, "is not connected to the student's weights"), ({"detach": False}, "has a gradient of exactly 0 on")],
 )
-def test_a_term_that_does_nothing_is_told_by_name(options, said, scenes_root: Path, tmp_path: Path) -> None:
+def test_a_term_that_does_nothing_is_reported_by_name(options, said, scenes_root: Path, tmp_path: Path) -> None:
     module = module_with(csf=1.0, cut_off_for_tests=options)
     with pytest.warns(
         UserWarning, match=f"the loss 'cut_off_for_tests' does nothing: in the first 3 steps.*{said}"
@@ -135,17 +130,11 @@ def test_a_term_that_does_next_to_nothing_is_noted_with_the_weight_that_would_co
 )
 def test_below_one_percent_of_the_labels_gradient_is_faint(norms, faint) -> None:
     means = {name: {"weight": 0.0, "value": 1.0, "gradient_norm": norm} for name, norm in norms.items()}
-    assert first_gradients.faint_terms(means, {"kd": 1.0, "unmeasured": 1.0}) == pytest.approx(faint)
-
-
-def test_a_shorter_training_tells_what_it_has(scenes_root: Path, tmp_path: Path) -> None:
-    module = module_with(csf=1.0)
-    fit(module, scenes_root, tmp_path, max_steps=2)
-    assert "Loss terms in the first 2 steps" in module.console.export_text()
+    assert gradients.faint_terms(means, {"kd": 1.0, "unmeasured": 1.0}) == pytest.approx(faint)
 
 
 def test_where_it_cannot_be_measured_it_says_why(scenes_root: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(first_gradients, "SingleDeviceStrategy", DDPStrategy)
+    monkeypatch.setattr(gradients, "SingleDeviceStrategy", DDPStrategy)
     module = module_with(csf=1.0)
     first = fit(module, scenes_root, tmp_path, max_steps=1)
     assert first.means == {}
@@ -162,13 +151,9 @@ def test_memory_that_a_second_pass_does_not_fit_into_stops_nothing(scenes_root, 
         assert fit(module, scenes_root, tmp_path).means == {}
 
 
-@pytest.mark.parametrize(
-    "options",
-    [(), ("data.batch_size=4", "trainer.accumulate_grad_batches=2"), ("trainer.precision=bf16-mixed",)],
-    ids=["plain", "accumulating", "bf16"],
-)
-def test_a_run_is_bitwise_the_one_that_measures_nothing(run, lean, tmp_path, monkeypatch, options) -> None:
-    options = (DISTILLED, "trainer.max_epochs=1", "trainer.limit_val_batches=0", *options)
+def test_a_run_is_bitwise_the_one_that_measures_nothing(run, lean, tmp_path, monkeypatch) -> None:
+    accumulating = ("data.batch_size=4", "trainer.accumulate_grad_batches=2", "trainer.precision=bf16-mixed")
+    options = ("distillation=transkd_base", "trainer.max_epochs=1", "trainer.limit_val_batches=0", *accumulating)
     results = run(tmp_path / "with", *options)
     assert set(results["first_steps"]) == {"ce", "csf", "pea"}
     for callback in (FirstGradients, LossTime):
@@ -176,16 +161,3 @@ def test_a_run_is_bitwise_the_one_that_measures_nothing(run, lean, tmp_path, mon
     assert run(tmp_path / "without", *options)["first_steps"] == {}
     assert state(tmp_path / "with") == state(tmp_path / "without")
     assert rows(tmp_path / "with") == rows(tmp_path / "without")
-
-
-def test_a_resumed_run_still_knows_its_first_steps(run, lean, tmp_path) -> None:
-    console = Console(record=True, width=150, file=(tmp_path / "log").open("w"))
-    options = (DISTILLED, "schedule=paper", "trainer.limit_val_batches=0")
-    first = run(tmp_path / "run", *options, "trainer.max_epochs=1")
-    again = train(run.config(tmp_path / "run", *options, "resume=auto"), console=console)
-    assert again["training"]["steps"] == 8
-    assert again["first_steps"] == first["first_steps"]
-    assert "Loss terms in the first" not in console.export_text()
-    saved = json.loads((tmp_path / "run/results.json").read_text())
-    assert saved["first_steps"] == again["first_steps"]
-    assert all(math.isfinite(number) for facts in saved["first_steps"].values() for number in facts.values())
