@@ -55,7 +55,7 @@ def _backbones() -> None:
 
 def command(name: str, *arguments: str, folder: Path) -> str:
     """Run a command as its script does; return what it printed."""
-    code = f"import sys; sys.argv[0] = 'transkd-{name}'; from transkd.cli.{name} import main; main()"
+    code = f"import sys; sys.argv[0] = 'transkd-{name}'; from transkd.cli.app import main; main('transkd-{name}')"
     env = os.environ | {"OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False
