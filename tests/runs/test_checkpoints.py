@@ -54,12 +54,6 @@ def test_a_truncated_file(saved: Path, share: float) -> None:
             read(saved)
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
-    for path in (tmp_path / "nothing.ckpt", tmp_path):
-        with pytest.raises(CheckpointError, match="there is no checkpoint"):
-            read_checkpoint(path)
-
-
 def test_flipped_bits_are_refused_or_harmless(saved: Path) -> None:
     """Each flip either is refused or lies where nothing is kept; the weights' own bytes are always refused."""
     content, expected = saved.read_bytes(), plain(CHECKPOINT)
@@ -101,7 +95,10 @@ def test_a_malicious_checkpoint_runs_nothing(tmp_path: Path) -> None:
     assert mark.exists(), "the file was not malicious at all"
 
 
-def test_foreign_files(tmp_path: Path) -> None:
+def test_missing_and_foreign_files(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.ckpt", tmp_path):
+        with pytest.raises(CheckpointError, match="there is no checkpoint"):
+            read_checkpoint(path)
     path = tmp_path / "foreign.ckpt"
     with zipfile.ZipFile(path, "w") as container:
         container.writestr("readme.txt", "hello")

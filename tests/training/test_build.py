@@ -9,7 +9,7 @@ import timm
 import torch
 
 from transkd.data.classes import CITYSCAPES
-from transkd.errors import ConfigError, WeightsError
+from transkd.errors import WeightsError
 from transkd.models import create_segmenter
 from transkd.training.build import build_data, build_module
 from transkd.training.config import parse_config
@@ -55,18 +55,11 @@ def test_the_choice_of_weights_is_one_and_says_what_it_was(run, tmp_path: Path) 
         assert build_student(config.student, build_data(config).classes).text == said
 
 
-def swapped(names: tuple[str, ...], one: int, other: int) -> list[str]:
-    order = list(names)
-    order[one], order[other] = order[other], order[one]
-    return order
-
-
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (swapped(CITYSCAPES.names, 3, 7), "output 3 is 'traffic sign', the dataset's class 3 'wall'"),
+        ([*CITYSCAPES.names[1::-1], *CITYSCAPES.names[2:]], "output 0 is 'sidewalk', the dataset's class 0 'road'"),
         ([*CITYSCAPES.names[:-1], "tram"], "output 18 is 'tram', the dataset's class 18 'bicycle'"),
-        ([f"thing {k}" for k in range(19)], "output 0 is 'thing 0', the dataset's class 0 'road'"),
     ],
 )
 def test_a_student_of_as_many_but_other_classes_is_refused(run, tmp_path: Path, names: list[str], said: str) -> None:
@@ -75,13 +68,6 @@ def test_a_student_of_as_many_but_other_classes_is_refused(run, tmp_path: Path, 
     with pytest.raises(WeightsError, match="has as many classes as the dataset, 19, but others") as refusal:
         build_student(config.student, build_data(config).classes)
     assert said in str(refusal.value)
-
-
-@pytest.mark.parametrize("key", ["student.weights=pretrained", "student.pretrained=true"])
-def test_a_backbone_nobody_publishes_cannot_be_pretrained(run, tmp_path: Path, key: str) -> None:
-    config = parse_config(run.config(tmp_path / "out", key, "student.backbone=lvt"))
-    with pytest.raises(ConfigError, match="lvt"):
-        build_student(config.student, build_data(config).classes)
 
 
 def test_pretrained_weights_of_a_file(run, tmp_path: Path) -> None:

@@ -74,11 +74,6 @@ def test_the_total_is_the_weighted_sum_of_all_terms(tmp_path: Path, scenes_root:
     assert totals == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_random_teacher_by_name_warns() -> None:
-    with pytest.warns(UserWarning, match="RANDOM weights: it teaches nothing"):
-        DistillModule("tiny", "tiny_teacher", {"pea": 1.0}, num_classes=19)
-
-
 def test_unknown_losses_and_weights_are_refused() -> None:
     student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
     with pytest.raises(ConfigError, match=r"'csff'.*did you mean 'csf'"):
@@ -88,6 +83,8 @@ def test_unknown_losses_and_weights_are_refused() -> None:
             DistillModule(student, teacher, {"csf": weight})
     with pytest.raises(ConfigError, match="DistillModule: losses maps names to weights"):
         DistillModule(student, teacher, ["csf"])
+    with pytest.warns(UserWarning, match="RANDOM weights: it teaches nothing"):
+        DistillModule("tiny", "tiny_teacher", {"pea": 1.0}, num_classes=19)
 
 
 def test_a_loss_made_by_hand_has_a_weight_too() -> None:
@@ -127,12 +124,6 @@ def test_a_student_by_name_has_the_teachers_classes_unless_said(monkeypatch, tmp
     assert DistillModule("tiny", teacher, {"csf": 1.0}).student.num_classes == 3
 
 
-@pytest.mark.parametrize("name", ["loss_resolution", "score_resolution"])
-def test_a_resolution_is_one_of_two(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} is 'labels'; give 'label' or 'logit'"):
-        SegmentationModule("tiny", num_classes=3, **{name: "labels"})
-
-
 def test_a_student_that_is_its_own_teacher_is_refused() -> None:
     segmenter = create_segmenter("tiny", 19)
     with pytest.raises(ConfigError, match=r"student and teacher share weights.*copy\.deepcopy\(teacher\)"):
@@ -159,6 +150,8 @@ def test_class_names_and_weights_must_be_as_many_as_classes() -> None:
         SegmentationModule(create_segmenter("tiny", 19), class_weights=[1.0, 2.0])
     with pytest.raises(ValueError, match="also needs num_classes"):
         SegmentationModule("tiny")
+    with pytest.raises(ConfigError, match="loss_resolution is 'labels'; give 'label' or 'logit'"):
+        SegmentationModule("tiny", num_classes=3, loss_resolution="labels")
 
 
 def test_validation_counts_every_pixel_once_over_uneven_batches(scenes_root: Path, tmp_path: Path) -> None:

@@ -54,8 +54,5 @@ def test_at_a_terminal_it_is_the_console_of_the_progress_bars(monkeypatch) -> No
     quiet = new_console(quiet=True)
     assert quiet is not terminal
     assert quiet.quiet
-
-
-def test_elsewhere_it_is_wide(monkeypatch) -> None:
     monkeypatch.setattr(rich, "_console", Console(force_terminal=False, width=40))
     assert new_console().width == PLAIN_WIDTH

@@ -10,22 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
-import torch
 from PIL import Image
-from torch import Tensor, nn
 
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError, did_you_mean
 from transkd.evaluation import Scores, scene_picture
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
+from transkd.training.callbacks.pictures import predicted_classes
 from transkd.training.checks import REFUSALS, TRAINER_KEYS, refusal
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.trainer import quiet_lightning
 
 TAKEN = ("image", "label")
-WIDEST = 8192
 OWN_ARGUMENTS = {
     "max_epochs": "epochs",
     "max_steps": "steps",
@@ -224,8 +222,6 @@ def draw_predictions(
     Raises:
         ConfigError: a scene that the split does not have, or a model of another number of classes.
     """
-    if not 1 <= panel_width <= WIDEST:
-        raise ConfigError(f"draw_predictions: panel_width is {panel_width}; it must be 1 to {WIDEST}")
     for title in models.keys() & TAKEN:
         raise ConfigError(f"draw_predictions: '{title}' is the title of another panel: call the model something else")
     scenes = len(data.val_dataset)
@@ -239,18 +235,6 @@ def draw_predictions(
             )
     sample = data.val_dataset[scene]
     maps = {"label": sample["label"].numpy()}
-    maps |= {title: _classes(model, sample["image"][None]) for title, model in models.items()}
+    maps |= {title: predicted_classes(model, sample["image"][None]) for title, model in models.items()}
     image = sample["image"].permute(1, 2, 0).numpy()
     return scene_picture(image, maps, data.classes.names, data.classes.palette, panel_width=panel_width)
-
-
-def _classes(model: Segmenter | ExportedModel, images: Tensor) -> Any:
-    """Return the class ids (H, W) of one image, by a segmenter in evaluation mode on its own device."""
-    if not isinstance(model, nn.Module):
-        return model.predict(images)[0].numpy()
-    mode = model.training
-    model.eval()
-    try:
-        return model.predict(images.to(next(model.parameters()).device))[0].to("cpu", torch.uint8).numpy()
-    finally:
-        model.train(mode)
