@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from transkd.evaluation import scene_picture
 
@@ -79,7 +79,7 @@ def predicted_classes(model: Any, images: Tensor) -> Any:
         model: a segmenter, which predicts in evaluation mode on its own device, or an exported file.
         images: (1, 3, H, W) uint8.
     """
-    if not isinstance(model, nn.Module):
+    if not hasattr(model, "train"):
         return model.predict(images)[0].numpy()
     mode = model.training
     model.eval()
