@@ -138,7 +138,7 @@ class EvalConfig(InferenceConfig):
         """Yield windows, formats and keys that do not fit the data."""
         from transkd.training.checks import dataset_problems
 
-        yield from dataset_problems({"data": self.data.model_dump()})
+        yield from (Problem(*found) for found in dataset_problems({"data": self.data.model_dump()}))
         yield from self.window_problems(self.input_size)
         yield from self.format_problems()
         yield from self.ignored_keys(named_keys(sys.argv[1:]))
