@@ -15,7 +15,7 @@ from transkd.data import available_datasets
 from transkd.data.datasets import get_layout
 from transkd.evaluation.digest import module_digest
 from transkd.models import Segmenter
-from transkd.models.sources.ours import RUN_SUBFOLDERS
+from transkd.models.sources.find import RUN_SUBFOLDERS
 
 RESULTS = "results.json"
 KEPT = (
