@@ -35,7 +35,7 @@ BELOW = {
         "models",
     },
 }
-FREE_TO_ALL = {"errors", "lazy", "options", "runs.command"}
+FREE_TO_ALL = {"errors", "files", "lazy", "options", "runs.command"}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/**/*.py"))
 
 # Put together here, so that this file does not name them.
