@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from released_layout import filled, fingerprint, released_shapes
+from released_names import filled, fingerprint, released_shapes
 from torch import Tensor
 
 from transkd.distillation import Release, load_release

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from released_layout import LAYOUTS
+from released_names import RELEASED_NAMES
 from torch import nn
 from torch.nn import functional as F
 
@@ -92,7 +92,7 @@ def pair():
         if name.endswith("bias"):
             nn.init.normal_(parameter)
     plain = Plain(16, 5).double()
-    released = {LAYOUTS["pvt_v2"].released(f"head.{name}"): tensor for name, tensor in ours.state_dict().items()}
+    released = {RELEASED_NAMES["pvt_v2"].released(f"head.{name}"): tensor for name, tensor in ours.state_dict().items()}
     plain.load_state_dict(released)
     return ours, plain
 

@@ -110,7 +110,7 @@ def load_pretrained(segmenter: Segmenter, source: str | Path | None = None) -> s
         else:
             _load_timm(segmenter.backbone, name, state)
     except Exception as error:  # whatever timm's conversion raises for a file of another network
-        reason = " ".join(line.strip()[:160] for line in str(error).splitlines()[:4]) or type(error).__name__
+        reason = " ".join(line.strip()[:400] for line in str(error).splitlines()[:4]) or type(error).__name__
         raise WeightsError(
             f"{origin} does not fit {name}: {reason}; it seems to be {seems_to_be(shapes_of(state))}"
         ) from error

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from transkd.errors import WeightsError
+from transkd.files import replacing
 from transkd.models.file_kinds import FileKind, file_kind, read_pickle
 
 CONFIG_FILE = "config.json"
@@ -160,9 +161,8 @@ def save_weights(model: nn.Module, path: Path) -> None:
     }
     config = getattr(model, "config", None)
     metadata = {"format": "pt"} | ({CONFIG_METADATA: json.dumps(config)} if isinstance(config, dict) else {})
-    partial = path.with_name(f"{path.name}.partial")
-    save_file(tensors, partial, metadata=metadata)
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata=metadata)
 
 
 def saved_config(path: Path) -> dict[str, Any] | None:

@@ -85,11 +85,12 @@ _LVT_PARTS = {
     ".attn.dilated.": ".attn.ds.",
     ".mlp.dwconv.": ".mlp.depconv.",
 }
-RELEASED_NAMES = (
-    ReleasedNames(_pyramid("") | _SEGFORMER_HEAD, _PYRAMID_PARTS),  # MiT
-    ReleasedNames(_pyramid("backbone.") | _SEMANTIC_FPN_HEAD, _PYRAMID_PARTS),  # PVTv2
-    ReleasedNames(_LVT | _SEGFORMER_HEAD, _LVT_PARTS),
-)
+RELEASED_NAMES = {
+    "mit": ReleasedNames(_pyramid("") | _SEGFORMER_HEAD, _PYRAMID_PARTS),
+    "pvt_v2": ReleasedNames(_pyramid("backbone.") | _SEMANTIC_FPN_HEAD, _PYRAMID_PARTS),
+    "lvt": ReleasedNames(_LVT | _SEGFORMER_HEAD, _LVT_PARTS),
+}
+"""Family of backbones -> what the release calls the tensors of its segmenters."""
 
 STUDENT = "student."
 # The release feeds images in [0, 1] as they are.
@@ -143,7 +144,7 @@ def from_released(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str
         WeightsError: it is not of a MiT or LVT with a SegFormer head, or of a PVTv2 with a Semantic-FPN head.
     """
     released = ReleasedTensors.of(state)
-    for names in RELEASED_NAMES:
+    for names in RELEASED_NAMES.values():
         first_block = names.released("backbone.stages.0.blocks.")
         if any(name.startswith(first_block) for name in released.segmenter):
             tensors = {names.ours(name): tensor for name, tensor in released.segmenter.items()}
