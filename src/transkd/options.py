@@ -100,6 +100,7 @@ class Declared(NamedTuple):
         help: what it does.
         heading: what it stands under.
         is_group: whether it is a config group.
+        kind: its type, as annotated.
     """
 
     path: str
@@ -107,6 +108,7 @@ class Declared(NamedTuple):
     help: str
     heading: str
     is_group: bool
+    kind: Any
 
 
 def declared(schema: type[Section], prefix: str = "", heading: str = "") -> Iterator[Declared]:
@@ -117,9 +119,9 @@ def declared(schema: type[Section], prefix: str = "", heading: str = "") -> Iter
         path = f"{prefix}{name}"
         sections = _sections(field)
         if "group" in extra:
-            yield Declared(path, extra["group"], field.description or "", heading, True)
+            yield Declared(path, extra["group"], field.description or "", heading, True, field.annotation)
         elif not sections:
-            yield Declared(path, extra.get("default"), field.description or "", heading, False)
+            yield Declared(path, extra.get("default"), field.description or "", heading, False, field.annotation)
         if len(sections) == 1:
             yield from declared(sections[0], f"{path}.", heading)
 
