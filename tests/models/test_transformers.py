@@ -24,7 +24,7 @@ from transformers_names import SIZES, in_memory_names, published_state, referenc
 from transkd.errors import ConfigError, WeightsError
 from transkd.models import Segmenter, available_backbones, create_segmenter, load_segmenter
 from transkd.models.formats.recognise import infer_config
-from transkd.models.formats.transformers import encoder_from_transformers, to_transformers
+from transkd.models.formats.transformers import to_transformers
 from transkd.models.sources import hub
 from transkd.models.sources.hub import HubFileMissingError
 from transkd.models.weights import state_shapes
@@ -263,30 +263,11 @@ def test_a_classifier_is_refused_with_an_offer(network, bare, reference, tmp_pat
     assert f'num_classes=…, pretrained="{tmp_path}' in text
 
 
-def test_the_encoder_alone_fits_a_backbone(reference, folder, tmp_path):
-    SegformerModel.from_pretrained(folder).save_pretrained(tmp_path / "encoder")
-    encoder = encoder_from_transformers(load_file(tmp_path / "encoder" / "model.safetensors"))
-    segmenter = Segmenter("mit_b0", norm_eps=1e-5).eval()
-    segmenter.backbone.load_state_dict(encoder)
-    expected = load_segmenter(folder)
-    assert encoder.keys() == expected.backbone.state_dict().keys()
-    assert all(torch.equal(encoder[name], tensor) for name, tensor in expected.backbone.state_dict().items())
-
-
 def test_a_folder_without_weights(folder):
     (folder / "model.safetensors").unlink()
     assert "holds no weights for PyTorch: none of model.safetensors, " in message(folder)
     (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n")
     assert "is a Git LFS pointer, which stands for the file" in message(folder)
-
-
-def test_a_bare_file_tells_its_architecture(folder, tmp_path):
-    bare = tmp_path / "bare" / "teacher.safetensors"
-    bare.parent.mkdir()
-    save_file(load_file(folder / "model.safetensors"), bare)
-    loaded, expected = load_segmenter(bare), load_segmenter(folder)
-    assert same(loaded, expected)
-    assert loaded.config == expected.config | {"class_names": None}
 
 
 class Hub:
