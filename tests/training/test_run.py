@@ -15,10 +15,10 @@ from rich.console import Console
 from tiny_runs import DISTILLED, rows, state, weights
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.functional.classification import multiclass_accuracy
-from transkd.models.sources.ours import checkpoint_weights
 
 import transkd
 from transkd.data import CITYSCAPES, SceneDataModule
+from transkd.models.formats.checkpoint import checkpoint_weights
 from transkd.runs.checkpoints import read_checkpoint
 from transkd.training.run import train
 
