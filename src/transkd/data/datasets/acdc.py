@@ -94,7 +94,7 @@ def find_acdc_images(root: Path, split: str, *, conditions: str | Sequence[str] 
 
 
 def acdc_splits(root: Path, *, conditions: str | Sequence[str] = "all") -> set[str]:
-    """Name the labelled splits that all chosen conditions have."""
+    """Return the names of the labelled splits that all chosen conditions have."""
     require_folders(ACDC_LAYOUT, root, ("rgb_anon", "gt"))
     chosen = _chosen(conditions)
     _require_conditions(root, chosen)
