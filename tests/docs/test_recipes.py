@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from doc_commands import Line, fresh_modules, logical_lines, run_lines
 from doc_pages import SHELL, TOP, Block, blocks
-from doc_shell import Shell, fresh_modules
 
 from transkd.data.datasets import available_datasets
 from transkd.distillation import available_losses
@@ -49,9 +49,8 @@ def follow(recipe: str, folder: Path) -> None:
         elif block.language == "python":
             exec(compile(block.text, block.where, "exec"), names)
         elif block.language in SHELL:
-            ran = Shell(folder).run(block.text)
-            assert ran.code == 0, f"{block.where}\n{ran.output[-3000:]}"
-            assert len(ran.calls) == len(re.findall(r"^transkd-", block.text, re.MULTILINE))
+            for answer in run_lines(map(Line, logical_lines(block.text)), folder):
+                assert answer.code == 0, f"{block.where}: {answer}"
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
