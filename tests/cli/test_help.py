@@ -19,7 +19,7 @@ from help_examples import examples_of_help
 from transkd.cli.app import COMMANDS, Command
 from transkd.cli.arguments import split_arguments, users_form
 from transkd.cli.help import choices, help_text, short_help
-from transkd.cli.overrides import check_overrides
+from transkd.cli.mistakes import find_mistakes
 
 SLOW = ("torch", "lightning", "timm", "albumentations", "cv2", "wandb", "matplotlib")
 CALLS = """
@@ -73,14 +73,14 @@ def test_help_is_what_examples_and_where_more_is(name: str) -> None:
     assert len(examples) >= 3
     for example in examples:
         _, overrides = split_arguments(users_form(shlex.split(example.partition(" > ")[0])[1:]))
-        checked = check_overrides(name, overrides)
+        checked = find_mistakes(name, overrides)
         assert (checked.problems, checked.missing) == ([], ()), example
 
 
 @pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if isinstance(command, Command)])
 def test_help_lists_every_key_and_every_choice_of_a_group(name: str) -> None:
     text = help_text(name)
-    config = check_overrides(name, []).config
+    config = find_mistakes(name, []).config
     assert config is not None
     for key in config:
         assert re.search(rf"^  {key}[=.]", text, flags=re.MULTILINE), key

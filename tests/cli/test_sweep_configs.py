@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from transkd.cli.app import config_folder
 from transkd.cli.arguments import users_form
-from transkd.cli.sweep_plan import plan_sweep
+from transkd.cli.sweep.plan import plan_sweep
 from transkd.training.config import config_problems
 
 # Jobs a seed.

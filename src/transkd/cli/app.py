@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from io import TextIOWrapper
@@ -35,7 +35,7 @@ from transkd.errors import ConfigError, TransKDError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from transkd.cli.sweeps import Sweep
+    from transkd.cli.sweep.jobs import Sweep
     from transkd.options import Section
 
 
@@ -114,9 +114,7 @@ COMMANDS: dict[str, Command | YamlCommand] = {
     ),
     "transkd-data": YamlCommand("data_command", "transkd.cli.data:_check", "transkd.cli.data:_data"),
     "transkd-report": Command("transkd.cli.report:ReportConfig", "transkd.cli.report:run_report", does_without=True),
-    "transkd-doctor": YamlCommand(
-        "doctor_command", "transkd.cli.doctor:_check", "transkd.cli.doctor:_doctor", does_without=True
-    ),
+    "transkd-doctor": Command("transkd.cli.doctor:DoctorConfig", "transkd.cli.doctor:run_doctor", does_without=True),
 }
 
 
@@ -196,7 +194,7 @@ def _answer(name: str) -> int | None:
 
 
 def run_hydra(name: str) -> int:
-    """Run what the command line says, in ``sys.argv``, once it has no mistakes.
+    """Run what the command line in ``sys.argv`` asks for, once it has no mistakes.
 
     Args:
         name: the command.
@@ -208,26 +206,27 @@ def run_hydra(name: str) -> int:
         ConfigError: for mistakes in the arguments, all of them.
     """
     import hydra
+    from hydra.errors import HydraException
 
     from transkd.cli.compose import register
-    from transkd.cli.mistakes import refuse_mistakes, resolved
+    from transkd.cli.mistakes import plain, refuse_mistakes
     from transkd.cli.progress import starting
-    from transkd.cli.sweep_arguments import environment
 
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises what goes wrong, instead of printing a part of it
     flags, overrides = split_arguments(sys.argv[1:])
-    command, folder, primary = COMMANDS[name], config_folder(), register(name)
+    command, primary = COMMANDS[name], register(name)
     sweep: Sweep | None = None
     checked: dict[str, Any] | None = None
     if not has_flag(flags, "--hydra-help", "--info", "-i", "--shell-completion", "-sc"):
         with starting(name):
             checked = refuse_mistakes(name, flags, overrides, command.problems)
         if has_flag(flags, *SWEEPS) and not has_flag(flags, *OTHER_CONFIG, *SHOWS_CONFIG):
-            sweep = _planned(name, flags, overrides, command.problems)
+            sweep = _planned(name, flags, overrides)
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
         def action() -> Any:
-            values = resolved(config)
+            values = plain(config)
             return command.execute(values, checked=values == checked)
 
         if sweep is None:
@@ -235,27 +234,26 @@ def run_hydra(name: str) -> int:
         else:
             sweep.run(action)
 
-    app = hydra.main(version_base="1.3", config_path=str(folder), config_name=primary)(job)
-    if sweep is None:
-        # Hydra then lets a closed pipe through, instead of printing a traceback.
-        with environment(HYDRA_FULL_ERROR="1") if has_flag(flags, *SHOWS_CONFIG) else nullcontext():
-            app()
-        return max(codes, default=0)
-    sys.argv.insert(1, f"hydra.sweep.dir={quoted(str(sweep.plan.folder))}")
-    return sweep.launch(app)
+    app = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=primary)(job)
+    if sweep is not None:
+        sys.argv.insert(1, f"hydra.sweep.dir={quoted(str(sweep.plan.folder))}")
+        return sweep.launch(app)
+    try:
+        app()
+    except HydraException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    return max(codes, default=0)
 
 
-def _planned(
-    name: str, flags: Sequence[str], overrides: Sequence[str], check: Callable[[dict[str, Any]], Sequence[object]]
-) -> Sweep:
+def _planned(name: str, flags: Sequence[str], overrides: Sequence[str]) -> Sweep:
     from transkd.cli.mistakes import value_problems
-    from transkd.cli.sweep_plan import plan_sweep
-    from transkd.cli.sweeps import Sweep
+    from transkd.cli.sweep.jobs import Sweep
+    from transkd.cli.sweep.plan import plan_sweep
 
-    dirs = config_dirs(flags)
-    return Sweep(
-        name, plan_sweep(name, overrides, further_folders=dirs, check=lambda config: value_problems(config, check))
-    )
+    def check(config: DictConfig) -> Sequence[object]:
+        return value_problems(config, COMMANDS[name].problems)
+
+    return Sweep(name, plan_sweep(name, overrides, further_folders=config_dirs(flags), check=check))
 
 
 def _exit_code(name: str, action: Callable[[], Any]) -> int:
