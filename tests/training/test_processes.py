@@ -75,7 +75,7 @@ def test_stopped(start, run, lean, alone, tmp_path, number, target, workers, cod
     assert stopped.returncode == code, stopped.stderr
     assert time.monotonic() - began < PROCESS_SECONDS / 2
     message = (
-        f"stopped by {number.name} after step 6: the run is saved; the same command with resume=auto goes on with it"
+        f"stopped by {number.name} after step 6: the run is saved; the same command with resume=auto resumes it"
     )
     assert stopped.stderr.strip().splitlines()[-1] == message
     assert "Traceback" not in stopped.stderr
