@@ -108,11 +108,21 @@ COMMANDS: dict[str, Command | YamlCommand] = {
     "transkd-train": YamlCommand("train", "transkd.cli.train:check", "transkd.cli.train:run_train"),
     "transkd-eval": YamlCommand("eval_command", "transkd.cli.eval:_check", "transkd.cli.eval:_eval"),
     "transkd-predict": YamlCommand("predict_command", "transkd.cli.predict:_check", "transkd.cli.predict:_predict"),
-    "transkd-export": YamlCommand("export_command", "transkd.cli.export:_check", "transkd.cli.export:_export"),
+    "transkd-export": Command("transkd.cli.export:ExportConfig", "transkd.cli.export:run_export"),
     "transkd-profile": YamlCommand(
         "profile_command", "transkd.cli.profile:_check", "transkd.cli.profile:_profile", does_without=True
     ),
-    "transkd-data": YamlCommand("data_command", "transkd.cli.data:_check", "transkd.cli.data:_data"),
+    "transkd-data": Command(
+        "transkd.cli.data.actions:DataCommand",
+        "transkd.cli.data.actions:run_action",
+        actions={
+            "download": "transkd.cli.data.actions:DownloadAction",
+            "check": "transkd.cli.data.actions:CheckAction",
+            "classes": "transkd.cli.data.actions:ClassesAction",
+            "nyuv2": "transkd.cli.data.actions:NyuAction",
+            "synth": "transkd.cli.data.actions:SynthAction",
+        },
+    ),
     "transkd-report": Command("transkd.cli.report:ReportConfig", "transkd.cli.report:run_report", does_without=True),
     "transkd-doctor": Command("transkd.cli.doctor:DoctorConfig", "transkd.cli.doctor:run_doctor", does_without=True),
 }

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from transkd.cli.progress import counting, screen, starting, working
-from transkd.options import REQUIRED, SMALLEST_SIDE, NonNegativeFloat, Positive, Problem, Section, Side, group, nested, option
+from transkd.options import (
+    REQUIRED,
+    SMALLEST_SIDE,
+    NonNegativeFloat,
+    Positive,
+    Problem,
+    Section,
+    Side,
+    group,
+    nested,
+    option,
+)
 from transkd.training.config import DataConfig
 
 if TYPE_CHECKING:
