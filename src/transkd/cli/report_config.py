@@ -10,10 +10,9 @@ from pydantic import BeforeValidator, Field
 
 from transkd.cli.sweep_arguments import quoted
 from transkd.errors import ConfigError
+from transkd.options import Problem, Section, find_problems, mistakes
 from transkd.reporting import ReportOptions
 from transkd.reporting.collect import parse_condition
-from transkd.training.config import Section
-from transkd.training.problems import Problem, mistakes, schema_problems
 
 CONDITIONS = ("only", "exclude")
 SPECIAL = ",[]{}()'\""
@@ -26,14 +25,14 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-Texts = Annotated[list[str], BeforeValidator(_listed), Field(description="text, or a list of texts")]
+Texts = Annotated[list[str], BeforeValidator(_listed), Field(title="text, or a list of texts")]
 
 
 class ReportConfig(Section):
     """Everything that a report is made from."""
 
     runs: Annotated[
-        list[str], BeforeValidator(_listed), Field(min_length=1, description="a folder or a glob, or a list of such")
+        list[str], BeforeValidator(_listed), Field(min_length=1, title="a folder or a glob, or a list of such")
     ]
     output: str
     only: Texts
@@ -75,7 +74,7 @@ class ReportConfig(Section):
 
 def report_problems(values: Mapping[str, Any]) -> list[Problem]:
     """List every key that is unknown or missing, and every value that does not fit."""
-    problems = schema_problems(ReportConfig, values)
+    problems = find_problems(ReportConfig, values)
     for key in CONDITIONS:
         if not any(problem.touches(key) for problem in problems):
             problems += _condition_problems(key, _listed(values[key]))

@@ -19,9 +19,10 @@ def main() -> NoReturn:
 
 
 def _check(values: dict[str, Any]) -> Sequence[object]:
-    from transkd.training.config import config_problems
+    from transkd.options import find_problems
+    from transkd.training.config import TrainConfig
 
-    return config_problems(values)
+    return find_problems(TrainConfig, values)
 
 
 def _train(values: dict[str, Any]) -> Outcome | None:

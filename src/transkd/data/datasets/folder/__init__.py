@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from transkd.data.classes import ClassSet
+from transkd.data.colour_masks import MaskKind
 from transkd.data.datasets.folder.class_entries import HOW_TO_WRITE, read_class_table
 from transkd.data.datasets.folder.matching import (
     Match,
@@ -16,7 +17,7 @@ from transkd.data.datasets.folder.matching import (
     refuse_other_lists,
     sample_name,
 )
-from transkd.data.datasets.folder.options import FolderOptions, SplitBy
+from transkd.data.datasets.folder.options import FolderOptions, Fraction, SplitBy
 from transkd.data.datasets.folder.places import (
     DRAWN_SPLITS,
     SPLIT_NAMES,
@@ -42,9 +43,9 @@ def find_folder(
     masks: str | None = None,
     image_suffix: str = "",
     mask_suffix: str = "",
-    masks_hold: Any = "auto",
-    splits: Any = "auto",
-    val_fraction: float = 0.2,
+    masks_hold: MaskKind = "auto",
+    splits: SplitBy = "auto",
+    val_fraction: Fraction = 0.2,
     split_seed: int = 0,
     group: str | None = None,
 ) -> Scenes:
