@@ -69,7 +69,7 @@ def measure(point: Point, steps: int, threads: int) -> dict[str, float]:
     from torch.utils.data import DataLoader
 
     import transkd
-    from transkd.profiling.memory import peak_bytes, start_peak
+    from transkd.evaluation.cost import peak_bytes, start_peak
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(threads)

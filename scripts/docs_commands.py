@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import tomllib
-from pathlib import Path
+from pkgutil import resolve_name
 
 import yaml
 from docs_configs import CONF, ConfigFile, Default, Key, groups, read_config
 from docs_markdown import code, fenced, prose, table
 
-TOP = CONF.parent
+from transkd.cli.app import COMMANDS, Command
+from transkd.cli.help import help_text
+from transkd.options import Section, declared
+
 COMMANDS_HEAD = """# Commands
 
 Arguments are `KEY=VALUE`, without dashes. `KEY` is any key below, or any of the [config groups](configs.md) that a
@@ -44,36 +45,48 @@ ADDED = {
 SWEPT = "hydra.sweeper.params."
 
 
-def command_configs() -> dict[str, str]:
-    """Return every command of the package with the name of its primary config, in the order of pyproject.toml."""
-    scripts = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    return {command: _config_name(command, entry.partition(":")[0]) for command, entry in scripts.items()}
+def composed_groups(name: str) -> tuple[Default, ...]:
+    """Return the config groups of a command, with the choice by default."""
+    command = COMMANDS[name]
+    if not isinstance(command, Command):
+        return read_config(CONF / f"{command.primary}.yaml").defaults
+    options = declared(resolve_name(command.schema))
+    return tuple(Default(one.path, shown(one.default), one.help) for one in options if one.is_group)
 
 
-def _config_name(command: str, module: str) -> str:
-    tree = ast.parse((TOP / "src" / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "run_app":
-            name, config = (argument.value for argument in node.args[:2] if isinstance(argument, ast.Constant))
-            assert name == command, f"{module} calls itself {name}, pyproject.toml {command}"
-            return str(config)
-    raise ValueError(f"{module} has no run_app(NAME, CONFIG, …), which the reference is read off")
+def own_keys(name: str) -> tuple[Key, ...]:
+    """Return the keys of a command that are not of a config group."""
+    command = COMMANDS[name]
+    if not isinstance(command, Command):
+        return read_config(CONF / f"{command.primary}.yaml").keys
+    return schema_keys(resolve_name(command.schema))
+
+
+def schema_keys(schema: type[Section]) -> tuple[Key, ...]:
+    """Return the keys that a schema declares, without those of its config groups."""
+    options = list(declared(schema))
+    groups_of = tuple(f"{one.path}." for one in options if one.is_group)
+    own = [one for one in options if not one.is_group and not one.path.startswith(groups_of)]
+    return tuple(Key(one.path, shown(one.default), one.help) for one in own)
+
+
+def shown(value: object) -> str:
+    """Return a default as one writes it in YAML, in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000).removesuffix("...\n").strip()
 
 
 def commands_page() -> str:
     """Return docs/reference/commands.md."""
-    return "\n".join([COMMANDS_HEAD, *(_command(name, config) for name, config in command_configs().items())])
+    return "\n".join([COMMANDS_HEAD, *map(_command, COMMANDS)])
 
 
-def _command(name: str, config_name: str) -> str:
-    config = read_config(CONF / f"{config_name}.yaml")
-    help_text = yaml.safe_load(config.path.read_text(encoding="utf-8"))["hydra"]["help"]["template"]
-    parts = [f"## {name}", fenced(help_text, "text")]
-    if config.defaults:
-        rows = [[_group_link(entry), code(entry.choice), prose(entry.comment)] for entry in config.defaults]
+def _command(name: str) -> str:
+    parts = [f"## {name}", fenced(help_text(name), "text")]
+    if chosen := composed_groups(name):
+        rows = [[_group_link(entry), code(entry.choice), prose(entry.comment)] for entry in chosen]
         parts.append("It composes one choice of each of these groups:\n\n" + table(["group", "default", ""], rows))
-    if config.keys:
-        parts.append("Its own keys:\n\n" + keys_table(config.keys))
+    if keys := own_keys(name):
+        parts.append("Its own keys:\n\n" + keys_table(keys))
     if name == "transkd-train":
         parts.append("It also takes " + ", ".join(f"[`{group}`](configs.md#{group})" for group in ADDED) + ".")
     return "\n\n".join(parts) + "\n"
@@ -91,7 +104,7 @@ def keys_table(keys: tuple[Key, ...]) -> str:
 
 def configs_page() -> str:
     """Return docs/reference/configs.md."""
-    composed = {command: read_config(CONF / f"{config}.yaml").defaults for command, config in command_configs().items()}
+    composed = {name: composed_groups(name) for name in COMMANDS}
     parts = [CONFIGS_HEAD]
     for name, choices in groups().items():
         parts += [f"## {name}", ADDED.get(name) or _used_by(name, composed), *_choices(name, choices)]

@@ -9,7 +9,6 @@ command's error message, or nothing where it went well. The folder's own path is
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import os
 import re
@@ -56,12 +55,13 @@ class Console:
         from hydra.core.global_hydra import GlobalHydra
         from hydra.core.hydra_config import HydraConfig
 
+        from transkd.cli.app import main
+
         out, err = io.StringIO(), io.StringIO()
-        module = importlib.import_module(f"transkd.cli.{arguments[0].removeprefix('transkd-')}")
         with mock.patch.object(sys, "argv", arguments):
             try:
                 with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                    module.main()
+                    main(arguments[0])
                 code: object = 0
             except SystemExit as end:
                 code = end.code

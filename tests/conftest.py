@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from omegaconf import OmegaConf
 
+from transkd.cli.compose import composing
 from transkd.data.synth import write_scenes
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
 TRAIN_SCENES, VAL_SCENES = 12, 5
 
 
@@ -27,11 +26,10 @@ def scenes_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def compose_config() -> Callable[..., dict[str, Any]]:
-    """Compose conf/train.yaml, or another, with overrides, into plain containers as the command passes them on."""
+    """Compose the config of transkd-train, or another command, into plain containers as its function gets them."""
 
-    def composed(*overrides: str, primary: str = "train") -> dict[str, Any]:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+    def composed(*overrides: str, command: str = "transkd-train") -> dict[str, Any]:
+        with composing(command) as primary:
             config = compose(primary, list(overrides))
         values = OmegaConf.to_container(config, resolve=True)
         assert isinstance(values, dict)

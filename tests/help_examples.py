@@ -7,6 +7,6 @@ import re
 
 def examples_of_help(text: str) -> list[str]:
     """Return the commands under "Examples": joined where a backslash ends a line, without what is said beside them."""
-    block = text.partition("\nExamples\n")[2].partition("\n\n")[0]
+    block = re.split(r"\nExamples:?\n", text)[1].partition("\n\n")[0]
     lines = re.sub(r"\s*\\\n\s*", " ", block).splitlines()
     return [re.split(r"\s{3,}", line.strip())[0] for line in lines]

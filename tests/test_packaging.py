@@ -85,8 +85,8 @@ def test_the_commands_are_entry_points(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (entry_points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
     text = archive.read(entry_points).decode()
-    for command in ("train", "eval", "predict", "export", "profile", "data", "report", "doctor"):
-        assert f"transkd-{command} = transkd.cli.{command}:main" in text
+    for command in ("train", "evaluate", "predict", "export", "profile", "data", "report", "doctor"):
+        assert f"transkd-{command.replace('evaluate', 'eval')} = transkd.cli.app:{command}" in text
 
 
 def test_the_installed_copy_is_what_runs(installed: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from command_runs import Command, Outcome, tiny_run
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
+from transkd.cli.app import main
 from transkd.data.synth import write_scenes
 from transkd.models import create_segmenter
 
@@ -32,7 +32,7 @@ def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         try:
             with pytest.raises(SystemExit) as end:
-                importlib.import_module(f"transkd.cli.{name.removeprefix('transkd-')}").main()
+                main(name)
         finally:
             GlobalHydra.instance().clear()
             HydraConfig.instance().cfg = None

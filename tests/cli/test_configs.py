@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from omegaconf import OmegaConf
 
 from transkd.cli.app import config_folder
 from transkd.cli.arguments import users_form
+from transkd.cli.compose import composing
 from transkd.data.datasets import get_layout
 from transkd.options import find_problems
 from transkd.training.config import TrainConfig
@@ -38,8 +39,8 @@ def composed() -> Compose:
     """Compose what a user's arguments mean."""
 
     def values(*arguments: str) -> dict[str, Any]:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose("train", users_form(arguments))
+        with composing("transkd-train") as primary:
+            config = compose(primary, users_form(arguments))
         plain = OmegaConf.to_container(config, resolve=True)
         assert isinstance(plain, dict)
         return plain
@@ -119,7 +120,7 @@ def test_debug_overfit_repeats_its_batches(composed: Compose) -> None:
 @pytest.mark.parametrize("what", ["mitb0", "teacher"])
 def test_the_papers_recipe(composed: Compose, data: str, what: str) -> None:
     config = TrainConfig.validated(composed(f"+experiment={data}_{what}"))
-    assert config.optimizer == {
+    assert dict(config.optimizer) == {
         "_target_": "torch.optim.AdamW",
         "lr": 6e-5,
         "betas": [0.9, 0.999],

@@ -18,7 +18,7 @@ import torch
 from command_runs import Command, Outcome
 from PIL import Image
 
-from transkd.cli.predict import quoted_paths
+from transkd.cli.arguments import users_form
 from transkd.cli.predict_progress import Bars
 from transkd.data.classes import CAMVID, CITYSCAPES
 from transkd.data.reading import read_image
@@ -391,7 +391,7 @@ def test_arguments_that_are_no_bare_paths_stay_as_they_are() -> None:
         ["input='a b'", 'output="c"', "model2=null", "kinds=[ids]", "input=${x}", "--help"],
         ["input=a,b", "-m"],
     ):
-        assert quoted_paths(same) == same
+        assert users_form(same) == same
 
 
 def test_nobody_reads_the_last_line(models: Path, photos: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from command_runs import Command
 from rich.console import Console
 
-from transkd.cli.report_run import print_report
+from transkd.cli.report import print_report
 from transkd.reporting import ReportOptions, build_report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reporting"))  # made_runs
@@ -181,19 +180,6 @@ def test_what_training_leaves_is_what_a_report_reads(
     assert (tmp_path / "report/curves.svg").is_file()
     html = (tmp_path / "report/report.html").read_text()
     assert html.count("<figcaption>plain student</figcaption>") == 2
-
-
-def test_help_needs_nothing_slow() -> None:
-    code = (
-        "import sys; sys.argv = ['transkd-report', '--help']\n"
-        "from transkd.cli.report import main\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "print(sorted({'torch', 'matplotlib', 'lightning', 'timm'} & sys.modules.keys()))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for key in ("runs=", "output=", "only=", "exclude=", "teacher_run=", "tables=", "overwrite=", "Examples"):
-        assert key in done.stdout
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("width", [80, 200])

@@ -55,7 +55,7 @@ def test_a_ready_sweep_composes_jobs_that_train(sweep: str) -> None:
         found.extend(find_problems(TrainConfig, values))
         return []
 
-    plan = plan_sweep(config_folder(), "train", users_form([*arguments, f"+sweep={sweep}"]), check=check)
+    plan = plan_sweep("transkd-train", users_form([*arguments, f"+sweep={sweep}"]), check=check)
     assert len(set(plan.jobs)) == len(plan.jobs) == len(names) == JOBS[sweep]
     assert [str(problem) for problem in found] == []
 

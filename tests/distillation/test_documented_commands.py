@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from omegaconf import OmegaConf
 
+from transkd.cli.compose import composing
 from transkd.options import find_problems
 from transkd.training.config import TrainConfig
 
@@ -60,9 +60,8 @@ def test_the_combination_of_ones_own_composes(tmp_path: Path) -> None:
     (tmp_path / "distillation").mkdir()
     (tmp_path / file[1]).write_text(file[2])
     overrides = [word for word in _overrides(command) if not word.startswith("--config-dir")]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("train", [*overrides, f"hydra.searchpath=[file://{tmp_path}]"])
+    with composing("transkd-train") as primary:
+        config = compose(primary, [*overrides, f"hydra.searchpath=[file://{tmp_path}]"])
     values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
     assert values["distillation"]["name"] == "ea_kd"

@@ -27,6 +27,8 @@ from doc_small import Shrink, as_it_is, checked_only, has_launcher, small
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
+from transkd.cli.app import main
+
 COMMANDS = ("train", "eval", "predict", "export", "profile", "data", "report", "doctor")
 CHECK = "TRANSKD_DOCS_CHECK"
 ASK = """
@@ -140,11 +142,10 @@ class _Kept:
 
 def call(argv: list[str], shrink: Shrink) -> int:
     """Call a command in this process, its config shrunk; return its exit code."""
-    module = importlib.import_module(f"transkd.cli.{argv[0].removeprefix('transkd-')}")
     threads = torch.get_num_threads()
     try:
-        with shrink(module, argv) as arguments, mock.patch.object(sys, "argv", arguments):
-            module.main()
+        with shrink(argv[0], argv) as arguments, mock.patch.object(sys, "argv", arguments):
+            main(argv[0])
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:  # a bug: the reader would see a traceback

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from transkd.cli import sweep_plan
+from transkd.cli.app import COMMANDS
 from transkd.cli.sweeps import Sweep
 from transkd.evaluation.digest import module_digest
 from transkd.export import exporting
@@ -70,16 +71,16 @@ register_backbone(TEACHER, BackboneEntry(lambda rate: Bare(16), segformer_width=
 
 
 @contextmanager
-def as_it_is(module: ModuleType, argv: Sequence[str]) -> Iterator[list[str]]:
+def as_it_is(command: str, argv: Sequence[str]) -> Iterator[list[str]]:
     """Let a command do all that it says."""
     yield list(argv)
 
 
 @contextmanager
-def checked_only(module: ModuleType, argv: Sequence[str]) -> Iterator[list[str]]:
+def checked_only(command: str, argv: Sequence[str]) -> Iterator[list[str]]:
     """Let a command compose and check its config, plan its sweep, and do nothing."""
     with (
-        _commands(module, lambda command: lambda values: None, _on_cpu),
+        _commands(command, lambda run: lambda values: None, _on_cpu),
         mock.patch.object(Sweep, "launch", return_value=0),
         mock.patch.object(sweep_plan, "_jobs", _first_and_last_jobs),
     ):
@@ -87,7 +88,7 @@ def checked_only(module: ModuleType, argv: Sequence[str]) -> Iterator[list[str]]
 
 
 @contextmanager
-def small(module: ModuleType, argv: Sequence[str]) -> Iterator[list[str]]:
+def small(command: str, argv: Sequence[str]) -> Iterator[list[str]]:
     """Let a command do what it says on tiny networks and images, for one step; of a sweep, the first job.
 
     Launchers are for what this process is not: they are checked, and the jobs run here.
@@ -96,7 +97,7 @@ def small(module: ModuleType, argv: Sequence[str]) -> Iterator[list[str]]:
     make_small = SMALLER.get(name, dict)
 
     with (
-        _commands(module, lambda command: lambda values: command(make_small(values))),
+        _commands(command, lambda run: lambda values: run(make_small(values))),
         mock.patch.object(Sweep, "launch", _launch_first_job),
         mock.patch.object(sweep_plan, "_jobs", _first_and_last_jobs),
         mock.patch("transkd.reporting.files.table_plots", return_value=[]),
@@ -148,17 +149,23 @@ def _write_onnx_once(graph: ExportGraph, path: Path, metadata: Values, *, size: 
     save(model, path)
 
 
+Run = Callable[[Values], Any]
+
+
 @contextmanager
-def _commands(
-    module: ModuleType, change: Callable[[Any], Any], seen: Callable[[Values], Values] = dict
-) -> Iterator[None]:
+def _commands(name: str, change: Callable[[Run], Run], seen: Callable[[Values], Values] = dict) -> Iterator[None]:
     """Change what a command does with its config, and what of the config is checked."""
-    run_app = module.run_app  # type: ignore[attr-defined]
+    kind = type(COMMANDS[name])
+    problems, execute = kind.problems, kind.execute
 
-    def changed(name: str, config_name: str, command: Any, check: Any) -> None:
-        run_app(name, config_name, change(command), lambda values: check(seen(values)))
+    def changed(self: Any, values: Values, *, checked: bool) -> Any:
+        return change(lambda new: execute(self, new, checked=False))(values)
 
-    with mock.patch.object(module, "run_app", changed), mock.patch.object(OmegaConf, "load", _load_once):
+    with (
+        mock.patch.object(kind, "problems", lambda self, values: problems(self, seen(values))),
+        mock.patch.object(kind, "execute", changed),
+        mock.patch.object(OmegaConf, "load", _load_once),
+    ):
         yield
 
 

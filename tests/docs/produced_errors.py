@@ -7,7 +7,6 @@ command said. Its name is the entry's in the page: ``<!-- error: wrong_root -->`
 from __future__ import annotations
 
 import errno
-import importlib
 import io
 import shutil
 import sys
@@ -19,7 +18,7 @@ from unittest import mock
 import numpy as np
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
@@ -27,6 +26,8 @@ from PIL import Image
 from rich.console import Console
 
 import transkd
+from transkd.cli.app import main
+from transkd.cli.compose import composing
 from transkd.training.run import train
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -47,7 +48,7 @@ def said(*arguments: str, name: str = "transkd-train") -> str:
     err = io.StringIO()
     with mock.patch.object(sys, "argv", [name, *arguments]), redirect_stderr(err), redirect_stdout(io.StringIO()):
         try:
-            importlib.import_module(f"transkd.cli.{name.removeprefix('transkd-')}").main()
+            main(name)
         except SystemExit:
             pass
         finally:
@@ -67,10 +68,9 @@ def refused(name: str, call: Callable[[], object]) -> str:
 
 def training(*arguments: str, data: tuple[str, ...] = (f"data.root={CITYSCAPES}",)) -> str:
     """Train for one step on the CPU, or fail to; without the command line, which is checked elsewhere."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with composing("transkd-train") as primary:
         config = compose(
-            "train",
+            primary,
             [
                 *data,
                 *([] if any(text.startswith("data.size=") for text in arguments) else ["data.size=[32,64]"]),

@@ -13,7 +13,6 @@ from unittest import mock
 
 import pytest
 import torch
-import yaml
 from doc_commands import check_line, check_python, filled_in, left_out, logical_lines, run_python, script
 from doc_pages import REASONS, SHELL, TOP, Block, Need, blocks, inline_commands, pages
 from doc_sandbox import build
@@ -21,9 +20,10 @@ from doc_shell import Shell, call, fresh_modules
 from doc_small import small
 
 from help_examples import examples_of_help
+from transkd.cli.app import COMMANDS
+from transkd.cli.help import help_text
 
 PAGES = pages()
-HELP = ["train", *(path.stem for path in sorted((TOP / "conf").glob("*_command.yaml")))]
 TYPED = re.compile(r"^\s*(?:[$>] )?transkd-[a-z]+ (?:[^:]*=|--?\w)", re.MULTILINE)
 FOLLOWED = "docs/contributing.md"
 """Its recipes are followed as they are, by test_recipes.py."""
@@ -113,11 +113,11 @@ def _lacks_arguments(error: str) -> bool:
     return bool(lines) and all(re.match(r"  \S+: is missing", line) for line in lines)
 
 
-@pytest.mark.parametrize("name", HELP)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_examples_of_help_are_right(name: str, sandbox: Path) -> None:
-    template = yaml.safe_load((TOP / f"conf/{name}.yaml").read_text(encoding="utf-8"))["hydra"]["help"]["template"]
-    commands = examples_of_help(template)
-    assert commands, template
+    text = help_text(name)
+    commands = examples_of_help(text)
+    assert commands, text
     (sandbox / "student.onnx").touch()
     assert all(command.startswith("transkd-") for command in commands)
     ran = Shell(sandbox, small).run("\n".join(["set +e", *(check_line(filled_in(line)) for line in commands), "true"]))

@@ -14,8 +14,7 @@ from typing import Any
 
 import docs_reference
 import pytest
-import yaml
-from docs_commands import command_configs
+from docs_commands import own_keys
 from docs_configs import CONF, groups, read_config
 from docs_console import BLOCK, Console
 from docs_markdown import prose, table
@@ -24,6 +23,8 @@ from omegaconf import OmegaConf
 import transkd
 import transkd.distillation.registry
 import transkd.errors
+from transkd.cli.app import COMMANDS, report_error
+from transkd.cli.help import help_text
 
 REFERENCE = docs_reference.REFERENCE
 FILES = REFERENCE / "files.md"
@@ -48,15 +49,13 @@ def test_a_page_that_was_changed_is_stale(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_every_installed_command_has_its_help_and_all_its_keys() -> None:
     installed = {entry.name for entry in entry_points(group="console_scripts") if entry.value.startswith("transkd.")}
-    assert installed <= command_configs().keys()
+    assert installed <= COMMANDS.keys()
     assert len(installed) > 6
-    for command, config in command_configs().items():
+    for command in COMMANDS:
         section = page("commands.md").partition(f"\n## {command}\n")[2].partition("\n## ")[0]
-        values = yaml.safe_load((CONF / f"{config}.yaml").read_text(encoding="utf-8"))
-        assert values["hydra"]["help"]["template"].strip() in section
-        own = {key: value for key, value in values.items() if key not in ("hydra", "defaults")}
-        for key in dict(flattened(own)):
-            assert f"| `{key}` |" in section
+        assert help_text(command) in section
+        for key in own_keys(command):
+            assert f"| `{key.path}` |" in section
 
 
 def test_every_choice_is_listed_and_says_what_it_is() -> None:
@@ -215,13 +214,11 @@ def test_every_error_message_is_what_the_command_says(workshop: Console) -> None
 
 
 def test_every_error_class_has_its_exit_code() -> None:
-    from transkd.cli.ending import say
-
     rows = re.findall(r"^\| `(\w+Error)` \| .* \| (\d) \|$", page("errors.md"), re.MULTILINE)
     classes = {value.__name__: value for value in transkd.TransKDError.__subclasses__()}
     assert dict(rows).keys() == {name for name in classes if classes[name].__module__ == "transkd.errors"}
     for name, code in rows:
-        assert say("transkd-train", classes[name]("x")) == int(code)
+        assert report_error("transkd-train", classes[name]("x")) == int(code)
 
 
 def exit_codes() -> set[int]:

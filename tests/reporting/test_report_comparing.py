@@ -13,7 +13,8 @@ from transkd.errors import ConfigError
 from transkd.evaluation import protocol_differences
 from transkd.reporting import Report, ReportOptions, build_report
 from transkd.reporting.collect import collect_runs
-from transkd.runs.recipe import differing_keys, score_facts
+from transkd.runs.finished import score_facts
+from transkd.runs.recipe import differing_keys
 
 TAUGHT = ("teacher.weights=runs/teacher-s0/model",)
 

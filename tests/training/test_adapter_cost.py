@@ -8,8 +8,8 @@ from torch import Tensor
 from transkd.distillation import DistillationLoss, create_loss
 from transkd.errors import ConfigError
 from transkd.evaluation import count_macs, count_parameters
+from transkd.evaluation.cost import count_network
 from transkd.models import Taps, create_segmenter
-from transkd.profiling import count_network
 from transkd.training.preflight import loss_cost, method_cost, taps_without_computing
 
 PUBLISHED = {"pea": (4_563_124, 16.47), "gl_mixer": (5_219_254, 16.80), "ea": (5_534_076, 17.84)}

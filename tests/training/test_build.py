@@ -102,7 +102,7 @@ def test_pretrained_weights_of_a_file(run, tmp_path: Path) -> None:
 
 
 def test_two_choices_of_weights_contradict(run, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"student\.pretrained: contradicts student\.weights=saved"):
+    with pytest.raises(ConfigError, match=r"student\.pretrained: contradicts weights=saved"):
         TrainConfig.validated(run.config(tmp_path / "out", "student.weights=saved", "student.pretrained=true"))
 
 

@@ -41,7 +41,7 @@ def test_an_experiments_teacher_goes_on_as_its_students_teacher(path: Path, comp
     assert (config["student"]["backbone"], config["teacher"]["weights"]) == ("mit_b0", str(SAVED))
     assert config["distillation"]["losses"].keys() >= {"csf"}
     assert score.startswith("score it: transkd-eval 'model=runs/my teacher/model' data=")
-    scored = compose_config(*shlex.split(score)[4:], primary="eval_command")
+    scored = compose_config(*shlex.split(score)[4:], command="transkd-eval")
     assert {key: scored["data"][key] for key in ("name", "root", "size", "val_split", "options")} == {
         key: trained["data"][key] for key in ("name", "root", "size", "val_split", "options")
     }

@@ -13,7 +13,8 @@ import lightning as L
 import pytest
 
 from transkd.errors import CheckpointError, ConfigError
-from transkd.runs.folder import RunFolder, write_text
+from transkd.files import write_text
+from transkd.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("lean")
 

@@ -93,7 +93,7 @@ def test_a_mistaken_schedule_is_told_by_config_and_module_alike(case: str, run, 
 
 
 def test_all_mistakes_are_told_at_once(run, tmp_path: Path) -> None:
-    values = run.config(tmp_path / "run", DISTILLED, "seed=-1", "trainer.max_epochs=-1")
+    values = run.config(tmp_path / "run", DISTILLED, "seed=-1", "trainer.max_epochs=many")
     losses = values["distillation"]["losses"]
     losses["csf"] = {"weight": -1, "schedule": {"name": "decay", "end": 2, "shape": "bent"}}
     losses["pea"] = {"weight": "much", "stage_wights": [1]}

@@ -12,7 +12,7 @@ from typing import Any
 import tiny_backbones  # noqa: F401
 from runs import At
 
-from transkd.cli.train import main
+from transkd.cli.app import main
 from transkd.training import trainer
 
 
@@ -33,4 +33,4 @@ def _send_signal() -> None:
 
 if __name__ == "__main__":
     _send_signal()
-    main()
+    main("transkd-train")

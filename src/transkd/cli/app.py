@@ -1,28 +1,147 @@
-"""What the commands share: finding conf/, help and version at once, ending without a traceback.
+"""The commands: one table of what each takes and runs, and the way from a command line to an exit code.
 
-Hydra is imported by what needs it, so that ``--help``, ``--version`` and shell completion come in a blink.
+A command is a schema, whose options are its config, its help and its reference page, and a function that is called
+with the validated config. Both are named by strings and imported when they are needed, and modules of schemas import
+neither torch nor Lightning, so that ``--help``, ``--version`` and ``--cfg job`` answer at once.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from transkd.cli.arguments import SWEEPS, split_arguments, users_form
-from transkd.cli.ending import ending_well, say, show
+from transkd.cli.arguments import (
+    OTHER_CONFIG,
+    SHOWS_CONFIG,
+    SWEEPS,
+    config_dirs,
+    has_flag,
+    quoted,
+    split_arguments,
+    users_form,
+)
 from transkd.errors import ConfigError, TransKDError
 
 if TYPE_CHECKING:
-    from transkd.cli.sweeps import Outcome
+    from omegaconf import DictConfig
 
-__all__ = ["SWEEPS", "config_folder", "run_app"]
+    from transkd.cli.sweeps import Sweep
+    from transkd.options import Section
 
-Command = Callable[[dict[str, Any]], "Outcome | None"]
-Check = Callable[[dict[str, Any]], Sequence[object]]
-DO_WITHOUT = ("transkd-profile", "transkd-report", "transkd-doctor")
-"""Commands that do something of use, and nothing that lasts, when they are called with no arguments."""
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        schema: ``module:Class``, the :class:`transkd.options.Section` of its options. The docstring of the class opens
+            the command's help: its first line, then its examples.
+        run: ``module:function``, called with the validated config; may return an ``Outcome`` for a sweep's table.
+        actions: schema of each choice of ``action``, for a command that does several things.
+        added: config groups that it takes besides those of its schema, by ``+GROUP``, and what each is.
+        does_without: whether it is of use when it is called with no arguments.
+    """
+
+    schema: str
+    run: str
+    actions: Mapping[str, str] = field(default_factory=dict)
+    added: Mapping[str, str] = field(default_factory=dict)
+    does_without: bool = False
+
+    def schema_of(self, values: Mapping[str, Any]) -> type[Section]:
+        """Return the schema of a composed config."""
+        kind: type[Section] = resolve_name(self.actions.get(str(values.get("action")), self.schema))
+        return kind
+
+    def problems(self, values: Mapping[str, Any]) -> Sequence[object]:
+        """List what is wrong with a composed config."""
+        from transkd.options import find_problems
+
+        return find_problems(self.schema_of(values), values)
+
+    def execute(self, values: Mapping[str, Any], *, checked: bool) -> Any:
+        """Run the command, and return what it returns.
+
+        Args:
+            values: the composed config in plain containers.
+            checked: whether :meth:`problems` found none in these values.
+
+        Raises:
+            TransKDError: for everything that a user can correct.
+        """
+        from transkd.options import validate
+
+        schema = self.schema_of(values)
+        return resolve_name(self.run)(schema.model_validate(values) if checked else validate(schema, values))
+
+
+@dataclass(frozen=True)
+class YamlCommand:
+    """A command whose options are a YAML file of ``conf/``, checked by a function; to become a :class:`Command`."""
+
+    primary: str
+    check: str
+    run: str
+    does_without: bool = False
+
+    def problems(self, values: Mapping[str, Any]) -> Sequence[object]:
+        """List what is wrong with a composed config."""
+        found: Sequence[object] = resolve_name(self.check)(values)
+        return found
+
+    def execute(self, values: Mapping[str, Any], *, checked: bool) -> Any:
+        """Run the command."""
+        return resolve_name(self.run)(values)
+
+
+COMMANDS: dict[str, Command | YamlCommand] = {
+    "transkd-train": YamlCommand("train", "transkd.cli.train:check", "transkd.cli.train:run_train"),
+    "transkd-eval": YamlCommand("eval_command", "transkd.cli.eval:_check", "transkd.cli.eval:_eval"),
+    "transkd-predict": YamlCommand("predict_command", "transkd.cli.predict:_check", "transkd.cli.predict:_predict"),
+    "transkd-export": YamlCommand("export_command", "transkd.cli.export:_check", "transkd.cli.export:_export"),
+    "transkd-profile": YamlCommand(
+        "profile_command", "transkd.cli.profile:_check", "transkd.cli.profile:_profile", does_without=True
+    ),
+    "transkd-data": YamlCommand("data_command", "transkd.cli.data:_check", "transkd.cli.data:_data"),
+    "transkd-report": Command("transkd.cli.report:ReportConfig", "transkd.cli.report:run_report", does_without=True),
+    "transkd-doctor": YamlCommand(
+        "doctor_command", "transkd.cli.doctor:_check", "transkd.cli.doctor:_doctor", does_without=True
+    ),
+}
+
+
+def main(name: str) -> NoReturn:
+    """Run a command of ``key=value`` arguments, and leave the process.
+
+    Args:
+        name: the command, such as ``"transkd-train"``; errors are prefixed with it.
+
+    Exit codes: 0 done, 1 an error of files or of the run, 2 a mistake in the config, 128 + n stopped by signal n;
+    of a sweep, the largest of its jobs'.
+    """
+    with _without_traceback(name):
+        try:
+            sys.argv[1:] = users_form(sys.argv[1:])
+            code = _answer(name)
+            if code is None:
+                code = run_hydra(name)
+        except TransKDError as error:
+            code = report_error(name, error)
+        sys.exit(code)
+
+
+train, evaluate, predict, export = (partial(main, f"transkd-{name}") for name in ("train", "eval", "predict", "export"))
+profile, data, report, doctor = (partial(main, f"transkd-{name}") for name in ("profile", "data", "report", "doctor"))
 
 
 def config_folder() -> Path:
@@ -33,57 +152,141 @@ def config_folder() -> Path:
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "conf", package.parents[1] / "conf"):
-        if (folder / "train.yaml").is_file():
+        if (folder / "experiment").is_dir():
             return folder
     raise ConfigError(f"the config groups are missing beside {package}: install transkd again")
 
 
-def run_app(name: str, config_name: str, command: Command, check: Check) -> NoReturn:
-    """Run a command of ``key=value`` arguments and leave the process.
+def report_error(name: str, error: TransKDError) -> int:
+    """Print an error as one message, from the first process only, and return its exit code."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"{name}: {error}", file=sys.stderr, flush=True)
+    return 2 if isinstance(error, ConfigError) else 1
 
-    Args:
-        name: what errors are prefixed with, such as ``"transkd-train"``.
-        config_name: the primary config.
-        command: what to do with the composed config, in plain containers; may say what a sweep's table shows of it.
-        check: lists what is wrong with it, so that it can be told together with what is wrong with the arguments.
 
-    Exit codes: 0 done, 1 an error of files or of the run, 2 a mistake in the config, 128 + n stopped by signal n;
-    of a sweep, the largest of its jobs'.
+def output_closed() -> int:
+    """Replace a standard output that nobody reads any more, else Python complains of it when it ends.
+
+    Returns:
+        The exit code of what ends for this reason.
     """
-    with ending_well(name):
-        try:
-            folder = config_folder()
-            sys.argv[1:] = users_form(sys.argv[1:])
-            code = _shown(name, folder / f"{config_name}.yaml")
-            if code is None:
-                from transkd.cli.hydra_app import run_hydra
-
-                code = run_hydra(name, folder, config_name, command, check)
-        except TransKDError as error:
-            code = say(name, error)
-        sys.exit(code)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
-def _shown(name: str, config: Path) -> int | None:
+def _answer(name: str) -> int | None:
     """Print what needs no Hydra, if it is asked for, and return the exit code."""
     flags, overrides = split_arguments(sys.argv[1:])
-    if any(flag in ("-sc", "--shell-completion") for flag in flags):
-        from transkd.cli.completion import complete
-
-        return complete(config, overrides)
     if "--version" in flags:
         from importlib.metadata import version
 
-        show(f"transkd {version('transkd')}")
+        print(f"transkd {version('transkd')}", flush=True)
         return 0
     if "--help" in flags or "-h" in flags:
         from transkd.cli.help import help_text
 
-        show(help_text(config))
+        print(help_text(name), flush=True)
         return 0
-    if not flags and not overrides and name not in DO_WITHOUT:
+    if not flags and not overrides and not COMMANDS[name].does_without:
         from transkd.cli.help import short_help
 
-        print(short_help(config), file=sys.stderr)
+        print(short_help(name), file=sys.stderr)
         return 2
     return None
+
+
+def run_hydra(name: str) -> int:
+    """Run what the command line says, in ``sys.argv``, once it has no mistakes.
+
+    Args:
+        name: the command.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: for mistakes in the arguments, all of them.
+    """
+    import hydra
+
+    from transkd.cli.compose import register
+    from transkd.cli.mistakes import refuse_mistakes, resolved
+    from transkd.cli.progress import starting
+    from transkd.cli.sweep_arguments import environment
+
+    flags, overrides = split_arguments(sys.argv[1:])
+    command, folder, primary = COMMANDS[name], config_folder(), register(name)
+    sweep: Sweep | None = None
+    checked: dict[str, Any] | None = None
+    if not has_flag(flags, "--hydra-help", "--info", "-i", "--shell-completion", "-sc"):
+        with starting(name):
+            checked = refuse_mistakes(name, flags, overrides, command.problems)
+        if has_flag(flags, *SWEEPS) and not has_flag(flags, *OTHER_CONFIG, *SHOWS_CONFIG):
+            sweep = _planned(name, flags, overrides, command.problems)
+    codes: list[int] = []
+
+    def job(config: DictConfig) -> None:
+        def action() -> Any:
+            values = resolved(config)
+            return command.execute(values, checked=values == checked)
+
+        if sweep is None:
+            codes.append(_exit_code(name, action))
+        else:
+            sweep.run(action)
+
+    app = hydra.main(version_base="1.3", config_path=str(folder), config_name=primary)(job)
+    if sweep is None:
+        # Hydra then lets a closed pipe through, instead of printing a traceback.
+        with environment(HYDRA_FULL_ERROR="1") if has_flag(flags, *SHOWS_CONFIG) else nullcontext():
+            app()
+        return max(codes, default=0)
+    sys.argv.insert(1, f"hydra.sweep.dir={quoted(str(sweep.plan.folder))}")
+    return sweep.launch(app)
+
+
+def _planned(
+    name: str, flags: Sequence[str], overrides: Sequence[str], check: Callable[[dict[str, Any]], Sequence[object]]
+) -> Sweep:
+    from transkd.cli.mistakes import value_problems
+    from transkd.cli.sweep_plan import plan_sweep
+    from transkd.cli.sweeps import Sweep
+
+    dirs = config_dirs(flags)
+    return Sweep(
+        name, plan_sweep(name, overrides, further_folders=dirs, check=lambda config: value_problems(config, check))
+    )
+
+
+def _exit_code(name: str, action: Callable[[], Any]) -> int:
+    """Do something; errors that Hydra would print with a traceback become exit codes."""
+    try:
+        action()
+    except TransKDError as error:
+        return report_error(name, error)
+    except BrokenPipeError:
+        return output_closed()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        where = f" that holds {Path(error.filename).absolute()}" if error.filename else ""
+        return report_error(name, TransKDError(f"there is no space left on the disk{where}"))
+    return 0
+
+
+@contextmanager
+def _without_traceback(name: str) -> Iterator[None]:
+    """End with an exit code of 128 + n on Ctrl-C, or where the output is closed; whatever is printed is printable."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        sys.exit(output_closed())
+    except KeyboardInterrupt:
+        print(f"\n{name}: stopped before it was done", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from transkd.runs.command import takes_any_option
 LOSSES = "distillation.losses."
 APPENDED_GROUPS = ("experiment", "sweep", "debug")
 LAST_WORD = ("sweep", "debug")
+PATHS = ("model", "model2", "input", "output", "classes", "data.root", "teacher.weights", "student.weights")
 SHOWS_CONFIG = ("--cfg", "-c")
 OTHER_CONFIG = ("--config-name", "-cn", "--config-path", "-cp")
 SWEEPS = ("--multirun", "-m")
@@ -30,13 +32,14 @@ def users_form(arguments: Sequence[str]) -> list[str]:
     ``+experiment=x`` and ``experiment=x`` mean the same, and sweep and debug choices have the last word wherever they
     stand.
     A key in a section that takes any option, such as ``trainer.profiler=simple``, needs no ``+``. Losses that are
-    added to none give the method their name, for ``none`` is the plain student's. Flags come
-    last: Hydra takes overrides only side by side. Flags that are cut short, ``--multi``, are written out.
+    added to none give the method their name, for ``none`` is the plain student's. Paths with special signs are quoted,
+    but not in a sweep, whose commas part values. Flags come last: Hydra takes overrides only side by side. Flags that
+    are cut short, ``--multi``, are written out.
     """
     flags, overrides = split_arguments(arguments)
     plain: list[str] = []
     last: dict[str, list[str]] = {group: [] for group in LAST_WORD}
-    for override in overrides:
+    for override in overrides if has_flag(flags, *SWEEPS) else map(_quoted_path, overrides):
         name = override.lstrip("+")
         key, equals, _ = name.partition("=")
         if equals and key in APPENDED_GROUPS:
@@ -124,3 +127,31 @@ def _instead(name: str, value: str) -> str:
     if not name.strip("-"):
         return "leave it out"
     return hint if hint.startswith("did") else f"keys have no dashes: {name.lstrip('-')}={value or '…'}"
+
+
+def quoted(value: str) -> str:
+    """Return a value of an override in quotes, as Hydra reads them."""
+    before_quotes = re.sub(r"(\\*)'", r"\1\1\\'", value)  # elsewhere, but for the end, a backslash stands for itself
+    escaped = re.sub(r"(\\+)$", r"\1\1", before_quotes)
+    return f"'{escaped}'"
+
+
+def _quoted_path(override: str) -> str:
+    """Put quotes around a path that Hydra would not read as text: ``a b.jpg``, ``x[1].png``, ``über.jpg``, ``2024``.
+
+    What is quoted already, ``null``, and interpolations stay what they are.
+    """
+    key, equals, value = override.partition("=")
+    if not equals or key.lstrip("+") not in PATHS or value in ("", "null") or value[0] in "'\"" or "${" in value:
+        return override
+    if re.fullmatch(r"[\w./:@~-]*[A-Za-z_/~][\w./:@~-]*", value, re.ASCII) and not _is_number(value):
+        return override
+    return f"{key}={quoted(value)}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

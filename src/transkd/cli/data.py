@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from transkd.cli.app import run_app
 from transkd.cli.progress import starting
-
-
-def main() -> NoReturn:
-    """Run the command."""
-    run_app("transkd-data", "data_command", _data, _check)
 
 
 def _check(values: dict[str, Any]) -> Sequence[object]:
@@ -25,7 +19,3 @@ def _data(values: dict[str, Any]) -> None:
         from transkd.cli.data_actions import run_action
 
     run_action(values)
-
-
-if __name__ == "__main__":
-    main()

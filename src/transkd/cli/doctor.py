@@ -4,19 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
-
-from transkd.cli.app import run_app
-
-
-def main() -> NoReturn:
-    """Run the command, where Hydra itself is broken too: then arguments are read one by one."""
-    try:
-        run_app("transkd-doctor", "doctor_command", _doctor, _check)
-    except Exception:  # what doctor itself does wrong ends in Hydra
-        given = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
-        _doctor({"format": given.get("format", "text"), "trials": given.get("trials") != "false"})
-    sys.exit(0)
+from typing import Any
 
 
 def _check(values: dict[str, Any]) -> Sequence[object]:
@@ -31,7 +19,3 @@ def _doctor(values: dict[str, Any]) -> None:
     code = run_doctor(values["format"], trials=values["trials"])
     if code:
         sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

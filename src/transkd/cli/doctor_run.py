@@ -10,7 +10,6 @@ from transkd.cli.doctor_report import Report, Section
 from transkd.cli.doctor_settings import settings_section
 from transkd.cli.doctor_text import as_json, as_markdown, as_text, wants_colours
 from transkd.cli.doctor_torch import devices_section, driver_gpus, libraries_section, modules_to_try, try_out
-from transkd.cli.ending import show
 from transkd.cli.progress import passing_line
 
 PASTE = "\nFor a bug report: transkd-doctor format=markdown"
@@ -29,11 +28,11 @@ def run_doctor(form: str, *, trials: bool) -> int:
     with passing_line() as say:
         report = examine(say, trials=trials)
     if form == "json":
-        show(as_json(report))
+        print(as_json(report))
     elif form == "markdown":
-        show(as_markdown(report))
+        print(as_markdown(report))
     else:
-        show(as_text(report, colours=wants_colours()) + PASTE)
+        print(as_text(report, colours=wants_colours()) + PASTE)
     return report.code
 
 

@@ -5,15 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from transkd.cli.app import run_app
 from transkd.cli.progress import starting
-
-
-def main() -> NoReturn:
-    """Run the command."""
-    run_app("transkd-export", "export_command", _export, _check)
 
 
 def _check(values: dict[str, Any]) -> Sequence[object]:
@@ -32,7 +26,3 @@ def _export(values: dict[str, Any]) -> None:
     except KeyboardInterrupt:
         print("transkd-export: stopped; of what was being written nothing is left", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,24 +15,26 @@ from transkd.errors import ConfigError
 
 
 def refuse_mistakes(
-    folder: Path,
-    config_name: str,
+    name: str,
     flags: Sequence[str],
     overrides: Sequence[str],
     check: Callable[[dict[str, Any]], Sequence[object]],
-) -> None:
+) -> dict[str, Any] | None:
     """Check a command line, and the config that it composes.
 
     Args:
-        folder: the config groups.
-        config_name: the primary config.
+        name: the command, such as ``"transkd-train"``.
         flags: the command line's options, as ``split_arguments`` gives them.
         overrides: its ``key=value`` arguments.
         check: lists what is wrong with the values of a composed config.
 
+    Returns:
+        The values that were checked; None where they are known in the run only, or another config is shown.
+
     Raises:
         ConfigError: listing all that is wrong.
     """
+    checked_values: dict[str, Any] | None = None
     for further in config_dirs(flags):
         if not further.is_dir():
             raise ConfigError(f"--config-dir: there is no folder {further}")
@@ -42,14 +43,16 @@ def refuse_mistakes(
         raise _mistakes(wrong)  # at once: a mistyped --help asks for no check of anything else
     if not has_flag(flags, *OTHER_CONFIG):  # another primary config than ours: Hydra says what is wrong with it
         sweeps = has_flag(flags, *SWEEPS)
-        checked = check_overrides(folder, config_name, overrides, further_folders=config_dirs(flags), sweeps=sweeps)
+        checked = check_overrides(name, overrides, further_folders=config_dirs(flags), sweeps=sweeps)
         problems += checked.problems
         if not has_flag(flags, *SHOWS_CONFIG):
             problems += [f"{key}: is missing" for key in checked.missing]
             if checked.config is not None:
                 problems += value_problems(checked.config, check)
+                checked_values = None if problems else _values(checked.config)
     if problems:
         raise _mistakes(_without_echoes([str(problem) for problem in problems]))
+    return checked_values
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -61,6 +64,23 @@ def plain(config: DictConfig) -> dict[str, Any]:
     values = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Return a config in plain containers.
+
+    Raises:
+        ConfigError: one of its interpolations cannot be resolved.
+    """
+    try:
+        return plain(config)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"the config has a mistake:\n  {interpolation_problem(error)}") from error
+
+
+def _values(config: DictConfig) -> dict[str, Any] | None:
+    """Return a config's values; None where some are known in a run only."""
+    return None if "${hydra:" in OmegaConf.to_yaml(config) else plain(config)
 
 
 def interpolation_problem(error: OmegaConfBaseException) -> str:

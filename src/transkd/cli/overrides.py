@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,6 +19,7 @@ from omegaconf import DictConfig, Node
 from omegaconf.errors import OmegaConfBaseException
 
 from transkd.cli.arguments import APPENDED_GROUPS
+from transkd.cli.compose import composing
 from transkd.errors import did_you_mean
 
 SEARCH_PATH = "hydra.searchpath"
@@ -43,25 +44,22 @@ class Checked:
 
 
 def check_overrides(
-    folder: Path,
-    config_name: str,
+    name: str,
     overrides: Sequence[str],
     *,
     further_folders: Sequence[Path] = (),
     sweeps: bool = False,
 ) -> Checked:
-    """Check each override on its own against the configs in ``folder``, and compose those that are right.
+    """Check each override of a command on its own, and compose those that are right.
 
     Args:
-        folder: the config groups.
-        config_name: the primary config.
+        name: the command, such as ``"transkd-train"``.
         overrides: as ``split_arguments`` gives them.
         further_folders: the user's own configs.
         sweeps: whether several values, ``seed=0,1``, are allowed.
     """
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(folder), version_base="1.3"):
-        return _Checker(config_name, list(further_folders), sweeps).check(overrides)
+    with composing(name) as primary:
+        return _Checker(primary, list(further_folders), sweeps).check(overrides)
 
 
 class _Checker:

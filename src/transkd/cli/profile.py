@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from transkd.cli.app import run_app
 from transkd.cli.progress import starting
-
-
-def main() -> NoReturn:
-    """Run the command."""
-    run_app("transkd-profile", "profile_command", _profile, _check)
 
 
 def _check(values: dict[str, Any]) -> Sequence[object]:
@@ -26,7 +20,3 @@ def _profile(values: dict[str, Any]) -> None:
         from transkd.cli.profile_run import run_profile
 
     run_profile(parse_profile(values))
-
-
-if __name__ == "__main__":
-    main()

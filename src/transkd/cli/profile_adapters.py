@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from transkd.cli.app import config_folder
 from transkd.cli.profile_config import ProfileConfig
 from transkd.errors import TransKDError
-from transkd.evaluation import count_parameters
+from transkd.evaluation.cost import Macs, count_network, count_parameters
 from transkd.models import Segmenter
-from transkd.profiling import Macs, Network, count_network, gmacs_json, open_network
+from transkd.profiling import Network, gmacs_json, open_network
 from transkd.training.preflight import AdapterCost, method_cost
 
 

@@ -11,7 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from transkd.cli.profile_adapters import AdapterRow
-from transkd.profiling import Macs, Row, Settings
+from transkd.evaluation.cost import Macs
+from transkd.profiling import Row, Settings
 
 COUNTS = ("GMAC", "without\nattention", "as\npublished")
 NOTHING = "–"

@@ -48,9 +48,3 @@ def _arguments(hydra: Any) -> list[str]:
 def _as_typed(override: str) -> str:
     """Return an override with its interpolations as people write them: Hydra's sweeper escapes their braces."""
     return re.sub(r"\$\\\{(.*?)\\\}", r"${\1}", override)
-
-
-def quoted(value: str) -> str:
-    """Return a value of an override in quotes, as Hydra reads them."""
-    escaped = value.replace("'", "\\'")
-    return f"'{escaped}'"

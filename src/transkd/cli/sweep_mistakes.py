@@ -53,8 +53,7 @@ def refuse_swept_hydra(overrides: Sequence[Override]) -> None:
 
 
 def refuse_unknown_params(
-    folder: Path,
-    config_name: str,
+    name: str,
     overrides: Sequence[str],
     params: Mapping[str, str],
     further_folders: Sequence[Path],
@@ -62,8 +61,7 @@ def refuse_unknown_params(
     """Refuse keys and choices that do not exist in ``hydra.sweeper.params``, as such of the command line are refused.
 
     Args:
-        folder: the config groups.
-        config_name: the primary config.
+        name: the command.
         overrides: the command line's, which are right.
         params: key -> values, those that the command line leaves to the sweep.
         further_folders: the user's own configs.
@@ -73,7 +71,7 @@ def refuse_unknown_params(
     """
     theirs = [f"{key}={values}" for key, values in params.items()]
     arguments = users_form([*overrides, *theirs])
-    checked = check_overrides(folder, config_name, arguments, further_folders=further_folders, sweeps=True)
+    checked = check_overrides(name, arguments, further_folders=further_folders, sweeps=True)
     _refuse([f"hydra.sweeper.params: {problem}" for problem in checked.problems])
 
 

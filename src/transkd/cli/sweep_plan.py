@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from transkd.cli.compose import composing
 from transkd.cli.sweep_mistakes import Check, PlannedJob, composed_jobs, refuse_swept_hydra, refuse_unknown_params
 from transkd.errors import ConfigError
 
@@ -40,8 +41,7 @@ class SweepPlan:
 
 
 def plan_sweep(
-    folder: Path,
-    config_name: str,
+    name: str,
     overrides: Sequence[str],
     *,
     further_folders: Sequence[Path] = (),
@@ -50,8 +50,7 @@ def plan_sweep(
     """Work out the jobs of a sweep, and refuse those with mistakes, and two that would write into one folder.
 
     Args:
-        folder: the config groups.
-        config_name: the primary config.
+        name: the command, such as ``"transkd-train"``.
         overrides: the command line's, each one checked already.
         further_folders: the user's own configs.
         check: lists what is wrong with a job's config.
@@ -62,8 +61,7 @@ def plan_sweep(
     """
     path = [f"hydra.searchpath=[{','.join(f'file://{further}' for further in further_folders)}]"]
     path = path if further_folders else []
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(folder), version_base="1.3"):
+    with composing(name) as config_name:
         parsed = _parser().parse_overrides(list(overrides))
         refuse_swept_hydra(parsed)
         hydra = _hydra_config(config_name, [*path, *(str(o.input_line) for o in parsed if not o.is_sweep_override())])
@@ -74,9 +72,8 @@ def plan_sweep(
     params = {str(key): str(values) for key, values in (hydra.sweeper.get("params") or {}).items()}
     left = {key: values for key, values in params.items() if key.lstrip("+") not in given}
     if left:
-        refuse_unknown_params(folder, config_name, overrides, left, further_folders)
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(folder), version_base="1.3"):
+        refuse_unknown_params(name, overrides, left, further_folders)
+    with composing(name) as config_name:
         swept = _parser().parse_overrides([f"{key}={values}" for key, values in params.items()])
         jobs = _jobs([*swept, *ours])
         if not jobs:

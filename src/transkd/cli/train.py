@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from transkd.cli.app import run_app
+from transkd.cli.app import main
 from transkd.cli.progress import starting
 
 if TYPE_CHECKING:
     from transkd.cli.sweeps import Outcome
 
 
-def main() -> NoReturn:
-    """Run the command."""
-    run_app("transkd-train", "train", _train, _check)
-
-
-def _check(values: dict[str, Any]) -> Sequence[object]:
+def check(values: dict[str, Any]) -> Sequence[object]:
+    """List what is wrong with a config."""
     from transkd.options import find_problems
     from transkd.training.config import TrainConfig
 
     return find_problems(TrainConfig, values)
 
 
-def _train(values: dict[str, Any]) -> Outcome | None:
+def run_train(values: dict[str, Any]) -> Outcome | None:
+    """Train, alone or as a job of a sweep."""
     from transkd.cli.sweeps import in_sweep
 
     if in_sweep():
@@ -49,4 +46,4 @@ def _run(values: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    main("transkd-train")

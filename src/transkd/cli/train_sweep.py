@@ -8,15 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from yaml import YAMLError
 
 from transkd.cli.sweeps import Outcome, sweep_name
 from transkd.errors import CheckpointError, ConfigError
 from transkd.runs.folder import RunFolder
-from transkd.training.resuming import differing_keys
-
-MATTER = ("callbacks", "checkpoint.select", "teacher.pretrained", "teacher.weights", "trainer")
-"""What makes a finished run another one, of what may differ in a run that is gone on with."""
+from transkd.runs.recipe import Comparison, config_differences
 
 
 def train_job(values: dict[str, Any], train: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Outcome:
@@ -60,7 +56,7 @@ def _finished(values: Mapping[str, Any], folder: RunFolder) -> Mapping[str, Any]
     if not folder.results.is_file():
         return None
     results, config = _read(folder)
-    changed = differing_keys(config, values, matter=MATTER)
+    changed = config_differences(config, values, Comparison.FINISHED)
     if changed:
         listed = "; ".join(changed)
         raise CheckpointError(
@@ -107,7 +103,7 @@ def _read(folder: RunFolder) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """
     try:
         results, config = json.loads(folder.results.read_text()), folder.saved_config()
-    except (OSError, ValueError, YAMLError) as error:
+    except (OSError, ValueError) as error:
         said = str(error).splitlines()[0]
         raise _no_run(folder, f"{folder.results.name} or {folder.config.name} cannot be read: {said}") from error
     if not config:

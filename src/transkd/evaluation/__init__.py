@@ -6,6 +6,7 @@ from transkd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from transkd.evaluation.class_match import ClassMatch, match_classes, outputs_for_classes, select_outputs
+    from transkd.evaluation.comparison import require_comparable, result_differences
     from transkd.evaluation.cost import count_macs, count_parameters, latency_ms, segmenter_gmacs, without_computing
     from transkd.evaluation.evaluate import score_model
     from transkd.evaluation.pictures import colourise, scene_picture
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
         protocol_differences,
     )
     from transkd.evaluation.scores import IGNORE_INDEX, Scores, score_meter
-    from transkd.runs.comparison import require_comparable, result_differences
 
 __all__ = [
     "IGNORE_INDEX",
@@ -61,8 +61,8 @@ __getattr__, __dir__ = lazy_names(
         "match_resolution": "transkd.evaluation.protocol",
         "outputs_for_classes": "transkd.evaluation.class_match",
         "protocol_differences": "transkd.evaluation.protocol",
-        "require_comparable": "transkd.runs.comparison",
-        "result_differences": "transkd.runs.comparison",
+        "require_comparable": "transkd.evaluation.comparison",
+        "result_differences": "transkd.evaluation.comparison",
         "scene_picture": "transkd.evaluation.pictures",
         "score_meter": "transkd.evaluation.scores",
         "score_model": "transkd.evaluation.evaluate",

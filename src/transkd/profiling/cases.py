@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from transkd.profiling.counting import Macs
+from transkd.evaluation.cost import Macs
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 BACKENDS = ("eager", "compiled", "onnx")

@@ -10,18 +10,14 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 
+from transkd.evaluation.cost import MEGA, peak_bytes, start_peak
 from transkd.profiling.cases import Case, Settings
 from transkd.profiling.networks import Network, open_network
 from transkd.profiling.reasons import OUT_OF_MEMORY, reason
 from transkd.profiling.runners import make_runner
-
-STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-RESET_PEAK = "5"  # proc(5): the peak of the resident set becomes its present size
-MEGA = 1e6
 
 
 def peak_memory_mb(case: Case, settings: Settings) -> tuple[float | None, str | None]:
@@ -94,24 +90,6 @@ def _give_back() -> None:
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def start_peak() -> int:
-    """Return the resident set's size in bytes, and begin a new peak; without proc(5), the peak so far."""
-    with suppress(OSError):
-        CLEAR_REFS.write_text(RESET_PEAK)
-    return peak_bytes()
-
-
-def peak_bytes() -> int:
-    """Return the peak of the resident set in bytes."""
-    with suppress(OSError, StopIteration):
-        line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    import resource  # not on Windows
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from transkd.errors import ConfigError
+from transkd.evaluation.cost import Macs, count_network
 from transkd.profiling.cases import Case, Row, Settings
-from transkd.profiling.counting import Macs, count_network
 from transkd.profiling.memory import peak_memory_mb
 from transkd.profiling.networks import Network, open_network, parameters_of
 from transkd.profiling.reasons import reason

@@ -12,8 +12,8 @@ from transkd.reporting.grouping import Group, comparable_groups
 from transkd.reporting.methods import also_students, check_baseline, find_baselines, methods_of, named, same_names
 from transkd.reporting.notes import table_notes
 from transkd.reporting.rows import Row, build_rows
-from transkd.runs.recipe import differing_keys, score_facts, shown
-from transkd.runs.results import Run
+from transkd.runs.finished import Run, score_facts
+from transkd.runs.recipe import differing_keys, shown
 
 
 @dataclass(frozen=True)

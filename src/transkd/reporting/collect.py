@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from transkd.errors import ConfigError, did_you_mean
-from transkd.runs.folder import at_home, exists, is_file, is_folder
-from transkd.runs.recipe import score_facts, shown
-from transkd.runs.results import CONFIG, MARKS, METRICS, RESULTS, Run, UnusableRunError, read_run
+from transkd.runs.finished import Run, read_run, score_facts
+from transkd.runs.folder import CONFIG, MARKS, METRICS, RESULTS, at_home, exists, is_file, is_folder
+from transkd.runs.recipe import shown
+from transkd.runs.results import UnusableRunError
 
 
 class Condition(NamedTuple):

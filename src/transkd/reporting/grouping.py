@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from transkd.errors import ConfigError
-from transkd.runs.recipe import CLASSES, comparison_facts, differing_keys, frozen, shown
-from transkd.runs.results import Run
+from transkd.evaluation.comparison import CLASSES
+from transkd.runs.finished import Run, comparison_facts
+from transkd.runs.recipe import differing_keys, frozen, shown
 
 LONGEST = 16
 MOST_CLASSES = 5

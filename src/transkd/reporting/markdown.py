@@ -14,7 +14,7 @@ from transkd.reporting import notes as facts
 from transkd.reporting.build import Report, Table
 from transkd.reporting.cells import Cells
 from transkd.reporting.rows import Difference, Row, Spread
-from transkd.runs.results import Run
+from transkd.runs.finished import Run
 
 TITLE = "Report"
 

@@ -14,16 +14,16 @@ import yaml
 
 from transkd.errors import ConfigError, did_you_mean
 from transkd.reporting.collect import Teachers
-from transkd.runs.recipe import (
+from transkd.runs.finished import (
+    PLAIN,
+    Run,
     architecture,
     comparison_facts,
     differing_settings,
-    frozen,
     method_options,
     recipe_facts,
-    shown,
 )
-from transkd.runs.results import PLAIN, Run
+from transkd.runs.recipe import frozen, shown
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = PACKAGE / "conf" / "distillation", PACKAGE.parents[1] / "conf" / "distillation"

@@ -10,8 +10,8 @@ from transkd.reporting.cells import Cells, percent
 from transkd.reporting.collect import LeftOut
 from transkd.reporting.methods import PLAIN_STUDENT as PLAIN
 from transkd.reporting.rows import Row
-from transkd.runs.recipe import recipe_facts, shown
-from transkd.runs.results import Run
+from transkd.runs.finished import Run, recipe_facts
+from transkd.runs.recipe import shown
 
 NOT_RECORDED = "not recorded"
 RECIPE = "recipe of the students"
@@ -175,7 +175,7 @@ def _gap_notes(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _selection_notes(runs: Sequence[Run]) -> Iterator[str]:
-    if any(run.results.checkpoint.get("chosen") == "best" for run in runs):
+    if any(run.results.checkpoint.chosen == "best" for run in runs):
         yield (
             "Scores are of the best validated epoch, chosen on the split that is reported: higher than on data that "
             "nothing was chosen on."

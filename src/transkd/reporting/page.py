@@ -21,7 +21,7 @@ from transkd.reporting.cells import ABSENT, Cells
 from transkd.reporting.markdown import TITLE
 from transkd.reporting.plots.all import Plot
 from transkd.reporting.rows import Row
-from transkd.runs.results import Run
+from transkd.runs.finished import Run
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1c2330; --muted: #5d6675; --line: #e3e6eb; --soft: #f5f6f8;

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from transkd.reporting.methods import Method, find_baselines
-from transkd.runs.results import Run
+from transkd.runs.finished import Run
 
 How = Literal["paired", "unpaired", "none"]
 Verdict = Literal["above the noise", "below the noise", "within the noise", "unknown"]

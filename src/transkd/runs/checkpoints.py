@@ -6,7 +6,6 @@ import os
 import pickle
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from transkd.errors import CheckpointError
+from transkd.files import replacing
 
 WHAT_TO_DO = "resume from another checkpoint, or start anew with resume=none in another folder"
 
@@ -46,18 +46,11 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     Raises:
         CheckpointError: where the disk is full or the folder cannot be written; the old file stays.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            torch.save(dict(checkpoint), file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
+        with replacing(path, durable=True) as partial:
+            torch.save(dict(checkpoint), partial)
     except (OSError, RuntimeError) as error:
-        with suppress(OSError):
-            partial.unlink()
         kept = "; the one before it is unharmed" if path.exists() else ""
         raise CheckpointError(f"the checkpoint {path} could not be written: {_reason(error)}{kept}") from error
 
@@ -111,11 +104,3 @@ def _reason(error: BaseException) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].strip()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

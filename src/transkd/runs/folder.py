@@ -1,4 +1,4 @@
-"""The training run that a model lies in, as far as its config tells what other commands want to know."""
+"""The folder of a run: the names of its files, who may write into it, and whose folder a model lies in."""
 
 from __future__ import annotations
 
@@ -12,70 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from transkd.errors import CheckpointError, ConfigError
-from transkd.training.callbacks.checkpoints import BEST, LAST
+from transkd.files import write_text
 
-RUN_CONFIG = "config.yaml"
-
-
-def config_of_run(source: str) -> tuple[dict[str, Any], Path] | None:
-    """Return the config of the run that a model was trained in, if it lies in the run's folder."""
-    path = Path(source).expanduser()
-    for folder in (path, path.parent, path.parent.parent)[: 3 if path.is_file() else 2]:
-        file = folder / RUN_CONFIG
-        if not file.is_file():
-            continue
-        try:
-            values = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-        except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, OSError):
-            return None
-        if isinstance(values, dict) and isinstance(values.get("data"), dict) and "student" in values:
-            return {str(key): value for key, value in values.items()}, file
-    return None
-
-
-def input_size_of_run(source: str) -> tuple[int | list[int], Path] | None:
-    """Return what a model's training run resized images to, a short side or [height, width], and the config."""
-    found = config_of_run(source)
-    if found is None:
-        return None
-    values, path = found
-    size = values["data"].get("size")
-    sides = size if isinstance(size, list) else [size]
-    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
-        return None
-    return size, path
-
-
-def at_home(text: str) -> Path:
-    """Return a path with ``~`` written out where there is such a home."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111
-
-
-def exists(path: Path) -> bool:
-    """Return whether there is such a file or folder, as far as one may look."""
-    return os.path.exists(path)  # noqa: PTH110
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether there is such a folder, as far as one may look."""
-    return os.path.isdir(path)  # noqa: PTH112
-
-
-def is_file(path: Path) -> bool:
-    """Return whether there is such a file, as far as one may look."""
-    return os.path.isfile(path)  # noqa: PTH113
-
-
-MARKS = ("config.yaml", "results.json", "metrics.csv", "checkpoints")
+CONFIG, RESULTS, METRICS, CHECKPOINTS = MARKS = ("config.yaml", "results.json", "metrics.csv", "checkpoints")
+LAST, BEST = "last.ckpt", "best.ckpt"
+PREDICTIONS = "predictions"
 LOCK = ".lock"
-LEFT_BY_A_START = {LOCK, "config.yaml", "metrics.csv", "checkpoints", "tensorboard", "wandb"}
-KEYS_OF_A_RUN = {"data", "student", "distillation", "trainer"}
-ASIDE = re.compile(r"(config|metrics)\.failed-(\d+)\.(yaml|csv)")
+LEFT_BY_A_START = {LOCK, CONFIG, METRICS, CHECKPOINTS, "tensorboard", "wandb"}
+SECTIONS = {"data", "student", "distillation", "trainer"}
+"""Sections that the config of any run has."""
+SET_ASIDE = re.compile(r"(config|metrics)\.failed-(\d+)\.(yaml|csv)")
 
 
 class RunFolder:
@@ -91,22 +41,22 @@ class RunFolder:
     @property
     def config(self) -> Path:
         """The resolved config of the run."""
-        return self.path / "config.yaml"
+        return self.path / CONFIG
 
     @property
     def metrics(self) -> Path:
         """Every logged value."""
-        return self.path / "metrics.csv"
+        return self.path / METRICS
 
     @property
     def results(self) -> Path:
         """The final scores."""
-        return self.path / "results.json"
+        return self.path / RESULTS
 
     @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints."""
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
 
     @property
     def last(self) -> Path:
@@ -121,7 +71,7 @@ class RunFolder:
     @property
     def predictions(self) -> Path:
         """The folder of the pictures."""
-        return self.path / "predictions"
+        return self.path / PREDICTIONS
 
     def holds_run(self) -> bool:
         """Return whether a run, finished or not, lies here."""
@@ -132,18 +82,15 @@ class RunFolder:
         if not ((self.path / LOCK).is_file() and self.config.is_file()):
             return False
         names = {path.name for path in self.path.iterdir()}
-        strange = [name for name in names - LEFT_BY_A_START if not ASIDE.fullmatch(name)]
+        strange = [name for name in names - LEFT_BY_A_START if not SET_ASIDE.fullmatch(name)]
         saved = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
-        return not strange and not saved and self._saved_config_is_ours()
-
-    def _saved_config_is_ours(self) -> bool:
         try:
-            return self.saved_config().keys() >= KEYS_OF_A_RUN
-        except (OSError, YAMLError, UnicodeDecodeError):
+            return not strange and not saved and self.saved_config().keys() >= SECTIONS
+        except (OSError, ValueError):
             return False
 
     def checkpoint_to_resume(self, resume: str) -> Path | None:
-        """Return the checkpoint that ``resume=auto|PATH|none`` means, None to start anew.
+        """Return the checkpoint that ``resume=auto|PATH|none`` means, None for a new start.
 
         Raises:
             ConfigError: the folder holds other things, or a run with a checkpoint and ``resume`` is none.
@@ -154,7 +101,7 @@ class RunFolder:
             return self.last if self.last.exists() else None
         if self.holds_run() and not self.holds_failed_start():
             raise ConfigError(
-                f"the folder {self.path} already holds a run, which is not overwritten: go on with it by "
+                f"the folder {self.path} already holds a run, which is not overwritten: resume it by "
                 "resume=auto, or choose another folder by name=… or output=…"
             )
         self._refuse_foreign()
@@ -179,7 +126,7 @@ class RunFolder:
 
     @contextmanager
     def claimed(self, config: Mapping[str, Any]) -> Iterator[None]:
-        """Make the folder this process's own, with ``config`` written into it, as long as the context lasts.
+        """Lock the folder for this process and write ``config`` into it, as long as the context lasts.
 
         Raises:
             ConfigError: where the folder cannot be written, or another process trains in it.
@@ -203,7 +150,7 @@ class RunFolder:
 
     def _set_aside(self) -> None:
         """Keep what a failed start logged, under other names: ``config.failed-1.yaml``, ``metrics.failed-1.csv``."""
-        earlier = (ASIDE.fullmatch(path.name) for path in self.path.iterdir())
+        earlier = (SET_ASIDE.fullmatch(path.name) for path in self.path.iterdir())
         number = 1 + max((int(match[2]) for match in earlier if match), default=0)
         for path in (self.config, self.metrics):
             if path.exists():
@@ -225,11 +172,18 @@ class RunFolder:
         )
 
     def saved_config(self) -> dict[str, Any]:
-        """Return the config that the run in this folder was started with, empty if there is none."""
+        """Return the config that the run in this folder was started with, empty if there is none.
+
+        Raises:
+            OSError, ValueError: the file cannot be read, or is no YAML.
+        """
         if not self.config.exists():
             return {}
-        values = OmegaConf.to_container(OmegaConf.load(self.config))
-        return values if isinstance(values, dict) else {}  # type: ignore[return-value]
+        try:
+            values = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError(str(error)) from error
+        return values if isinstance(values, dict) else {}
 
     def write_results(self, results: Mapping[str, Any]) -> None:
         """Write ``results.json``."""
@@ -245,8 +199,59 @@ class RunFolder:
         return final
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small file whole and at once."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
+def run_of_model(source: str | Path) -> RunFolder | None:
+    """Return the folder of the run that a model was trained in; None where the model does not lie in one.
+
+    Args:
+        source: the run's folder, the folder of its segmenter, a checkpoint, or a file in one of these.
+    """
+    path = Path(source).expanduser()
+    for folder in (path, path.parent, path.parent.parent)[: 3 if path.is_file() else 2]:
+        if (folder / CONFIG).is_file():
+            return RunFolder(folder)
+    return None
+
+
+def config_of_run(source: str) -> tuple[dict[str, Any], Path] | None:
+    """Return the config of the run that a model was trained in, and its file, if it lies in the run's folder."""
+    run = run_of_model(source)
+    try:
+        values = {} if run is None else run.saved_config()
+    except (OSError, ValueError):
+        return None
+    if run is None or not isinstance(values.get("data"), dict) or "student" not in values:
+        return None
+    return values, run.config
+
+
+def input_size_of_run(source: str) -> tuple[int | list[int], Path] | None:
+    """Return what a model's training run resized images to, a short side or [height, width], and the config."""
+    found = config_of_run(source)
+    if found is None:
+        return None
+    values, path = found
+    size = values["data"].get("size")
+    sides = size if isinstance(size, list) else [size]
+    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+        return None
+    return size, path
+
+
+def at_home(text: str) -> Path:
+    """Return a path with ``~`` written out where there is such a home."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is such a file or folder, as far as permissions show."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder, as far as permissions show."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file, as far as permissions show."""
+    return os.path.isfile(path)  # noqa: PTH113

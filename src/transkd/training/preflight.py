@@ -20,8 +20,8 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from transkd.data import SceneDataModule
 from transkd.distillation import DistillationLoss, create_loss
 from transkd.evaluation import count_parameters, segmenter_gmacs, without_computing
+from transkd.evaluation.cost import Macs, count_work
 from transkd.models import Segmenter, Taps
-from transkd.profiling import Macs, count_work
 from transkd.training.build import image_size, starts_from_teacher, weights_choice
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule

@@ -28,6 +28,7 @@ from transkd.models import load_segmenter
 from transkd.runs.checkpoints import read_checkpoint
 from transkd.runs.command import as_typed
 from transkd.runs.folder import RunFolder
+from transkd.runs.results import Results
 from transkd.training.build import weights_choice
 from transkd.training.callbacks.checkpoints import RunCheckpoints
 from transkd.training.callbacks.clock import RunClock
@@ -110,10 +111,7 @@ def _without_nan(terms: dict[str, dict[str, float | None]]) -> dict[str, dict[st
     }
 
 
-SUMMARY = ("miou", "pixel_accuracy", "params", "gmacs", "latency_ms", "weights_sha256")
-
-
-def show_in_wandb(loggers: Iterable[Logger], results: Mapping[str, Any]) -> None:
+def show_in_wandb(loggers: Iterable[Logger], results: Results) -> None:
     """Give W&B the scores of ``results.json``, as summary (``final/…``) and as a table of classes, and end the run.
 
     Without an end the next run of the same process would go on in this one.
@@ -128,10 +126,12 @@ def show_in_wandb(loggers: Iterable[Logger], results: Mapping[str, Any]) -> None
         import wandb
 
         run = logger.experiment
-        training = results.get("training") or {}
-        facts = {name: results.get(name) for name in SUMMARY} | {f"training/{name}": v for name, v in training.items()}
+        values = results.as_dict()
+        facts: dict[str, Any] = {name: value for name, value in values.items() if isinstance(value, int | float)}
+        facts |= {"weights_sha256": results.weights_sha256}
+        facts |= {f"training/{name}": value for name, value in values["training"].items()}
         run.summary.update({f"final/{name}": value for name, value in facts.items() if value is not None})
-        classes = [[name, iou] for name, iou in results["per_class"].items()]
+        classes = [[name, iou] for name, iou in results.per_class.items()]
         if classes:
             run.log({"final/per_class": wandb.Table(columns=["class", "IoU"], data=classes)})
         run.finish()
@@ -169,14 +169,13 @@ def finish(
     module.is_final_scoring = True
     if trainer.num_val_batches != [0] and config.trainer.get("limit_val_batches") != 0:
         trainer.validate(module, datamodule=data, verbose=False, weights_only=True)
-    results = _results(config, data, module, trainer, size)
-    results["checkpoint"] = {"chosen": chosen.stem, "epoch": epoch}
-    results |= facts
+    facts["checkpoint"] = {"chosen": chosen.stem, "epoch": epoch}
+    results = _results(config, data, module, trainer, size, facts)
     if trainer.is_global_zero:
-        folder.write_results(results)
+        folder.write_results(results.as_dict())
         show_in_wandb(trainer.loggers, results)
         _print_results(results, folder, name, config.data, console)
-    return results
+    return results.as_dict()
 
 
 def _restore_chosen(module: SegmentationModule, path: Path) -> int | None:
@@ -208,7 +207,8 @@ def _results(
     module: SegmentationModule,
     trainer: L.Trainer,
     size: tuple[int, int],
-) -> dict[str, Any]:
+    facts: Mapping[str, Any],
+) -> Results:
     scores: Scores | None = module.last_scores
     limited = int(sum(trainer.num_val_batches)) < len(data.val_dataloader())
     protocol = Protocol(
@@ -220,7 +220,7 @@ def _results(
         options=config.data.options,
         images=_scored_images(config, trainer) if limited else None,
     )
-    return {
+    values = {
         **(scores.as_dict() if scores else {"miou": None, "pixel_accuracy": None, "per_class": {}}),
         "protocol": protocol.as_dict(),
         "params": count_parameters(module.segmenter),
@@ -238,7 +238,9 @@ def _results(
         "data": data.fingerprints(),
         "device": torch.cuda.get_device_name() if module.device.type == "cuda" else f"cpu ({platform.machine()})",
         "versions": {name: version(name) for name in ("transkd", "torch", "lightning", "timm")},
+        **facts,
     }
+    return Results.model_validate(values)
 
 
 def command_line() -> str | None:
@@ -255,18 +257,18 @@ def _scored_images(config: TrainConfig, trainer: L.Trainer) -> int:
     return int(sum(trainer.num_val_batches)) * config.data.val_batch_size * trainer.world_size
 
 
-def _print_results(results: dict[str, Any], folder: RunFolder, name: str, data: DataConfig, console: Console) -> None:
-    if results["miou"] is not None:
-        split = results["protocol"]["split"]
+def _print_results(results: Results, folder: RunFolder, name: str, data: DataConfig, console: Console) -> None:
+    if results.miou is not None and results.pixel_accuracy is not None:
+        split = results.protocol["split"]
         console.print(f"\nscores of {folder.path / name} on the {split} split", highlight=False, soft_wrap=True)
         table = Table()
         table.add_column("class")
         table.add_column("IoU", justify="right")
-        for class_name, iou in results["per_class"].items():
+        for class_name, iou in results.per_class.items():
             table.add_row(escape(class_name), "absent" if iou is None else f"{100 * iou:.2f}")
         table.add_section()
-        table.add_row("mIoU", f"{100 * results['miou']:.2f}", style="bold")
-        table.add_row("pixel accuracy", f"{100 * results['pixel_accuracy']:.2f}")
+        table.add_row("mIoU", f"{100 * results.miou:.2f}", style="bold")
+        table.add_row("pixel accuracy", f"{100 * results.pixel_accuracy:.2f}")
         console.print(table)
     lines = [
         f"run folder   {folder.path}",

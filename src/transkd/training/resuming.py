@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
 from transkd.data import SceneDataModule
-from transkd.errors import CheckpointError, ConfigError
-from transkd.models.backbones import find_backbone
+from transkd.errors import CheckpointError
 from transkd.runs.checkpoints import read_checkpoint
 from transkd.runs.folder import RunFolder
+from transkd.runs.recipe import Comparison, config_differences
 from transkd.training.trainer import MetricsCSV
-
-MAY_DIFFER = (
-    "resume",
-    "output",
-    "name",
-    "imports",
-    "logger",
-    "callbacks",
-    "pictures",
-    "checkpoint",
-    "trainer",
-    "data.root",
-    "data.workers",
-    "data.val_batch_size",
-    "teacher.weights",
-    "teacher.pretrained",
-)
-ADDED = {"student.pretrained": False, "teacher.pretrained": False}  # keys that older runs lack, and what they did
 
 
 def find_checkpoint(resume: str, folder: RunFolder, is_first_process: bool) -> Path | None:
@@ -68,7 +50,7 @@ def check_same_recipe(values: Mapping[str, Any], source: RunFolder) -> None:
     Raises:
         CheckpointError: listing the keys that differ and matter.
     """
-    changed = differing_keys(source.saved_config(), values)
+    changed = config_differences(source.saved_config(), values, Comparison.RESUME)
     if changed:
         lines = "\n".join(f"  {line}" for line in changed)
         raise CheckpointError(
@@ -102,23 +84,6 @@ def check_goes_on(checkpoint: Path, trainer: Mapping[str, Any], data: SceneDataM
             )
 
 
-def differing_keys(saved: Mapping[str, Any], values: Mapping[str, Any], *, matter: Collection[str] = ()) -> list[str]:
-    """List the keys in which two configs are other recipes, each with both values; empty where one of them is.
-
-    Args:
-        saved: the config of a run.
-        values: the config now.
-        matter: sections that matter too, of those in which a run that is gone on with may differ.
-    """
-    before, now = _recipe(saved), _recipe(values)
-    keys = sorted(before.keys() | now.keys()) if before else []
-    return [
-        f"{key}: it was {before.get(key)}, it is {now.get(key)}"
-        for key in keys
-        if before.get(key) != now.get(key) and (_within(key, matter) or not _within(key, MAY_DIFFER))
-    ]
-
-
 def adopt_best(checkpoint: Path, folder: RunFolder) -> None:
     """Take along the best checkpoint of the run that is gone on with, where the folder is a new one."""
     best = RunFolder(checkpoint.parent.parent).best
@@ -135,36 +100,3 @@ def rewind_metrics(loggers: Iterable[Logger], checkpoint: Path | None) -> None:
     for logger in loggers:
         if isinstance(logger, MetricsCSV):
             logger.rewind(step)
-
-
-def _within(key: str, sections: Iterable[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in sections)
-
-
-def _recipe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config flat, with what it means where it says nothing; empty if it is."""
-    if not values:
-        return {}
-    recipe = ADDED | _flat(values)
-    for role in ("student", "teacher"):
-        backbone = recipe.get(f"{role}.backbone")
-        if backbone is not None and recipe.get(f"{role}.head") is None:
-            recipe[f"{role}.head"] = _usual_head(backbone)
-    return recipe
-
-
-def _usual_head(backbone: str) -> str | None:
-    try:
-        return find_backbone(backbone).head
-    except ConfigError:
-        return None
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

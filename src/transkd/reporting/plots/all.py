@@ -27,7 +27,7 @@ from transkd.reporting.plots.look import (
     written,
 )
 from transkd.reporting.rows import Row, Spread
-from transkd.runs.results import Run
+from transkd.runs.finished import Run
 
 MOST_CLASSES_WITH_NUMBERS = 40
 MOST_CLASSES = 80

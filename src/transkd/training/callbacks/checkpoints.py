@@ -11,8 +11,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
-LAST = "last.ckpt"
-BEST = "best.ckpt"
+from transkd.runs.folder import BEST, LAST
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Timer
 from torch import Tensor
 
-from transkd.profiling.memory import MEGA, peak_bytes, start_peak
+from transkd.evaluation.cost import MEGA, peak_bytes, start_peak
 
 StoppedBy = Literal["epochs", "steps", "time", "callback"]
 

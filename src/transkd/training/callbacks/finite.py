@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from transkd.errors import NonFiniteError
-from transkd.training.callbacks.checkpoints import LAST, RunCheckpoints
+from transkd.runs.folder import LAST
+from transkd.training.callbacks.checkpoints import RunCheckpoints
 
 
 class FiniteGuard(Callback):

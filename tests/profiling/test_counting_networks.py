@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from transkd.evaluation import count_macs, count_parameters, without_computing
+from transkd.evaluation.cost import count_network, count_work, published_forward
 from transkd.models import Segmenter, create_segmenter
-from transkd.profiling import count_network, count_work, open_network
-from transkd.profiling.counting import published_forward
+from transkd.profiling import open_network
 
 PAPER_SIZE = (512, 1024)
 PUBLISHED = {"mit_b2": (27_362_004, 113.84), "mit_b0": (3_719_284, 13.67)}

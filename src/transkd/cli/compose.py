@@ -1,0 +1,65 @@
+"""A command's config, composed by Hydra from its schema and ``conf/``.
+
+A command has no YAML file: what its schema declares is stored in Hydra's ConfigStore, and so is what the choices of a
+group begin with (``defaults: [base]``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pkgutil import resolve_name
+
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+
+from transkd.cli.app import COMMANDS, Command, config_folder
+from transkd.options import Section, defaults, groups
+
+QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
+FOLDERS = {
+    "run": {"dir": "."},
+    "sweep": {"dir": "runs/multirun/${now:%Y-%m-%d_%H-%M-%S-%f}", "subdir": "${hydra.job.num}"},
+    "output_subdir": None,
+}
+
+
+def register(name: str) -> str:
+    """Store the config of a command in Hydra's ConfigStore.
+
+    Args:
+        name: the command, such as ``"transkd-train"``.
+
+    Returns:
+        The name of its primary config: ``"train"``.
+    """
+    command = COMMANDS[name]
+    if not isinstance(command, Command):
+        return command.primary
+    store = ConfigStore.instance()
+    schema: type[Section] = resolve_name(command.schema)
+    if command.actions or groups(schema):
+        from transkd.training import config
+
+        bases: dict[str, type[Section]] = getattr(config, "GROUP_BASES", {})
+        for group, base in bases.items():
+            store.store("base", defaults(base), group=group)
+    for action, named in command.actions.items():
+        kind: type[Section] = resolve_name(named)
+        chosen = [{f"/{group}": choice} for group, choice in groups(kind).items()]
+        store.store(action, {"defaults": [*chosen, "_self_"], **defaults(kind)}, group="action", package="_global_")
+    chosen = [{group: choice} for group, choice in groups(schema).items()]
+    node = {"defaults": [*chosen, "_self_", *QUIET], **defaults(schema), "hydra": FOLDERS}
+    primary = name.removeprefix("transkd-")
+    store.store(primary, node)
+    return primary
+
+
+@contextmanager
+def composing(name: str) -> Iterator[str]:
+    """Let ``hydra.compose`` find the configs of a command; gives the name of its primary one."""
+    GlobalHydra.instance().clear()
+    primary = register(name)
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        yield primary
