@@ -49,6 +49,7 @@ class Command:
         run: ``module:function``, called with the validated config; may return an ``Outcome`` for a sweep's table.
         actions: schema of each choice of ``action``, for a command that does several things.
         added: config groups that it takes besides those of its schema, by ``+GROUP``, and what each is.
+        plain: whether ``run`` takes the validated values in plain containers, as a run's folder keeps them.
         does_without: whether it is of use when it is called with no arguments.
     """
 
@@ -56,6 +57,7 @@ class Command:
     run: str
     actions: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
+    plain: bool = False
     does_without: bool = False
 
     def schema_of(self, values: Mapping[str, Any]) -> type[Section]:
@@ -82,7 +84,8 @@ class Command:
         from transkd.options import validate
 
         schema = self.schema_of(values)
-        return resolve_name(self.run)(schema.model_validate(values) if checked else validate(schema, values))
+        config = schema.model_validate(values) if checked else validate(schema, values)
+        return resolve_name(self.run)(values if self.plain else config)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,16 @@ class YamlCommand:
 
 
 COMMANDS: dict[str, Command | YamlCommand] = {
-    "transkd-train": YamlCommand("train", "transkd.cli.train:check", "transkd.cli.train:run_train"),
+    "transkd-train": Command(
+        "transkd.training.config:TrainConfig",
+        "transkd.cli.train:run_train",
+        added={
+            "experiment": "A whole recipe, whose keys can all be changed.",
+            "debug": "A small run that finds mistakes.",
+            "sweep": "What is compared, with -m: docs/sweeps.md.",
+        },
+        plain=True,
+    ),
     "transkd-eval": YamlCommand("eval_command", "transkd.cli.eval:_check", "transkd.cli.eval:_eval"),
     "transkd-predict": YamlCommand("predict_command", "transkd.cli.predict:_check", "transkd.cli.predict:_predict"),
     "transkd-export": Command("transkd.cli.export:ExportConfig", "transkd.cli.export:run_export"),

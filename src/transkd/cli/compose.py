@@ -40,11 +40,11 @@ def register(name: str) -> str:
     store = ConfigStore.instance()
     schema: type[Section] = resolve_name(command.schema)
     if command.actions or groups(schema):
-        from transkd.training import config
+        from transkd.training.config import GROUPS
 
-        bases: dict[str, type[Section]] = getattr(config, "GROUP_BASES", {})
-        for group, base in bases.items():
-            store.store("base", defaults(base), group=group)
+        for choice, section in GROUPS.items():
+            group, _, name_of_choice = choice.rpartition("/")
+            store.store(name_of_choice, defaults(section), group=group)
     for action, named in command.actions.items():
         kind: type[Section] = resolve_name(named)
         chosen = [{f"/{group}": choice} for group, choice in groups(kind).items()]

@@ -17,9 +17,8 @@ from transkd.data.datasets import get_layout
 from transkd.errors import ConfigError
 from transkd.evaluation import Resolution
 from transkd.evaluation.inference import Inference
-from transkd.models.checks import SMALLEST_SIDE
-from transkd.training.config import DataConfig, Positive, Section, Side, Size
-from transkd.training.problems import Problem, mistakes, schema_problems, shown
+from transkd.options import SMALLEST_SIDE, Positive, Problem, Section, Side, Size, find_problems, mistakes, shown
+from transkd.training.config import DataConfig
 
 __all__ = ["EvalConfig", "eval_problems", "named_keys", "parse_eval"]
 
@@ -51,13 +50,11 @@ class EvalConfig(Section):
     protocol: ProtocolConfig
     split: str
     inference: Literal["whole", "slide"]
-    crop: Annotated[
-        Window | None, Field(description=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 512])")
-    ]
-    stride: Annotated[tuple[Positive, Positive] | None, Field(description="[down, right] in pixels ([341, 341])")]
+    crop: Annotated[Window | None, Field(title=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 512])")]
+    stride: Annotated[tuple[Positive, Positive] | None, Field(title="[down, right] in pixels ([341, 341])")]
     scales: Annotated[
         list[Annotated[float, Field(gt=0, allow_inf_nan=False)]],
-        Field(min_length=1, description="factors ([0.75, 1, 1.25])"),
+        Field(min_length=1, title="factors ([0.75, 1, 1.25])"),
     ]
     flip: bool
     batch_size: Positive
@@ -67,7 +64,7 @@ class EvalConfig(Section):
     pictures: Annotated[int, Field(ge=0)]
     device: str
     precision: Literal["fp32", "bf16"]
-    format: Annotated[Literal["cityscapes", "acdc"] | None, Field(description="cityscapes, acdc or null")]
+    format: Annotated[Literal["cityscapes", "acdc"] | None, Field(title="cityscapes, acdc or null")]
     zip: bool
     output: str | None
     overwrite: bool
@@ -99,14 +96,13 @@ def eval_problems(values: Mapping[str, Any], named: Collection[str] = ()) -> lis
         named: the keys that the user set.
     """
     given, values = values, _filled(values)
-    problems = [_helpful(problem) for problem in schema_problems(EvalConfig, values)]
+    problems = [_helpful(problem) for problem in find_problems(EvalConfig, values)]
     if "data" not in values:
         known = ", ".join(available_datasets())
         others = [problem for problem in problems if problem.path not in ("data", *FROM_DATA)]
         return [*others, Problem("data", f"is missing: say what to score on, such as data=camvid ({known})")]
     known_wrong = list(problems)
     for keys, check in (
-        (("data",), _dataset),
         (("inference", "crop", "stride", "protocol", "data"), _windows),
         (("format", "zip", "data"), _submission),
         (("protocol", "data"), lambda _: ignored_problems(given, named)),
@@ -120,12 +116,6 @@ def _helpful(problem: Problem) -> Problem:
     if (problem.path, problem.message) != ("model", "is missing"):
         return problem
     return Problem("model", "is missing: say what to score, such as model=runs/NAME/student or model=student.onnx")
-
-
-def _dataset(values: Mapping[str, Any]) -> Iterator[Problem]:
-    from transkd.training.checks import dataset_problems
-
-    return dataset_problems(values)
 
 
 def _windows(values: Mapping[str, Any]) -> Iterator[Problem]:

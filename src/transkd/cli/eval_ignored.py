@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from transkd.cli.arguments import split_arguments
-from transkd.training.problems import Problem
+from transkd.options import Problem
 
 # What says the same for training -> what says it here.
 OF_TRAINING = {"data.batch_size": "batch_size", "data.train_split": "split"}

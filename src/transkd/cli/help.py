@@ -47,8 +47,11 @@ def short_help(name: str) -> str:
 
 
 def choices(group: str) -> list[str]:
-    """Return the choices of a config group: the files of its folder in ``conf/``."""
-    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml") if path.stem != BASE)
+    """Return the choices of a config group: the files of its folder in ``conf/``, and those that are sections."""
+    from transkd.training.config import GROUPS
+
+    sections = {choice.rpartition("/")[2] for choice in GROUPS if choice.rpartition("/")[0] == group}
+    return sorted(({path.stem for path in (config_folder() / group).glob("*.yaml")} | sections) - {BASE})
 
 
 def _docstring(name: str, schema: type[Section]) -> tuple[str, list[str]]:
@@ -74,7 +77,10 @@ def _option_blocks(command: Command, schema: type[Section]) -> Iterator[str]:
         yield _block(title, [_option(one) for one in own if "." not in one.path])
     options = [one for one in [*declared(schema), *shared.values()] if not (command.actions and one.path == "action")]
     for heading in dict.fromkeys(one.heading for one in options):
-        yield _block(heading or "Options", [_option(one) for one in options if one.heading == heading])
+        yield _block(
+            heading or ("Dataset" if command.actions else "Options"),
+            [_option(one) for one in options if one.heading == heading],
+        )
 
 
 def _block(heading: str, lines: Sequence[str]) -> str:
@@ -84,14 +90,17 @@ def _block(heading: str, lines: Sequence[str]) -> str:
 def _option(one: Declared) -> str:
     known = choices(one.path) if one.is_group else []
     value = "NAME" if one.is_group else _placeholder(one.kind)
-    return _line(f"{one.path}={value}", one.help, _default(one.default), known)
+    default = "the choice's" if one.default == REQUIRED and "." in one.path else _default(one.default)
+    return _line(f"{one.path}={value}", one.help, default, known)
 
 
 def _line(key: str, about: str, default: str, known: Sequence[str]) -> str:
-    listed = f": {', '.join(known)}" if known else ""
-    text = f"{about}{listed}{f' ({default})' if default else ''}"
+    text = f"{about.removesuffix('.')}: {', '.join(known)}" if known else about
+    text = f"{text} ({default})" if default else text
     margin = " " * INDENT
-    wrapper = TextWrapper(COLUMNS, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
+    wrapper = TextWrapper(
+        COLUMNS, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False, break_long_words=False
+    )
     lines = wrapper.wrap(text)
     if len(key) + 4 <= INDENT and lines:
         return "\n".join([f"  {key}{lines[0][len(key) + 2 :]}", *lines[1:]])
@@ -110,7 +119,7 @@ def _placeholder(kind: Any) -> str:
     """Return what stands for a value of a type: its choices, or a word for its kind."""
     found = dict.fromkeys(_kinds(kind))
     text = "|".join(found)
-    return text if len(text) <= COLUMNS // 2 else "…"
+    return text if 0 < len(text) <= COLUMNS // 2 else "…"
 
 
 def _kinds(kind: Any) -> Iterator[str]:

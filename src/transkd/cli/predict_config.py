@@ -9,10 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from transkd.cli.windows import window
 from transkd.errors import ConfigError, TransKDError
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE, Positive, Problem, Section, Side, Size, find_problems, mistakes, shown
 from transkd.prediction.plan import KINDS, Existing, Kind
-from transkd.training.config import Positive, Section, Side, Size
-from transkd.training.problems import Problem, mistakes, schema_problems, shown
 
 
 def _listed(value: object) -> object:
@@ -30,21 +28,21 @@ class PredictConfig(Section):
     input: str
     output: str
     kinds: Annotated[
-        list[Kind], BeforeValidator(_listed), Field(min_length=1, description=f"one or more of {', '.join(KINDS)}")
+        list[Kind], BeforeValidator(_listed), Field(min_length=1, title=f"one or more of {', '.join(KINDS)}")
     ]
     size: Annotated[
         Size | None,
-        Field(description=f"a short side in pixels (512), [height, width], {SMALLEST_SIDE} or more, native, or null"),
+        Field(title=f"a short side in pixels (512), [height, width], {SMALLEST_SIDE} or more, native, or null"),
     ]
     inference: Literal["whole", "slide"]
     crop: Annotated[
         tuple[Side, Side] | None,
-        Field(description=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 512])"),
+        Field(title=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 512])"),
     ]
-    stride: Annotated[tuple[Positive, Positive] | None, Field(description="[down, right] in pixels ([341, 341])")]
+    stride: Annotated[tuple[Positive, Positive] | None, Field(title="[down, right] in pixels ([341, 341])")]
     scales: Annotated[
         list[Annotated[float, Field(gt=0, allow_inf_nan=False)]],
-        Field(min_length=1, description="factors ([0.75, 1, 1.25])"),
+        Field(min_length=1, title="factors ([0.75, 1, 1.25])"),
     ]
     flip: bool
     batch_size: Positive
@@ -66,7 +64,7 @@ class PredictConfig(Section):
 
 def predict_problems(values: Mapping[str, Any]) -> list[Problem]:
     """List every key that is unknown or missing, and every value that does not fit."""
-    problems = schema_problems(PredictConfig, values)
+    problems = find_problems(PredictConfig, values)
     for keys, check in (
         (("inference", "crop", "stride"), _whole),
         (("inference", "crop", "stride", "size"), _windows),

@@ -13,8 +13,8 @@ from transkd.cli.windows import window
 from transkd.errors import ConfigError
 from transkd.evaluation.inference import Inference
 from transkd.models import Segmenter
-from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.exported import ExportedModel, load_model
+from transkd.options import SMALLEST_SIDE
 from transkd.prediction.drawing import Drawer
 from transkd.prediction.network import Network, Size
 from transkd.prediction.outputs import Model

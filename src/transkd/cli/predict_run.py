@@ -23,7 +23,7 @@ from transkd.cli.predict_progress import Bars
 from transkd.data.datasets.images import IMAGE_SUFFIXES
 from transkd.data.reading import read_image
 from transkd.errors import DataError, TransKDError
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE
 from transkd.prediction.clips import predict_clip
 from transkd.prediction.outputs import Model
 from transkd.prediction.plan import FullError, Job, Plan, find_sources, plan_outputs

@@ -12,10 +12,8 @@ from pydantic import BeforeValidator, Field
 from transkd.cli.app import config_folder
 from transkd.distillation import available_losses
 from transkd.errors import ConfigError, did_you_mean
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE, Positive, Problem, Section, Side, find_problems, mistakes
 from transkd.profiling import name_problem
-from transkd.training.config import Positive, Section, Side
-from transkd.training.problems import Problem, mistakes, schema_problems
 
 Item = TypeVar("Item")
 
@@ -35,7 +33,7 @@ Sizes = Annotated[
     BeforeValidator(_sizes),
     Field(
         min_length=1,
-        description=f"[height, width] in pixels ([512, 1024]), {SMALLEST_SIDE} or more each, or a list of such",
+        title=f"[height, width] in pixels ([512, 1024]), {SMALLEST_SIDE} or more each, or a list of such",
     ),
 ]
 
@@ -45,12 +43,12 @@ class ProfileConfig(Section):
 
     models: OneOrMore[str]
     size: Sizes
-    batch: Annotated[OneOrMore[Positive], Field(description="a number of images, 1 or more, or a list of such")]
+    batch: Annotated[OneOrMore[Positive], Field(title="a number of images, 1 or more, or a list of such")]
     precision: Annotated[
-        OneOrMore[Literal["fp32", "bf16", "fp16"]], Field(description="fp32, bf16 or fp16, or a list of them")
+        OneOrMore[Literal["fp32", "bf16", "fp16"]], Field(title="fp32, bf16 or fp16, or a list of them")
     ]
     backend: Annotated[
-        OneOrMore[Literal["eager", "compiled", "onnx"]], Field(description="eager, compiled or onnx, or a list of them")
+        OneOrMore[Literal["eager", "compiled", "onnx"]], Field(title="eager, compiled or onnx, or a list of them")
     ]
     device: Literal["auto", "cpu", "cuda"]
     threads: Positive | None
@@ -78,7 +76,7 @@ class ProfileConfig(Section):
 
 def profile_problems(values: Mapping[str, Any]) -> list[Problem]:
     """List every key that is unknown or missing, and every value and name that does not fit."""
-    problems = schema_problems(ProfileConfig, values)
+    problems = find_problems(ProfileConfig, values)
     for check in (_names, _methods, _device, _output):
         key = check.__name__.removeprefix("_")
         if not any(problem.touches({"names": "models", "methods": "adapters"}.get(key, key)) for problem in problems):

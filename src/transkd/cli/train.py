@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from transkd.cli.app import main
@@ -15,13 +15,6 @@ from transkd.errors import CheckpointError, ConfigError
 if TYPE_CHECKING:
     from transkd.cli.sweep.jobs import Outcome
     from transkd.runs.folder import RunFolder
-
-
-def check(values: dict[str, Any]) -> Sequence[object]:
-    """List what is wrong with a config."""
-    from transkd.training.config import config_problems
-
-    return config_problems(values)
 
 
 def run_train(values: dict[str, Any]) -> Outcome | None:
@@ -122,9 +115,9 @@ def _check_data(
         return
     from transkd.data.module import other_data
     from transkd.training.build import build_data
-    from transkd.training.config import parse_config
+    from transkd.training.config import TrainConfig
 
-    changed = other_data(recorded, build_data(parse_config(dict(values))).fingerprints())
+    changed = other_data(recorded, build_data(TrainConfig.validated(values)).fingerprints())
     if changed:
         raise CheckpointError(
             f"{folder.path} holds a finished run on other data, in {before.get('root')}: in {values['data']['root']}, "

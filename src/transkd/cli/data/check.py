@@ -1,4 +1,4 @@
-"""``transkd-data action=check``: a dataset read in full, and what was found on the screen, in a file and as a picture."""
+"""``transkd-data action=check``: a dataset read in full, and what was found: on the screen, in a file, as a picture."""
 
 from __future__ import annotations
 
