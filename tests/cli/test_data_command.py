@@ -184,7 +184,7 @@ def test_a_dataset_is_downloaded_and_passes_the_check(data: Command, tmp_path: P
         (["data=synthetic"], 2, "transkd-data action=synth root=ROOT"),
         (["data=nyuv2", "url=http://localhost/splits.mat"], 2, "with / at its end"),
         (["data=voc2012", "url=localhost"], 2, "url: give an address with http:// or https:// (it is 'localhost')"),
-        (["data=voc2012", "data.root=photos"], 1, "holds other things (a.jpg)"),
+        (["data=voc2012", "data.root=photos"], 1, "holds other files (a.jpg)"),
     ],
 )
 def test_what_is_not_downloaded(data: Command, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from scene_files import ids, picture, write
 
 from transkd.data.check import Kind, Survey, survey
-from transkd.data.check.split_survey import erfnet_weights, median_frequency_weights
+from transkd.data.check.survey import erfnet_weights, median_frequency_weights
 
 NAMES = ("road", "car", "sky")
 

@@ -19,9 +19,9 @@ SHADES = {class_id: colour for colour, class_id in COLOURS}
 RGB = np.array([[SHADES[v] for v in row] for row in IDS.tolist()], np.uint8)
 
 
-def reader(kind="auto", colours=COLOURS, custom_ignore=False, names=NAMES, ids=None) -> MaskReader:
+def reader(kind="auto", colours=COLOURS, default_ignore=False, names=NAMES, ids=None) -> MaskReader:
     ids = {0: 0, 1: 1, 2: 2, 255: 255} if ids is None else ids
-    return MaskReader(lookup_table(ids), colours, names, kind, custom_ignore)
+    return MaskReader(lookup_table(ids), colours, names, kind, default_ignore)
 
 
 def saved(path: Path, array: np.ndarray, palette: list[int] | None = None) -> Path:
@@ -108,11 +108,11 @@ def test_black_and_white_masks_are_never_guessed(tmp_path: Path) -> None:
     path = saved(tmp_path / "bw.png", mask)
     names, ids = ("background", "person"), {0: 0, 1: 1, 255: 255}
     with pytest.raises(DataError, match=r"bw\.png: this mask holds only 0 and 255\. If 255 is the class person"):
-        reader(colours=(), custom_ignore=True, names=names, ids=ids)(path)
+        reader(colours=(), default_ignore=True, names=names, ids=ids)(path)
     ignoring = reader(colours=(), names=names, ids=ids)
     np.testing.assert_array_equal(ignoring(path), mask)
     grey = (((0, 0, 0), 0), ((255, 255, 255), 1))
-    np.testing.assert_array_equal(reader(colours=grey, custom_ignore=True, names=names, ids=ids)(path), mask // 255)
+    np.testing.assert_array_equal(reader(colours=grey, default_ignore=True, names=names, ids=ids)(path), mask // 255)
 
 
 def test_colours_of_grey_masks_that_are_no_ids(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_colours_of_grey_masks_that_are_no_ids(tmp_path: Path) -> None:
     colours = (((100, 100, 100), 0), ((200, 200, 200), 1))
     mask = np.array([[100, 200], [200, 100]], np.uint8)
     path = saved(tmp_path / "grey.png", mask)
-    assert reader(colours=colours, custom_ignore=True)(path).tolist() == [[0, 1], [1, 0]]
+    assert reader(colours=colours, default_ignore=True)(path).tolist() == [[0, 1], [1, 0]]
 
 
 def test_ids_outside_the_classes_are_named(tmp_path: Path) -> None:

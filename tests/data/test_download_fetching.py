@@ -71,7 +71,7 @@ def test_a_lost_connection_is_gone_on_with(served: Served, part: Path, tag: str)
 
 def test_a_later_call_goes_on(served: Served, part: Path) -> None:
     served.cuts = [32 * CHUNK, 0, 0, 0, 0]
-    with pytest.raises(DataError, match=r"tried 4 times\. The 2.1 MB that are there are kept") as error:
+    with pytest.raises(DataError, match=r"4 attempts failed\. The 2.1 MB that are there are kept") as error:
         get(served, part)
     assert f"put it there as {part.with_suffix('')}" in str(error.value)
     served.asked.clear()
@@ -188,7 +188,7 @@ def test_a_busy_server_is_asked_again(served: Served, part: Path) -> None:
     get(served, part, notes=notes)
     assert part.read_bytes() == CONTENT
     assert [line.split(": ")[1] for line in notes.lines] == [
-        f"the server says {status}; trying again in 0 s"
+        f"the server answers {status}; trying again in 0 s"
         for status in ("503 Service Unavailable", "429 Too Many Requests", "500 Internal Server Error")
     ]
 
@@ -196,7 +196,7 @@ def test_a_busy_server_is_asked_again(served: Served, part: Path) -> None:
 @pytest.mark.parametrize(("status", "said"), [(404, "not there"), (403, "does not allow"), (401, "account"), (410, "")])
 def test_a_refusal_is_told_at_once(served: Served, part: Path, status: int, said: str) -> None:
     served.statuses = [status]
-    with pytest.raises(DataError, match=rf"/f\.bin: the server says {status} .*{said}.*url=URL"):
+    with pytest.raises(DataError, match=rf"/f\.bin: the server answers {status} .*{said}.*url=URL"):
         get(served, part)
     assert len(served.asked) == 1
     assert not part.exists()
@@ -218,12 +218,12 @@ def test_nobody_there(served: Served, part: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(DataError, match=r"127\.0\.0\.1 does not take connections; it was tried 4 times\. Where this"):
+    with pytest.raises(DataError, match=r"the connection to 127\.0\.0\.1 was refused; 4 attempts failed\. Where this"):
         fetch(f"http://127.0.0.1:{port}/f.bin", part, size=None, watcher=Silent())
 
 
 def test_no_such_name(served: Served, part: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no network, or no server nowhere\.invalid; it was tried 3 times"):
+    with pytest.raises(DataError, match=r"there is no network, or no server nowhere\.invalid; 4 attempts failed"):
         fetch("http://nowhere.invalid/f.bin", part, size=None, watcher=Silent())
 
 
@@ -258,7 +258,7 @@ def test_an_address_that_moved(served: Served, part: Path) -> None:
     fetching.discard(part)
     served.moved |= {"/old": "ftp://example.com/f.bin", "/round": "/round"}
     for path in ("/old", "/round"):
-        with pytest.raises(DataError, match=f"{path}: cannot be asked for"):
+        with pytest.raises(DataError, match=f"{path}: cannot be requested"):
             fetch(f"{served.url}{path}", part, size=None, watcher=Silent())
 
 

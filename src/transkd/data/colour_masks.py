@@ -39,14 +39,14 @@ class MaskReader:
         colours: (colour, class id or ignore id), for as many classes as have a colour.
         names: what the class ids are called.
         kind: "ids", "colours" or "auto".
-        custom_ignore: whether 255 is ignored only because that is the custom, not because someone said so.
+        default_ignore: whether 255 is ignored only by default, not because the class file says so.
     """
 
     lookup: npt.NDArray[np.uint8]
     colours: tuple[tuple[Colour, int], ...]
     names: tuple[str, ...]
     kind: MaskKind = "auto"
-    custom_ignore: bool = False
+    default_ignore: bool = False
 
     def __call__(self, path: Path) -> npt.NDArray[np.uint8]:
         """Read one mask.
@@ -113,7 +113,7 @@ class MaskReader:
             return mask.palette is not None
         if np.array_equal(ids, coloured):
             return False
-        if self.custom_ignore and 255 in used:
+        if self.default_ignore and 255 in used:
             return True
         raise DataError(
             f"{path}: this mask means one thing by its ids ({_listed(used)}) and another by their colours, "
@@ -122,7 +122,7 @@ class MaskReader:
 
     def _refuse_black_and_white(self, used: npt.NDArray[np.intp], path: Path) -> None:
         """Refuse 0 and 255 alone where 255 may mean the second class as well as "ignore"."""
-        if self.custom_ignore and len(self.names) <= 2 and 255 in used and set(used.tolist()) <= {0, 255}:
+        if self.default_ignore and len(self.names) <= 2 and 255 in used and set(used.tolist()) <= {0, 255}:
             last = self.names[-1]
             raise DataError(
                 f"{path}: this mask holds only 0 and 255. If 255 is the class {last}, say so in classes.yaml "

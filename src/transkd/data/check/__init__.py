@@ -1,6 +1,6 @@
-"""Every file of a dataset read, and what was found told."""
+"""Every file of a dataset read, and every problem listed."""
 
-from transkd.data.check.split_survey import Finding, Kind, SplitSurvey
-from transkd.data.check.survey import Survey, survey
+from transkd.data.check.scenes import Kind
+from transkd.data.check.survey import Finding, SplitSurvey, Survey, survey
 
 __all__ = ["Finding", "Kind", "SplitSurvey", "Survey", "survey"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,11 +41,11 @@ def read_rows(path: Path, *, is_name: Callable[[str], bool] = lambda _: False) -
 
     A line names an image, or an image and its mask, separated by a tab, a comma, a semicolon or blanks. Where the
     first line is a heading with a column "image", it names the columns: "mask" (or "label") and further ones.
-    Empty lines and those that begin with # are left out.
+    Empty lines and those that begin with # are skipped.
 
     Args:
         path: the file.
-        is_name: tells whether a whole line is the name of an image, for names with blanks or commas.
+        is_name: returns whether a whole line is the name of an image, for names with blanks or commas.
 
     Returns:
         The rows, in the file's order.
@@ -52,14 +53,25 @@ def read_rows(path: Path, *, is_name: Callable[[str], bool] = lambda _: False) -
     Raises:
         DataError: if the file cannot be read, is empty, or a line does not fit the others; names the line.
     """
-    lines = [(i, text) for i, text in enumerate(_text(path).splitlines(), 1) if text.strip() and text[0] != "#"]
+    lines = [
+        (i, text.strip(" ")) for i, text in enumerate(_read(path).splitlines(), 1) if text.strip() and text[0] != "#"
+    ]
     separator = next((sign for sign in _SEPARATORS if lines and sign in lines[0][1]), None)
     heading = [name.lower() for name in _cells(lines[0][1], separator)] if lines else []
-    if any(name in heading for name in _IMAGE_COLUMNS) and not is_name(lines[0][1].strip()):
-        _check_heading(path, heading)
-        rows = [_named_row(path, heading, number, _cells(text, separator)) for number, text in lines[1:]]
+    if not any(name in heading for name in _IMAGE_COLUMNS) or is_name(lines[0][1]):
+        rows = [
+            Row(*_row(f"{path}, line {number}", text, [text] if is_name(text) else _cells(text, separator)), number)
+            for number, text in lines
+        ]
     else:
-        rows = [_row(path, number, text.strip(), separator, is_name) for number, text in lines]
+        twice = [name for name, count in Counter(heading).items() if count > 1]
+        if twice:
+            raise DataError(f"{path}, line 1: the heading names a column more than once ({twice[0]}); remove one.")
+        named = [
+            (number, *_named_row(f"{path}, line {number}", heading, _cells(text, separator)))
+            for number, text in lines[1:]
+        ]
+        rows = [Row(image, mask, number, columns) for number, image, mask, columns in named]
     if not rows:
         raise DataError(f"{path}: the list is empty; it must name one image a line.")
     return rows
@@ -104,13 +116,12 @@ def stem(entry: str) -> str:
 
 
 def has_split_column(path: Path) -> bool:
-    """Tell whether a file is a table that shares out images in a column of its own, which is not read."""
+    """Return whether a file is a table that assigns images to splits in a column, which is not read."""
     if path.suffix.lower() not in LIST_SUFFIXES or not path.is_file():
         return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline(_LONGEST_HEADING)
-    separator = next((sign for sign in _SEPARATORS if sign in first), None)
-    return separator is not None and not _SPLIT_COLUMNS.isdisjoint(name.lower() for name in _cells(first, separator))
+        heading = re.split(r"[\t,;]", file.readline(_LONGEST_HEADING).strip().lower())
+    return len(heading) > 1 and not _SPLIT_COLUMNS.isdisjoint(name.strip(' "') for name in heading)
 
 
 def refuse_repeated(path: Path, rows: Sequence[Row], keys: Sequence[object]) -> None:
@@ -122,7 +133,7 @@ def refuse_repeated(path: Path, rows: Sequence[Row], keys: Sequence[object]) -> 
         seen[key] = row.line
 
 
-def _text(path: Path) -> str:
+def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -136,38 +147,27 @@ def _text(path: Path) -> str:
 def _cells(text: str, separator: str | None) -> list[str]:
     if separator is None:
         return [cell.strip('"') for cell in text.split()]
-    try:
-        return [cell.strip() for cell in next(csv.reader([text], delimiter=separator, skipinitialspace=True))]
-    except csv.Error:  # a cell of more than 128 KiB
-        return text.split(separator)
+    return [cell.strip() for cell in next(csv.reader([text], delimiter=separator, skipinitialspace=True))]
 
 
-def _row(path: Path, number: int, text: str, separator: str | None, is_name: Callable[[str], bool]) -> Row:
-    cells = [text] if is_name(text) else _cells(text, separator)
+def _row(where: str, text: str, cells: Sequence[str]) -> tuple[str, str | None]:
+    """Return the image and the mask of a line of a list without a heading."""
     if len(cells) > 2:
-        blanks = " Names with blanks are kept apart by a tab or a comma." if separator is None else ""
         raise DataError(
-            f"{path}, line {number}: {len(cells)} columns ({text}); without a heading there may be two, "
-            f"the image and its mask.{blanks} Name the columns in a first line: image,mask,group"
+            f"{where}: {len(cells)} columns ({text}); without a heading there may be two, the image and its mask, "
+            "separated by a tab or a comma where names contain blanks. Name the columns in a first line: "
+            "image,mask,group"
         )
-    return Row(cells[0], (cells[1] or None) if len(cells) == 2 else None, number)
+    return cells[0], (cells[1] or None) if len(cells) == 2 else None
 
 
-def _check_heading(path: Path, heading: Sequence[str]) -> None:
-    twice = [name for name, count in Counter(heading).items() if count > 1]
-    twice += [" and ".join(used) for names in (_IMAGE_COLUMNS,) if len(used := [n for n in names if n in heading]) > 1]
-    if twice:
-        raise DataError(f"{path}, line 1: the heading names a column more than once ({twice[0]}); remove one.")
-
-
-def _named_row(path: Path, heading: Sequence[str], number: int, cells: Sequence[str]) -> Row:
+def _named_row(where: str, heading: Sequence[str], cells: Sequence[str]) -> tuple[str, str | None, dict[str, str]]:
+    """Return the image, the mask and the further columns of a line below a heading."""
     if len(cells) != len(heading):
-        raise DataError(
-            f"{path}, line {number}: {len(cells)} columns, but the heading names {len(heading)} ({', '.join(heading)})."
-        )
+        raise DataError(f"{where}: {len(cells)} columns, but the heading names {len(heading)} ({', '.join(heading)}).")
     columns = dict(zip(heading, cells, strict=True))
     image = next(columns.pop(name) for name in _IMAGE_COLUMNS if name in columns)
     if not image:
-        raise DataError(f"{path}, line {number}: the column of the image is empty.")
+        raise DataError(f"{where}: the column of the image is empty.")
     mask = next((columns.pop(name) for name in _MASK_COLUMNS if name in columns), None)
-    return Row(image, mask or None, number, columns)
+    return image, mask or None, columns

@@ -1,7 +1,8 @@
-"""Datasets that can be had without an account: from where, with which checksums, and how they get to their folder."""
+"""Datasets that can be downloaded without an account: addresses, checksums, and how they get to their folder."""
 
-from transkd.data.download.downloading import DownloadReport, download_dataset
-from transkd.data.download.recipes import RECIPES, Recipe, RemoteFile
+from transkd.data.download.dataset import DownloadReport, download_dataset
+from transkd.data.download.fetching import RemoteFile
+from transkd.data.download.recipes import RECIPES, Recipe
 from transkd.data.download.unpacking import Silent, Watcher
 
 __all__ = ["RECIPES", "DownloadReport", "Recipe", "RemoteFile", "Silent", "Watcher", "download_dataset"]

