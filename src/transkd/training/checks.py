@@ -113,7 +113,8 @@ def callback_problems(callbacks: Mapping[str, Any]) -> Iterator[Problem]:
         if isinstance(node, Mapping):
             yield from target_problems(node, CALLBACK, name)
         else:
-            yield Problem(name, f"give {{{TARGET}: {CALLBACK.rpartition('.')[0]}.NAME, option: value}}")
+            form = f"{{{TARGET}: {CALLBACK.rpartition('.')[0]}.NAME, option: value}}"
+            yield Problem(name, f"give {form} (it is {shown(node)})")
 
 
 SET_BY_RUN = {
