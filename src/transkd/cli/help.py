@@ -77,10 +77,8 @@ def _option_blocks(command: Command, schema: type[Section]) -> Iterator[str]:
         yield _block(title, [_option(one) for one in own if "." not in one.path])
     options = [one for one in [*declared(schema), *shared.values()] if not (command.actions and one.path == "action")]
     for heading in dict.fromkeys(one.heading for one in options):
-        yield _block(
-            heading or ("Dataset" if command.actions else "Options"),
-            [_option(one) for one in options if one.heading == heading],
-        )
+        title = heading or ("Dataset" if command.actions else "Options")
+        yield _block(title, [_option(one) for one in options if one.heading == heading])
 
 
 def _block(heading: str, lines: Sequence[str]) -> str:
@@ -98,9 +96,9 @@ def _line(key: str, about: str, default: str, known: Sequence[str]) -> str:
     text = f"{about.removesuffix('.')}: {', '.join(known)}" if known else about
     text = f"{text} ({default})" if default else text
     margin = " " * INDENT
-    wrapper = TextWrapper(
-        COLUMNS, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False, break_long_words=False
-    )
+    wrapper = TextWrapper(COLUMNS, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
+    wrapper.break_long_words = False
+
     lines = wrapper.wrap(text)
     if len(key) + 4 <= INDENT and lines:
         return "\n".join([f"  {key}{lines[0][len(key) + 2 :]}", *lines[1:]])
