@@ -83,7 +83,7 @@ def test_help_lists_every_key_and_every_choice_of_a_group(name: str) -> None:
     config = find_mistakes(name, []).config
     assert config is not None
     for key in config:
-        assert re.search(rf"^  {key}[=.]", text, flags=re.MULTILINE), key
+        assert re.search(rf"^ *{key}[=.]", text, flags=re.MULTILINE), key
     for group in re.findall(r"^  \+?(\w+)=NAME", text, flags=re.MULTILINE):
         listed = re.search(rf"^  \+?{group}=NAME.*?(?=^  \S|\n\n)", text, flags=re.MULTILINE | re.DOTALL)
         assert listed is not None

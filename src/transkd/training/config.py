@@ -255,7 +255,8 @@ class TrainConfig(Section):
         teacher.weights=runs/camvid_teacher-s0/model
       transkd-train +experiment=camvid_mitb0 distillation=transkd_ea seed=1 \
         resume=auto teacher.weights=RUN/model
-      transkd-train -m +experiment=NAME seed=0,1,2   a sweep: a run for each value
+
+    With -m, seed=0,1,2 is a sweep: a run for each value.
 
     Sections that take further options: data.options, augment.options,
     distillation.losses (distillation.losses.csf.weight=0.5), optimizer, trainer
