@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_used_is_named(data: Command, tmp_path: Path, ro
         ),
         (
             ["action=check", "data=folder", "data.options.val_fraction=3"],
-            ["data.options.val_fraction: give a number between 0 and 1 (it is 3)"],
+            ["data.options.val_fraction: give a number below 1 (it is 3)"],
         ),
         (
             ["action=classes", "data=camvid", "data.name=camvit"],

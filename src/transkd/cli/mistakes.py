@@ -297,7 +297,7 @@ class _Checker:
     def _compose(self, overrides: Sequence[Override]) -> DictConfig | str:
         """Return what overrides compose, of a sweep the first value; or why they do not."""
         texts = [
-            f"{one.get_key_element()}={next(iter(one.sweep_string_iterator()))}"
+            f"{one.get_key_element()}={next(iter(one.sweep_string_iterator()), '')}"
             if one.is_sweep_override()
             else str(one.input_line)
             for one in overrides
