@@ -97,7 +97,6 @@ def _line(key: str, about: str, default: str, known: Sequence[str]) -> str:
     text = f"{text} ({default})" if default else text
     margin = " " * INDENT
     wrapper = TextWrapper(COLUMNS, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
-    wrapper.break_long_words = False
 
     lines = wrapper.wrap(text)
     if len(key) + 4 <= INDENT and lines:
