@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.stats import entropy, pearsonr
 
 from transkd.distillation import create_loss
-from transkd.errors import ConfigError
 
 from .tap_builder import Widths, random_taps
 
@@ -184,19 +183,3 @@ def test_half_precision_logits_are_compared_in_float32_under_autocast(name: str)
         obtained = _loss(name)(*halved)
     assert obtained.dtype == torch.float32
     assert torch.equal(obtained, expected)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("temperature", [0, -1.0, math.inf, math.nan, True, "4"])
-def test_a_temperature_that_is_none_is_refused(name: str, temperature: object) -> None:
-    with pytest.raises(ConfigError, match=rf"^{name}: temperature is {temperature!r}, it must be a number above 0$"):
-        _loss(name, temperature=temperature)
-
-
-def test_weights_of_dist_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^dist: inter_weight is -1, it must be a number of 0 or more$"):
-        _loss("dist", inter_weight=-1)
-    with pytest.raises(ConfigError, match=r"^dist: intra_weight is 'much', it must be a number of 0 or more$"):
-        _loss("dist", intra_weight="much")
-    with pytest.raises(ConfigError, match=r"^dist: inter_weight and intra_weight are 0, so it compares nothing; leave"):
-        _loss("dist", inter_weight=0, intra_weight=0.0)

@@ -12,14 +12,14 @@ from transkd.data.classes import CITYSCAPES
 from transkd.errors import ConfigError, WeightsError
 from transkd.models import create_segmenter
 from transkd.training.build import Origin, build_data, build_module, build_student, build_teacher
-from transkd.training.config import parse_config
+from transkd.training.config import TrainConfig
 from transkd.training.trainer import RANKS, is_first_process
 
 
 def test_a_student_keeps_the_head_and_the_normalisation_of_its_saved_weights(run, tmp_path: Path) -> None:
     saved = create_segmenter("tiny", 19, head_width=24, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     saved.save_pretrained(tmp_path / "saved")
-    config = parse_config(run.config(tmp_path / "out", f"student.weights={tmp_path / 'saved'}"))
+    config = TrainConfig.validated(run.config(tmp_path / "out", f"student.weights={tmp_path / 'saved'}"))
     student = build_student(config.student, build_data(config).classes).segmenter
     assert student.config["head_width"] == 24
     assert student.config["mean"] == [0.0, 0.0, 0.0]
@@ -30,7 +30,7 @@ def test_a_student_keeps_the_head_and_the_normalisation_of_its_saved_weights(run
 def test_another_head_width_than_the_saved_one_is_refused(run, tmp_path: Path) -> None:
     create_segmenter("tiny", 19, head_width=24).save_pretrained(tmp_path / "saved")
     values = run.config(tmp_path / "out", f"student.weights={tmp_path / 'saved'}", "student.head_width=32")
-    config = parse_config(values)
+    config = TrainConfig.validated(values)
     with pytest.raises(WeightsError, match=r"with head_width 24, not 32: .*student\.head_width=null"):
         build_student(config.student, build_data(config).classes)
 
@@ -53,7 +53,7 @@ def test_the_choice_of_weights_is_one_and_says_what_it_was(run, tmp_path: Path) 
         ((f"student.weights={tmp_path / 'saved'}",), str(tmp_path / "saved")),
         ((f"student.weights={tmp_path / 'nameless'}",), f"{tmp_path / 'nameless'} ({order})"),
     ):
-        config = parse_config(run.config(tmp_path / "out", *overrides))
+        config = TrainConfig.validated(run.config(tmp_path / "out", *overrides))
         assert build_student(config.student, build_data(config).classes).text == said
 
 
@@ -73,7 +73,7 @@ def swapped(names: tuple[str, ...], one: int, other: int) -> list[str]:
 )
 def test_a_student_of_as_many_but_other_classes_is_refused(run, tmp_path: Path, names: list[str], said: str) -> None:
     create_segmenter("tiny", 19, class_names=names).save_pretrained(tmp_path / "saved")
-    config = parse_config(run.config(tmp_path / "out", f"student.weights={tmp_path / 'saved'}"))
+    config = TrainConfig.validated(run.config(tmp_path / "out", f"student.weights={tmp_path / 'saved'}"))
     with pytest.raises(WeightsError, match="has as many classes as the dataset, 19, but others") as refusal:
         build_student(config.student, build_data(config).classes)
     assert said in str(refusal.value)
@@ -81,7 +81,7 @@ def test_a_student_of_as_many_but_other_classes_is_refused(run, tmp_path: Path, 
 
 @pytest.mark.parametrize("key", ["student.weights=pretrained", "student.pretrained=true"])
 def test_a_backbone_nobody_publishes_cannot_be_pretrained(run, tmp_path: Path, key: str) -> None:
-    config = parse_config(run.config(tmp_path / "out", key, "student.backbone=lvt"))
+    config = TrainConfig.validated(run.config(tmp_path / "out", key, "student.backbone=lvt"))
     with pytest.raises(ConfigError, match="lvt"):
         build_student(config.student, build_data(config).classes)
 
@@ -94,7 +94,7 @@ def test_pretrained_weights_of_a_file(run, tmp_path: Path) -> None:
         f"student.pretrained={tmp_path / 'resnet18.pth'}",
         "student.drop_path_rate=null",
     )
-    config = parse_config(run.config(tmp_path / "out", *keys))
+    config = TrainConfig.validated(run.config(tmp_path / "out", *keys))
     student, text = build_student(config.student, build_data(config).classes)
     assert text == f"backbone from {tmp_path / 'resnet18.pth'}, head random"
     saved = network.state_dict()["layer2.0.conv1.weight"]
@@ -102,22 +102,22 @@ def test_pretrained_weights_of_a_file(run, tmp_path: Path) -> None:
 
 
 def test_two_choices_of_weights_contradict(run, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"student\.pretrained: contradicts student\.weights=saved"):
-        parse_config(run.config(tmp_path / "out", "student.weights=saved", "student.pretrained=true"))
+    with pytest.raises(ConfigError, match=r"student\.pretrained: contradicts weights=saved"):
+        TrainConfig.validated(run.config(tmp_path / "out", "student.weights=saved", "student.pretrained=true"))
 
 
 def test_a_teacher_is_whatever_its_weights_are_where_it_is_left_open(run, tmp_path: Path) -> None:
     create_segmenter("tiny_teacher", 5, head_width=24).save_pretrained(tmp_path / "saved")
     keys = ("teacher=auto", f"teacher.weights={tmp_path / 'saved'}")
     values = run.compose(f"data.root={run.scenes}", f"output={tmp_path / 'out'}", *keys)
-    teacher, text = build_teacher(parse_config(values).teacher, CITYSCAPES, "cityscapes")
+    teacher, text = build_teacher(TrainConfig.validated(values).teacher, CITYSCAPES, "cityscapes")
     assert (teacher.config["backbone"], teacher.config["head_width"], teacher.num_classes) == ("tiny_teacher", 24, 5)
     assert text == str(tmp_path / "saved")
     values = run.compose(
         f"data.root={run.scenes}", f"output={tmp_path / 'out'}", "teacher=auto", "teacher.weights=random"
     )
     with pytest.raises(WeightsError, match="needs to be told a backbone"):
-        build_teacher(parse_config(values).teacher, CITYSCAPES, "cityscapes")
+        build_teacher(TrainConfig.validated(values).teacher, CITYSCAPES, "cityscapes")
 
 
 def test_a_student_starts_from_its_teacher(run, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_student_starts_from_its_teacher(run, tmp_path: Path) -> None:
     for losses in ({}, {"kd": {"weight": 1.0}}):
         values = run.config(tmp_path / "out", "student.backbone=mit_b0", *choice)
         values["distillation"]["losses"] = losses
-        config = parse_config(values)
+        config = TrainConfig.validated(values)
         module = build_module(config, build_data(config))
         role = "student" if losses else "model"
         assert module.weights_from[role] == f"selected from the teacher's ({tmp_path / 'teacher'})"
@@ -151,7 +151,7 @@ def test_a_student_starts_from_its_teacher(run, tmp_path: Path) -> None:
 )
 def test_other_classes_of_the_teacher_are_not_started_from(run, tmp_path: Path, names, said: str) -> None:
     create_segmenter("tiny", 19, class_names=names).save_pretrained(tmp_path / "teacher")
-    config = parse_config(run.config(tmp_path / "out", "student.weights=teacher"))
+    config = TrainConfig.validated(run.config(tmp_path / "out", "student.weights=teacher"))
     teacher = Origin(create_segmenter("tiny", 19, class_names=names), "t")
     assert (
         build_student(config.student, build_data(config).classes, teacher).text
@@ -160,7 +160,7 @@ def test_other_classes_of_the_teacher_are_not_started_from(run, tmp_path: Path, 
 
 
 def test_a_student_of_another_family_cannot_start_from_its_teacher(run, tmp_path: Path) -> None:
-    config = parse_config(run.config(tmp_path / "out", "student.weights=teacher", "student.backbone=lvt"))
+    config = TrainConfig.validated(run.config(tmp_path / "out", "student.weights=teacher", "student.backbone=lvt"))
     teacher = Origin(create_segmenter("mit_b1", 19), "t")
     with pytest.raises(WeightsError, match=r"student\.weights=teacher: lvt is not part of mit_b1: .*weights=scratch"):
         build_student(config.student, build_data(config).classes, teacher)

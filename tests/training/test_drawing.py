@@ -46,15 +46,3 @@ def test_a_scene_beyond_the_split_is_refused(data: transkd.SceneDataModule) -> N
 def test_a_model_of_other_classes_is_refused(data: transkd.SceneDataModule) -> None:
     with pytest.raises(ConfigError, match="the teacher has 3 classes, and the data has 19"):
         transkd.draw_predictions(data, {"the teacher": transkd.create_segmenter("tiny", 3)})
-
-
-def test_arguments_of_another_kind_are_one_message(data: transkd.SceneDataModule) -> None:
-    model = transkd.create_segmenter("tiny", 19)
-    with pytest.raises(ConfigError, match="draw_predictions: data is a Segmenter; give a SceneDataModule, and"):
-        transkd.draw_predictions(model, data)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="draw_predictions: models is a Segmenter; give what to draw by title"):
-        transkd.draw_predictions(data, model)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"draw_predictions: models\['student'\] is 'runs/a'; give a segmenter"):
-        transkd.draw_predictions(data, {"student": "runs/a"})  # type: ignore[dict-item]
-    with pytest.raises(ConfigError, match=r"draw_predictions: scene is 1\.0; give its place"):
-        transkd.draw_predictions(data, {"student": model}, scene=1.0)  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ def test_a_length_is_needed(data: transkd.SceneDataModule, length: dict[str, int
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"epochs": -1}, {"steps": 3, "validate_every": 0}])
 def test_lengths_are_above_zero(data: transkd.SceneDataModule, wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=r"fit: \w+ is -?\d; it must be 1 or more"):
+    with pytest.raises(ConfigError, match=r"fit: \w+ is -?\d; give a whole number, 1 or more"):
         transkd.fit(distillation(), data, **wrong)
 
 
@@ -112,8 +112,8 @@ REFUSED = {
     "number of epochs": ({"epochs": "3"}, "fit: epochs is '3'; give a whole number"),
     "number of steps": ({"steps": True}, "fit: steps is True; give a whole number"),
     "length said twice": ({"steps": 1, "max_epochs": 3}, "fit: max_epochs is not taken beside epochs="),
-    "unknown option": ({"steps": 1, "precison": 16}, "has no option 'precison'; did you mean 'precision'"),
-    "no callback": ({"steps": 1, "callbacks": [3]}, "fit: callbacks is 3; give a lightning Callback"),
+    "unknown option": ({"steps": 1, "precison": 16}, "fit: precison: there is no such key; did you mean 'precision'"),
+    "no callback": ({"steps": 1, "callbacks": [3]}, "fit: callbacks.0: .*Callback"),
     "refused by Lightning": ({"steps": 1, "devices": 0}, "fit: .*devices"),
 }
 
@@ -123,20 +123,6 @@ def test_options_that_make_no_sense_are_one_message(data: transkd.SceneDataModul
     options, message = REFUSED[case]
     with pytest.raises(ConfigError, match=message):
         transkd.fit(distillation(), data, quiet=True, **({"accelerator": "cpu"} | options))
-
-
-def test_arguments_of_another_kind_are_one_message(data: transkd.SceneDataModule) -> None:
-    module = distillation()
-    with pytest.raises(ConfigError, match="fit: module is a SceneDataModule; give a DistillModule or a Segmentation"):
-        transkd.fit(data, module, steps=1)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="fit: module is a Segmenter; give"):
-        transkd.fit(module.student, data, steps=1)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="fit: data is 'data/camvid'; give a SceneDataModule"):
-        transkd.fit(module, "data/camvid", steps=1)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="preflight: module is a Segmenter; give"):
-        transkd.preflight(module.student, data)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="preflight: data is None; give a SceneDataModule"):
-        transkd.preflight(module, None)  # type: ignore[arg-type]
 
 
 def test_data_of_other_classes_is_told_before_the_first_step(data: transkd.SceneDataModule) -> None:

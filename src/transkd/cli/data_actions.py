@@ -20,8 +20,8 @@ from transkd.data.datasets import available_datasets, classes_of
 from transkd.data.synth import write_scenes
 from transkd.data.synth.scene import LARGEST, SMALLEST
 from transkd.errors import ConfigError, DataError, did_you_mean
-from transkd.training.config import DataConfig, Section
-from transkd.training.problems import Problem, as_clause, mistakes, schema_problems
+from transkd.options import Problem, Section, as_clause, find_problems, mistakes
+from transkd.training.config import DataConfig
 
 Count = Annotated[int, Field(ge=0)]
 Side = Annotated[int, Field(ge=SMALLEST, le=LARGEST)]
@@ -35,7 +35,7 @@ class SynthAction(Section):
     train: Count
     val: Count
     size: Annotated[
-        tuple[Side, Side], Field(description=f"[height, width] in pixels, {SMALLEST} to {LARGEST} each ([128, 256])")
+        tuple[Side, Side], Field(title=f"[height, width] in pixels, {SMALLEST} to {LARGEST} each ([128, 256])")
     ]
     seed: Count
     workers: Count | None
@@ -81,7 +81,7 @@ class CheckAction(Section):
 
     action: Literal["check"]
     data: DataConfig
-    split: Annotated[str | list[str] | None, Field(description="a split, a list of splits, or null for all")]
+    split: Annotated[str | list[str] | None, Field(title="a split, a list of splits, or null for all")]
     workers: Count | None
     pictures: Count
     output: str | None
@@ -159,7 +159,7 @@ def action_problems(values: Mapping[str, Any]) -> list[Problem]:
     name = values.get("action")
     if name not in _ACTIONS:
         return [Problem("action", f"there is no such choice; {did_you_mean(str(name), _ACTIONS)} (it is {name!r})")]
-    problems = schema_problems(_ACTIONS[name], values)
+    problems = find_problems(_ACTIONS[name], values)
     if "data" in values and not any(problem.touches("data") for problem in problems):
         problems += _data_problems(values["data"])
     return problems

@@ -11,13 +11,12 @@ from transkd.errors import ConfigError
 from transkd.export.compare import Precision
 from transkd.export.graph import InputType, ResultType
 from transkd.export.options import ExportOptions, Format
-from transkd.models.checks import SMALLEST_SIDE
-from transkd.training.config import DataConfig, Positive, Section, Side
-from transkd.training.problems import Problem, mistakes, schema_problems
+from transkd.options import SMALLEST_SIDE, Positive, Problem, Section, Side, find_problems, mistakes
+from transkd.training.config import DataConfig
 
 ImageSize = Annotated[
     tuple[Side, Side] | None,
-    Field(description=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 1024])"),
+    Field(title=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 1024])"),
 ]
 
 
@@ -66,7 +65,7 @@ class ExportConfig(Section):
 
 def export_problems(values: Mapping[str, Any]) -> list[Problem]:
     """List every key that is unknown or missing, and every value that does not fit."""
-    problems = schema_problems(ExportConfig, values)
+    problems = find_problems(ExportConfig, values)
     if problems:
         return problems
     config = ExportConfig.model_validate(values)

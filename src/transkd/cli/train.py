@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 def check(values: dict[str, Any]) -> Sequence[object]:
     """List what is wrong with a config."""
-    from transkd.training.config import config_problems
+    from transkd.options import find_problems
+    from transkd.training.config import TrainConfig
 
-    return config_problems(values)
+    return find_problems(TrainConfig, values)
 
 
 def run_train(values: dict[str, Any]) -> Outcome | None:

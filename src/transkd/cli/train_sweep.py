@@ -85,9 +85,9 @@ def _check_data(
         return
     from transkd.data.module import other_data
     from transkd.training.build import build_data
-    from transkd.training.config import parse_config
+    from transkd.training.config import TrainConfig
 
-    changed = other_data(recorded, build_data(parse_config(dict(values))).fingerprints())
+    changed = other_data(recorded, build_data(TrainConfig.validated(values)).fingerprints())
     if changed:
         raise CheckpointError(
             f"{folder.path} holds a finished run on other data, in {before.get('root')}: in {values['data']['root']}, "

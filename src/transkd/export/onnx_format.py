@@ -22,8 +22,8 @@ from torch.utils._sympy.value_ranges import ValueRanges
 
 from transkd.errors import ExportError, TransKDError
 from transkd.export.graph import ExportGraph, without_adaptive_pooling
-from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.exported import METADATA, ONNX_EXTRA
+from transkd.options import SMALLEST_SIDE
 
 TRACED = (2, 256, 480)
 """Large enough that at stride 32 there are several windows of a shifted-window network, and unequal sides."""

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from transkd.errors import WeightsError
-from transkd.models.checks import SMALLEST_SIDE, check_images
+from transkd.models.checks import check_images
 from transkd.models.segmenter import Segmenter
 from transkd.models.sources.find import load_segmenter
+from transkd.options import SMALLEST_SIDE
 
 PROGRAM_METADATA = "transkd.json"
 _RECORDS = re.compile(

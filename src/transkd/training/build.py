@@ -38,10 +38,9 @@ class Origin(NamedTuple):
 
 def weights_choice(config: SegmenterConfig) -> str | None:
     """Return ``"random"``, ``"pretrained"``, a student's ``"teacher"``, a source, or None where nothing was chosen."""
-    weights: str | None = config.weights  # type: ignore[attr-defined]
     if config.pretrained is not False:
         return PRETRAINED
-    return RANDOM if weights == SCRATCH else weights
+    return RANDOM if config.weights == SCRATCH else config.weights
 
 
 def starts_from_teacher(config: StudentConfig) -> bool:
@@ -224,7 +223,7 @@ def build_module(config: TrainConfig, data: SceneDataModule) -> SegmentationModu
         "class_weights": _class_weights(config, data),
         "loss_resolution": config.objective.loss_resolution,
         "score_resolution": config.objective.score_resolution,
-        "optimizer": partial(_optimizer, config.optimizer),
+        "optimizer": partial(_optimizer, dict(config.optimizer)),
         "schedule": build_schedule(config),
         "channels_last": config.channels_last,
         "compile": config.compile,

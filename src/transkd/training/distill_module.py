@@ -20,12 +20,12 @@ from transkd.distillation.registry import check_name, check_options
 from transkd.errors import ConfigError
 from transkd.evaluation import IGNORE_INDEX, match_classes, select_outputs
 from transkd.models import Segmenter, Taps
+from transkd.options import find_problems
 from transkd.training.callbacks.first_gradients import FirstGradients
 from transkd.training.callbacks.loss_time import LossTime, Stopwatch
 from transkd.training.given_segmenters import given_segmenter, given_teacher, is_source
-from transkd.training.problems import expect
 from transkd.training.segmentation_module import Batch, SegmentationModule, Terms
-from transkd.training.weight_schedules import LossWeight, read_weight
+from transkd.training.weight_schedules import LossWeight, Weighing, own_options
 
 
 class FrozenTeacher(nn.Module):
@@ -132,8 +132,9 @@ class DistillModule(TeacherSlot, SegmentationModule):
         losses: Mapping[str, LossSetting],
         **options: Any,
     ) -> None:
-        expect("DistillModule", "losses", losses, Mapping, "weights by name, such as {'csf': 1.0, 'ea': 1.0}")
-        teacher_segmenter = given_teacher("DistillModule", teacher, options.get("num_classes"))
+        if not isinstance(losses, Mapping):
+            raise ConfigError(f"DistillModule: losses maps names to weights, {{'csf': 1.0, 'ea': 1.0}}, not {losses!r}")
+        teacher_segmenter = given_teacher(teacher, options.get("num_classes"))
         student = self._given_student(student, teacher_segmenter, options)
         _check_apart(student, teacher_segmenter)
         super().__init__(student, **options)
@@ -168,9 +169,7 @@ class DistillModule(TeacherSlot, SegmentationModule):
             classes = teacher.num_classes if classes is None else classes
             if names is None and classes == teacher.num_classes:
                 names, palette = teacher.class_names, teacher.palette
-        return given_segmenter(
-            "DistillModule", "student", student, num_classes=classes, class_names=names, palette=palette
-        )
+        return given_segmenter("DistillModule", student, num_classes=classes, class_names=names, palette=palette)
 
     def _check_classes(self, teacher: Segmenter) -> None:
         if self.class_match is not None and (self.class_match.complete or len(self.class_match.ours) > 1):
@@ -281,13 +280,16 @@ def _resolve_loss(
     if isinstance(setting, DistillationLoss):
         return LossWeight(1.0), setting
     options = dict(setting) if isinstance(setting, Mapping) else {"weight": setting}
-    weight = read_weight(name, options.pop("weight", 1.0), options.pop("schedule", None))
-    ready = options.pop("loss", None)
-    if ready is None:
-        check_options(name, options)
-        return weight, create_loss(name, student=student, teacher=teacher, **options)
-    if not isinstance(ready, DistillationLoss) or options:
+    loss = options.pop("loss", None)
+    own = own_options(options)
+    if loss is None:
+        check_options(name, options, beside=Weighing)
+        loss = create_loss(name, student=student, teacher=teacher, **own)
+    elif own or not isinstance(loss, DistillationLoss):
         raise ConfigError(
             f"losses.{name}: loss=… takes a DistillationLoss that was made by hand, and no options with it"
         )
-    return weight, ready
+    weighing = {key: value for key, value in options.items() if key not in own}
+    if problems := find_problems(Weighing, weighing):
+        raise ConfigError("; ".join(f"losses.{name}.{problem}" for problem in problems))
+    return Weighing.model_validate(weighing).loss_weight(), loss

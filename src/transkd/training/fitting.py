@@ -12,11 +12,10 @@ from typing import Any
 import lightning as L
 
 from transkd.data import SceneDataModule
-from transkd.errors import ConfigError, did_you_mean
+from transkd.errors import ConfigError
 from transkd.evaluation import Scores
-from transkd.training.checks import REFUSALS, TRAINER_KEYS, refusal
+from transkd.training.checks import REFUSALS, lightning_problems, refusal
 from transkd.training.distill_module import DistillModule
-from transkd.training.problems import expect
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.trainer import quiet_lightning
 
@@ -92,8 +91,6 @@ def fit(
         >>> history = fit(module, SceneDataModule("camvid", "data/camvid"), epochs=40)
         >>> history.last_scores.miou
     """
-    expect("fit", "module", module, SegmentationModule, "a DistillModule or a SegmentationModule, and the data second")
-    expect("fit", "data", data, L.LightningDataModule, "a SceneDataModule")
     _check_options(trainer_options)
     options: dict[str, Any] = {
         "logger": False,
@@ -148,11 +145,8 @@ def _length(epochs: int | None, steps: int | None, validate_every: int | None, b
         raise ConfigError("fit: say how long by one of epochs=… and steps=…")
     given = {"epochs": epochs, "steps": steps, "validate_every": validate_every}
     for name, value in given.items():
-        if value is None:
-            continue
-        expect("fit", name, value, int, "a whole number")
-        if value < 1:
-            raise ConfigError(f"fit: {name} is {value}; it must be 1 or more")
+        if value is not None and (type(value) is not int or value < 1):
+            raise ConfigError(f"fit: {name} is {value!r}; give a whole number, 1 or more")
     if epochs is not None:
         return {"max_epochs": epochs, "check_val_every_n_epoch": min(validate_every or epochs, epochs)}
     assert steps is not None
@@ -165,20 +159,13 @@ def _length(epochs: int | None, steps: int | None, validate_every: int | None, b
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    batches = options.get("accumulate_grad_batches", 1)
-    expect("fit", "accumulate_grad_batches", batches, int, "a whole number")
-    if batches < 1:
-        raise ConfigError(f"fit: accumulate_grad_batches is {batches}; it must be 1 or more")
-    if options.get("limit_train_batches") == 0:
-        raise ConfigError("fit: limit_train_batches is 0, so nothing would be trained")
     for key in options:
         if key in SAID_OTHERWISE:
             raise ConfigError(f"fit: {key} is not taken beside {SAID_OTHERWISE[key]}=…, which says it")
-        if key not in TRAINER_KEYS:
-            hint = did_you_mean(key, TRAINER_KEYS - SAID_OTHERWISE.keys())
-            raise ConfigError(f"fit: Lightning's Trainer has no option '{key}'; {hint}")
-    for callback in _listed(options.get("callbacks")):
-        expect("fit", "callbacks", callback, L.Callback, "a lightning Callback, or a list of them")
+    if problems := list(lightning_problems(options, given=SAID_OTHERWISE)):
+        raise ConfigError(f"fit: {'; '.join(map(str, problems))}")
+    if options.get("limit_train_batches") == 0:
+        raise ConfigError("fit: limit_train_batches is 0, so nothing would be trained")
 
 
 def _trainer(options: Mapping[str, Any]) -> L.Trainer:

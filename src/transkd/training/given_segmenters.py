@@ -10,9 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from transkd.errors import ConfigError
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.backbones import find_backbone
-from transkd.training.problems import expect
 
-GIVEN = "a segmenter, the name of a backbone such as 'mit_b0', or the source of a saved segmenter"
 RANDOM_TEACHER = (
     "the teacher '{name}' has RANDOM weights: it teaches nothing, and the scores of this run mean nothing. "
     "Fit for a smoke run only."
@@ -21,7 +19,6 @@ RANDOM_TEACHER = (
 
 def given_segmenter(
     caller: str,
-    argument: str,
     given: Segmenter | str | Path,
     *,
     num_classes: int | None,
@@ -32,17 +29,15 @@ def given_segmenter(
 
     Args:
         caller: class whose argument it is.
-        argument: its name.
         given: a segmenter, the name of a backbone for one with random weights, or a source for ``load_segmenter``.
         num_classes: of a segmenter given by name; what a saved one has to have, None takes any.
         class_names: of a segmenter given by name.
         palette: of a segmenter given by name.
 
     Raises:
-        ConfigError: something else, or a name without ``num_classes``.
+        ConfigError: a name without ``num_classes``.
         WeightsError: there are no such weights, or of another number of classes.
     """
-    expect(caller, argument, given, (Segmenter, str, Path), GIVEN)
     if isinstance(given, Segmenter):
         return given
     if is_source(given):
@@ -52,20 +47,17 @@ def given_segmenter(
     return create_segmenter(str(given), num_classes, class_names=class_names, palette=palette)
 
 
-def given_teacher(caller: str, given: Segmenter | str | Path, num_classes: int | None) -> Segmenter:
+def given_teacher(given: Segmenter | str | Path, num_classes: int | None) -> Segmenter:
     """Return what teaches; a path that exists is taken before a name.
 
     Args:
-        caller: class whose argument it is.
         given: a segmenter, a source as ``load_segmenter`` takes, or the name of a backbone, which gives random weights
             and a warning.
         num_classes: of a teacher given by name; 19 by default.
 
     Raises:
-        ConfigError: something else.
         WeightsError: there are no such weights.
     """
-    expect(caller, "teacher", given, (Segmenter, str, Path), GIVEN)
     if isinstance(given, Segmenter):
         return given
     if _names_backbone(given) and not Path(given).exists():

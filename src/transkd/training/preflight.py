@@ -25,9 +25,8 @@ from transkd.models import Segmenter, Taps
 from transkd.training.build import image_size, starts_from_teacher, weights_choice
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
-from transkd.training.problems import expect
 from transkd.training.segmentation_module import SegmentationModule
-from transkd.training.weight_schedules import WEIGHING
+from transkd.training.weight_schedules import own_options
 
 FAKES = logging.getLogger("torch._subclasses.fake_tensor")
 """Writes a traceback of its own for each operation that fails without values."""
@@ -132,8 +131,7 @@ def method_cost(
         ConfigError: a loss that does not exist, or does not fit student and teacher.
     """
     made = [
-        create_loss(name, student=student, teacher=teacher, **{k: v for k, v in options.items() if k not in WEIGHING})
-        for name, options in losses.items()
+        create_loss(name, student=student, teacher=teacher, **own_options(options)) for name, options in losses.items()
     ]
     with taps_without_computing(student, teacher, made, size) as (ours, theirs):
         return _sum([loss_cost(loss, ours, theirs) for loss in made])
@@ -178,8 +176,6 @@ def preflight(module: SegmentationModule, data: SceneDataModule, console: Consol
         ConfigError: data options that do not exist or make no sense, or arguments of another kind.
         DataError: the data's files are missing or unreadable.
     """
-    expect("preflight", "module", module, SegmentationModule, "a DistillModule or a SegmentationModule")
-    expect("preflight", "data", data, SceneDataModule, "a SceneDataModule")
     print_preflight(module, image_size(data), {}, console or Console())
 
 

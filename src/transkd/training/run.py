@@ -17,7 +17,7 @@ from transkd.errors import ConfigError
 from transkd.runs.folder import RunFolder
 from transkd.training.build import RANDOM, build_data, build_module, image_size, weights_choice
 from transkd.training.checks import import_own_modules
-from transkd.training.config import TrainConfig, parse_config
+from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.given_segmenters import RANDOM_TEACHER
 from transkd.training.preflight import print_preflight, run_facts
@@ -39,7 +39,7 @@ def train(values: Mapping[str, Any], *, console: Console | None = None) -> dict[
         StopRequestedError: a signal stopped the run; ``resume=auto`` goes on with it.
     """
     import_own_modules(values)
-    config = parse_config(values)
+    config = TrainConfig.validated(values)
     first = is_first_process()
     console = console or new_console(quiet=not first)
     quiet_lightning()
@@ -51,7 +51,7 @@ def train(values: Mapping[str, Any], *, console: Console | None = None) -> dict[
     data = build_data(config)
     data.setup("fit")
     if first and checkpoint is not None:
-        check_goes_on(checkpoint, config.trainer, data)
+        check_goes_on(checkpoint, dict(config.trainer), data)
     module = build_module(config, data)
     if not first:
         return _fit(config, values, folder, checkpoint, data, module, console)

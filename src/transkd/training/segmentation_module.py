@@ -78,9 +78,7 @@ class SegmentationModule(L.LightningModule):
         for name, value in (("loss_resolution", loss_resolution), ("score_resolution", score_resolution)):
             if value not in get_args(Resolution):
                 raise ConfigError(f"{name} is {value!r}; give 'label' or 'logit'")
-        segmenter = given_segmenter(
-            type(self).__name__, "segmenter", segmenter, num_classes=num_classes, class_names=class_names
-        )
+        segmenter = given_segmenter(type(self).__name__, segmenter, num_classes=num_classes, class_names=class_names)
         self.segmenter = segmenter
         names = class_names or segmenter.class_names or [f"class_{k}" for k in range(segmenter.num_classes)]
         if len(names) != segmenter.num_classes:
