@@ -488,9 +488,7 @@ def scored_on_other_classes() -> str:
 
 @error
 def device_not_there() -> str:
-    with mock.patch(
-        "transkd.cli.compute.torch.empty", side_effect=AssertionError("Torch not compiled with CUDA enabled")
-    ):
+    with mock.patch("torch.empty", side_effect=AssertionError("Torch not compiled with CUDA enabled")):
         return said("model=models/b0", "data=cityscapes", f"data.root={CITYSCAPES}", "device=cuda", name="transkd-eval")
 
 

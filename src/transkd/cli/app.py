@@ -88,26 +88,7 @@ class Command:
         return resolve_name(self.run)(values if self.plain else config)
 
 
-@dataclass(frozen=True)
-class YamlCommand:
-    """A command whose options are a YAML file of ``conf/``, checked by a function; to become a :class:`Command`."""
-
-    primary: str
-    check: str
-    run: str
-    does_without: bool = False
-
-    def problems(self, values: Mapping[str, Any]) -> Sequence[object]:
-        """List what is wrong with a composed config."""
-        found: Sequence[object] = resolve_name(self.check)(values)
-        return found
-
-    def execute(self, values: Mapping[str, Any], *, checked: bool) -> Any:
-        """Run the command."""
-        return resolve_name(self.run)(values)
-
-
-COMMANDS: dict[str, Command | YamlCommand] = {
+COMMANDS: dict[str, Command] = {
     "transkd-train": Command(
         "transkd.training.config:TrainConfig",
         "transkd.cli.train:run_train",
@@ -118,11 +99,11 @@ COMMANDS: dict[str, Command | YamlCommand] = {
         },
         plain=True,
     ),
-    "transkd-eval": YamlCommand("eval_command", "transkd.cli.eval:_check", "transkd.cli.eval:_eval"),
-    "transkd-predict": YamlCommand("predict_command", "transkd.cli.predict:_check", "transkd.cli.predict:_predict"),
+    "transkd-eval": Command("transkd.cli.eval.config:EvalConfig", "transkd.cli.eval.run:run_eval"),
+    "transkd-predict": Command("transkd.cli.predict.config:PredictConfig", "transkd.cli.predict.run:run_predict"),
     "transkd-export": Command("transkd.cli.export:ExportConfig", "transkd.cli.export:run_export"),
-    "transkd-profile": YamlCommand(
-        "profile_command", "transkd.cli.profile:_check", "transkd.cli.profile:_profile", does_without=True
+    "transkd-profile": Command(
+        "transkd.cli.profile.config:ProfileConfig", "transkd.cli.profile.run:run_profile", does_without=True
     ),
     "transkd-data": Command(
         "transkd.cli.data.actions:DataCommand",

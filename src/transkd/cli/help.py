@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from textwrap import TextWrapper
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from transkd.cli.app import COMMANDS, Command, YamlCommand, config_folder
+from transkd.cli.app import COMMANDS, Command, config_folder
 from transkd.options import REQUIRED, Declared, Section, as_clause, declared, shown
 
 COLUMNS = 79
@@ -27,8 +27,6 @@ def help_text(name: str) -> str:
         name: the command, such as ``"transkd-train"``.
     """
     command = COMMANDS[name]
-    if isinstance(command, YamlCommand):
-        return _template(command)
     schema = resolve_name(command.schema)
     opening, notes = _docstring(name, schema)
     parts = [opening, *_option_blocks(command, schema), *notes, f"Every key with its default: {name} --cfg job"]
@@ -37,12 +35,7 @@ def help_text(name: str) -> str:
 
 def short_help(name: str) -> str:
     """Return what a command does, its examples, and where the rest is."""
-    command = COMMANDS[name]
-    if isinstance(command, YamlCommand):
-        what, _, rest = _template(command).partition("\nExamples\n")
-        opening = f"{what.rstrip()}\n\nExamples\n{rest.partition(chr(10) * 2)[0]}"
-    else:
-        opening, _ = _docstring(name, resolve_name(command.schema))
+    opening, _ = _docstring(name, resolve_name(COMMANDS[name].schema))
     return f"{opening}\n\n{name} --help lists all options."
 
 
@@ -130,10 +123,3 @@ def _kinds(kind: Any) -> Iterator[str]:
             yield from _kinds(member)
     elif (known := origin or kind) in PLACEHOLDERS:
         yield PLACEHOLDERS[known]
-
-
-def _template(command: YamlCommand) -> str:
-    import yaml
-
-    values = yaml.safe_load((config_folder() / f"{command.primary}.yaml").read_text(encoding="utf-8"))
-    return str(values["hydra"]["help"]["template"]).rstrip()
