@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from transkd.data.synth import Scene, draw_scene
-from transkd.data.synth.labels import colourise
+from transkd.data.synth.writer import colourise
 from transkd.errors import ConfigError
 
-# Cityscapes' own tables (cityscapesScripts, labels.py), written out here and not taken from the package.
+# Cityscapes' own table (cityscapesScripts, labels.py), written out here and not taken from the package.
 TRAIN_IDS = {7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33}
-VOID_IDS = {1, 4, 5, 6}
 ROAD, BUILDING, SKY, CAR = 7, 11, 23, 26
 
 
@@ -22,29 +21,25 @@ def scenes() -> list[Scene]:
     return [draw(seed) for seed in range(60)]
 
 
-@pytest.mark.parametrize("size", [(64, 64), (65, 131), (128, 256), (101, 64), (240, 90)])
-def test_scene_has_the_size_asked_for(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(64, 64), (65, 131), (240, 90)])
+def test_scene_has_the_requested_size(size: tuple[int, int]) -> None:
     scene = draw(3, *size)
     assert scene.image.shape == (*size, 3)
     assert scene.labels.shape == size
     assert scene.image.dtype == scene.labels.dtype == np.uint8
 
 
-@pytest.mark.parametrize("size", [(63, 128), (128, 32), (0, 0), (-64, 128), (5000, 128), (64.5, 128)])
+@pytest.mark.parametrize("size", [(63, 128), (128, 32), (5000, 128)])
 def test_impossible_size_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(ConfigError, match=r"size: synthetic scenes are 64 to 4096 pixels high and wide, got height"):
+    with pytest.raises(ConfigError, match="size: synthetic scenes are 64 to 4096 pixels high and wide, got height"):
         draw(0, *size)
 
 
-def test_same_generator_gives_same_scene() -> None:
-    first, second = draw(11), draw(11)
-    assert np.array_equal(first.image, second.image)
-    assert np.array_equal(first.labels, second.labels)
-
-
-def test_scenes_differ(scenes: list[Scene]) -> None:
-    assert len({scene.image.tobytes() for scene in scenes}) == len(scenes)
-    assert len({scene.labels.tobytes() for scene in scenes}) == len(scenes)
+def test_equal_generators_give_equal_scenes_and_others_differ(scenes: list[Scene]) -> None:
+    again = draw(11)
+    assert np.array_equal(again.image, scenes[11].image)
+    assert np.array_equal(again.labels, scenes[11].labels)
+    assert len({scene.image.tobytes() for scene in scenes}) == len({scene.labels.tobytes() for scene in scenes}) == 60
 
 
 def test_a_street_looks_alike_at_another_size() -> None:
@@ -52,15 +47,9 @@ def test_a_street_looks_alike_at_another_size() -> None:
     assert (small == large).mean() > 0.85
 
 
-def test_all_labels_are_cityscapes_ids_and_nothing_is_left_unpainted(scenes: list[Scene]) -> None:
-    found = set(np.unique(np.stack([scene.labels for scene in scenes])).tolist())
-    assert found <= TRAIN_IDS | VOID_IDS
-
-
-def test_all_classes_occur(scenes: list[Scene]) -> None:
+def test_all_classes_occur_and_no_other_label(scenes: list[Scene]) -> None:
     counts = np.bincount(np.stack([scene.labels for scene in scenes]).ravel(), minlength=256)
-    assert TRAIN_IDS - set(np.flatnonzero(counts).tolist()) == set()
-    assert counts[list(VOID_IDS)].sum() < 0.1 * counts.sum()
+    assert set(np.flatnonzero(counts).tolist()) == TRAIN_IDS
     assert counts[ROAD] > 0.15 * counts.sum()
 
 
@@ -87,14 +76,12 @@ def test_sky_lies_above_road_and_is_brighter_on_average(scenes: list[Scene]) -> 
     assert means[SKY][1] > means[ROAD][1] + 10
 
 
-def test_classes_overlap_in_colour(scenes: list[Scene]) -> None:
-    """No colour tells cars from buildings: the task is not solved by a look-up."""
-
-    def spread(label: int) -> tuple[float, float]:
+def test_colour_does_not_separate_cars_from_buildings(scenes: list[Scene]) -> None:
+    def middle_half(label: int) -> tuple[float, float]:
         light = np.concatenate([scene.image[scene.labels == label].mean(axis=1) for scene in scenes])
         return float(np.quantile(light, 0.25)), float(np.quantile(light, 0.75))
 
-    car, building = spread(CAR), spread(BUILDING)
+    car, building = middle_half(CAR), middle_half(BUILDING)
     assert car[0] < building[1]
     assert building[0] < car[1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_runs import Compose, Maker
+from made_runs import TAUGHT, Compose, Maker
 
 
 @pytest.fixture
@@ -18,8 +18,7 @@ def make(tmp_path: Path, compose_config: Compose, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def field(make: Maker) -> Path:
     """Return a folder with a teacher, and three seeds of the plain student and of three methods."""
-    make.teacher(pictures=("scene_1", "scene_2"))
-    taught = ("teacher.weights=runs/teacher-s0/model",)
+    make.teacher()
     scores = {
         "none": (0.400, 0.410, 0.405),
         "transkd_ea": (0.502, 0.508, 0.511),
@@ -28,7 +27,6 @@ def field(make: Maker) -> Path:
     }
     for method, mious in scores.items():
         for seed, miou in enumerate(mious):
-            overrides = () if method == "none" else taught
             curve = [(9, miou / 2), (19, miou - 0.05 + 0.01 * seed), (39, miou)]
-            make(method, seed, miou, overrides=overrides, curve=curve, pictures=("scene_1", "scene_2"))
+            make(method, seed, miou, overrides=() if method == "none" else TAUGHT, curve=curve)
     return make.root

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from transkd.errors import ConfigError
 from transkd.evaluation import Protocol, scene_picture
+from transkd.reporting import Report, ReportOptions, build_report
 from transkd.runs.folder import RunFolder
 from transkd.training.trainer import MetricsCSV
 
@@ -17,6 +21,7 @@ CLASSES = ("road", "sign symbol", "car")
 PALETTE = ((128, 64, 128), (220, 220, 0), (0, 0, 142))
 SIZE = (32, 64)
 STEPS = 40
+TAUGHT = ("teacher.weights=runs/teacher-s0/model",)
 BARE: dict[str, Any] = {"latency_ms": None, "per_class": {}}
 """Results that only one plot is made of, for tests that look at none; with ``curve=()``."""
 COMPOSED: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -136,3 +141,27 @@ def write_picture(folder: RunFolder, name: str, *, taught: bool) -> None:
     maps = {"label": label} | ({"teacher": label, "student": label} if taught else {"prediction": label})
     folder.predictions.mkdir(exist_ok=True)
     scene_picture(image, maps, CLASSES, PALETTE, panel_width=96).save(folder.predictions / f"{name}.png")
+
+
+def change(run: Path, **values: object) -> None:
+    """Change values in ``results.json``."""
+    path = run / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def report(**options: Any) -> Report:
+    """Return the report on the folder ``runs``."""
+    return build_report(ReportOptions(("runs",), **options))
+
+
+def titles(**options: Any) -> list[str]:
+    """Return the methods of the only table."""
+    (table,) = report(**options).tables
+    return [row.method.title for row in table.rows]
+
+
+def refusal(**options: Any) -> str:
+    """Return the message that the report is refused by."""
+    with pytest.raises(ConfigError) as error:
+        report(**options)
+    return str(error.value)

@@ -1,4 +1,4 @@
-"""The files of a report: pages, tables and plots, the same bytes each time."""
+"""The files of a report: pages, tables, plots and scenes, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -8,40 +8,31 @@ import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from made_runs import BARE, PALETTE, Maker
+from made_runs import BARE, PALETTE, TAUGHT, Maker, report
 from PIL import Image
 
-from transkd.evaluation.pictures import TITLE_HEIGHT
-from transkd.reporting import ReportOptions, build_report, report_files
-from transkd.reporting.latex import escape
-from transkd.reporting.page import example_scenes
-from transkd.reporting.plots.all import classes_figure
-from transkd.reporting.plots.look import LIGHT, label, line, spread_apart
+from transkd.reporting import report_files
+from transkd.reporting.tables import latex_text
 
 GOLDEN = Path(__file__).parent / "golden_report.md"
 PLOTS = ("gains", "curves", "miou-gmac", "miou-latency", "classes")
 LOADING = {"src", "srcset", "href", "xlink:href", "data", "poster", "action", "background"}
 
 
-def files_of(**options: object) -> dict[str, bytes]:
-    """Return the files of the report on the folder ``runs``."""
-    return report_files(build_report(ReportOptions(("runs",), command="transkd-report runs=runs", **options)))  # type: ignore[arg-type]
-
-
 class Page(HTMLParser):
-    """What an HTML page would load, the cells of its tables, and its text."""
+    """What an HTML page would load, its tags, and its texts."""
 
-    def __init__(self, html: str) -> None:
+    def __init__(self, html: bytes) -> None:
         super().__init__()
         self.loaded: list[str] = []
         self.open: list[str] = []
         self.tags: list[str] = []
         self.texts: list[tuple[str, str]] = []
-        self.feed(html)
+        self.feed(html.decode())
+        assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -58,71 +49,53 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, compose_config: object) -> dict[str, bytes]:
-    """Return the files of the field's report, made once for all tests that only look at them."""
+    """Return the files of a report, made once for all tests that only read them."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("field")
+        folder = tmp_path_factory.mktemp("made")
         patch.chdir(folder)
-        maker = Maker(folder / "runs", compose_config)  # type: ignore[arg-type]
-        write_field(maker)
-        return files_of()
+        write_runs(Maker(folder / "runs", compose_config))  # type: ignore[arg-type]
+        return report_files(report(command="transkd-report runs=runs"))
 
 
-def write_field(make: Maker) -> None:
+def write_runs(make: Maker) -> None:
     """Write a teacher, three plain students, three of a method, and one of another; one run is unfinished."""
     scenes = ("scene_1", "scene_2")
     make.teacher(pictures=scenes)
-    taught = ("teacher.weights=runs/teacher-s0/model",)
     for seed, (plain, better) in enumerate(((0.400, 0.502), (0.410, 0.508), (0.405, 0.511))):
         make("none", seed, plain, pictures=scenes)
-        make("transkd_ea", seed, better, overrides=taught, pictures=scenes)
-    make("kd", 0, 0.41, overrides=taught)
-    (make("kd", 1, overrides=taught) / "results.json").unlink()
-
-
-def test_the_files(made: dict[str, bytes]) -> None:
-    plots = {f"{name}.{kind}" for name in PLOTS for kind in ("svg", "png")}
-    assert made.keys() == {"report.html", "report.md", "report.json", "table.csv", "table.tex", *plots}
+        make("transkd_ea", seed, better, overrides=TAUGHT, pictures=scenes)
+    make("kd", 0, 0.41, overrides=TAUGHT)
+    (make("kd", 1, overrides=TAUGHT) / "results.json").unlink()
 
 
 def test_the_page_loads_nothing(made: dict[str, bytes]) -> None:
-    html = made["report.html"].decode()
-    page = Page(html)
+    page = Page(made["report.html"])
     assert len(page.loaded) > 15
-    assert all(value.startswith(("data:image/svg+xml;base64,", "data:image/png;base64,", "data:image/jpeg;base64,"))
-               for value in page.loaded)  # fmt: skip
-    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
-    assert not re.search(r"https?:|url\(|@import|//[a-z]", re.sub(r'base64,[^"]*', "", html))
-    assert page.open == []
-
-
-def test_the_pictures_of_the_page_are_whole(made: dict[str, bytes]) -> None:
-    for value in Page(made["report.html"].decode()).loaded:
+    for value in page.loaded:
         kind, content = value.split(";base64,")
         data = base64.b64decode(content, validate=True)
         if kind == "data:image/svg+xml":
             assert data.startswith(b"<?xml")
             assert not re.search(rb"(href|src)=\"http", data)
         else:
+            assert kind in ("data:image/png", "data:image/jpeg")
             Image.open(io.BytesIO(data)).load()
+    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
+    assert not re.search(r"https?:|url\(|@import|//[a-z]", re.sub(r'base64,[^"]*', "", made["report.html"].decode()))
 
 
-def test_the_page_suits_dark_screens_and_phones(made: dict[str, bytes]) -> None:
-    html = made["report.html"].decode()
-    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
-    assert "@media (prefers-color-scheme: dark)" in html
-    dark = re.findall(
-        r'<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)"><img alt="[^"]*" src="([^"]+)"', html
-    )
-    assert len(dark) == len(PLOTS)
-    assert all(one != other for one, other in dark)
+def test_the_page_suits_dark_screens(made: dict[str, bytes]) -> None:
+    pattern = rb'<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)"><img alt="[^"]*" src="([^"]+)"'
+    pairs = re.findall(pattern, made["report.html"])
+    assert len(pairs) == len(PLOTS)
+    assert all(dark != light for dark, light in pairs)
 
 
 def test_the_page_shows_scenes_commands_machine_and_what_was_left_out(made: dict[str, bytes]) -> None:
-    page = Page(made["report.html"].decode())
+    page = Page(made["report.html"])
     captions = [text for tag, text in page.texts if tag == "figcaption"]
     assert captions[len(PLOTS) :] == ["image", "label", "teacher mit_b2", "plain student", "transkd_ea"] * 2
-    texts = [text for _, text in page.texts]
-    for text in (
+    assert {
         "scene_1",
         "cpu (x86_64)",
         "transkd_ea, seed 0, likewise 1, 2",
@@ -131,37 +104,32 @@ def test_the_page_shows_scenes_commands_machine_and_what_was_left_out(made: dict
         "unfinished: it has no results.json",
         "a gain",
         "too few seeds to tell",
-    ):
-        assert text in texts, text
+    } <= {text for _, text in page.texts}
 
 
 def test_scenes_are_cut_where_the_panels_are(made: dict[str, bytes]) -> None:
     """Predictions were drawn road on the left and car on the right, 96 pixels wide, and the image grey."""
-    html = made["report.html"].decode()
-    panels = dict(
-        re.findall(r'<img alt="([^"]+)" width="96" height="48" loading="lazy" src="data:[^,]+,([^"]+)"', html)
-    )
+    pattern = r'<img alt="([^"]+)" width="96" height="48" loading="lazy" src="data:[^,]+,([^"]+)"'
+    panels = dict(re.findall(pattern, made["report.html"].decode()))
     assert panels.keys() == {"image", "label", "teacher mit_b2", "plain student", "transkd_ea"}
     for title, content in panels.items():
         pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB"))
-        assert pixels.shape == (48, 96, 3)
-        expected = np.zeros_like(pixels)
+        expected = np.zeros((48, 96, 3))
         expected[:, :48], expected[:, 48:] = (200, 200) if title == "image" else (PALETTE[0], PALETTE[2])
-        assert np.abs(pixels.astype(int) - expected).max() <= (3 if title == "image" else 0), title
+        assert np.abs(pixels - expected).max() <= (3 if title == "image" else 0), title
 
 
 def test_the_same_runs_give_the_same_bytes(make: Maker, made: dict[str, bytes]) -> None:
     """In another folder, of other files with the same content."""
-    write_field(make)
-    again = files_of()
-    assert again.keys() == made.keys()
-    assert [name for name in made if again[name] != made[name]] == []
+    plots = {f"{name}.{kind}" for name in PLOTS for kind in ("svg", "png")}
+    assert made.keys() == {"report.html", "report.md", "report.json", "table.csv", "table.tex", *plots}
+    write_runs(make)
+    assert report_files(report(command="transkd-report runs=runs")) == made
 
 
 def test_plots_name_no_date_and_no_program(made: dict[str, bytes]) -> None:
     for name in PLOTS:
-        for word in (b"<dc:date>", b"<dc:creator>", b"Matplotlib v"):
-            assert word not in made[f"{name}.svg"]
+        assert not re.search(rb"<dc:date>|<dc:creator>|Matplotlib v", made[f"{name}.svg"])
         picture = Image.open(io.BytesIO(made[f"{name}.png"]))
         assert "Software" not in picture.info
         assert picture.width > 800
@@ -169,54 +137,36 @@ def test_plots_name_no_date_and_no_program(made: dict[str, bytes]) -> None:
 
 
 def test_the_golden_report(made: dict[str, bytes]) -> None:
-    """The page as it was read and found right; what it says of the recipe depends on conf/ and is left out."""
+    """The page as it was read and found right; the recipe depends on conf/ and is left out."""
     lines = made["report.md"].decode().splitlines()
-    assert [
-        line for line in lines if not line.startswith("- recipe of the students")
-    ] == GOLDEN.read_text().splitlines()
+    kept = [line for line in lines if not line.startswith("- recipe of the students")]
+    assert kept == GOLDEN.read_text().splitlines()
 
 
 def test_latex(made: dict[str, bytes]) -> None:
     text = made["table.tex"].decode()
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
-    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
+    assert text.isascii()
+    assert [text.count(rf"\{name}") for name in ("begin{table}", "end{table}", "toprule", "bottomrule")] == [2] * 4
     assert r"transkd\_ea & 3 & 50.70 $\pm$ 0.46 & +10.20 & +9.21 to +11.19 & a gain & 34.6 &" in text
-    assert not re.search(r"(?<!\\)[_%&#](?=\w)", text.replace("% \\usepackage", "").replace(" & ", " "))
-    for row in text.splitlines():
-        assert row.isascii()
-        if row.endswith(r"\\"):
-            assert row.count(" & ") in (7, 9)
-
-
-def test_latex_escapes_every_sign() -> None:
-    assert escape(r"a_b & 5 % of $x$ #1 {y} ~ ^ \z") == (
+    assert {row.count(" & ") for row in text.splitlines() if row.endswith(r"\\")} == {7, 9}
+    assert latex_text(r"a_b & 5 % of $x$ #1 {y} ~ ^ \z") == (
         r"a\_b \& 5 \% of \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}z"
     )
 
 
 def test_names_cannot_break_the_pages(make: Maker) -> None:
     evil = '<script>alert("x")</script>|`_*'
-    make("none", results=BARE | {"command": evil, "device": evil, "per_class": {evil: 0.5}}, curve=())
-    files = files_of()
-    html = files["report.html"].decode()
-    assert "<script" not in html
-    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;|`_*" in html
-    assert Page(html).open == []
-    rows = [line for line in files["report.md"].decode().splitlines() if line.startswith("| \\<script>")]
+    run = make("none", results=BARE | {"command": evil, "device": evil, "per_class": {evil: 0.5}}, curve=())
+    os.rename(os.fsencode(run), os.fsencode(run.parent) + b"/caf\xe9")  # noqa: PTH104, a name that is no UTF-8
+    files = report_files(report())
+    html, text = files["report.html"], files["report.md"].decode()
+    assert "script" not in Page(html).tags
+    assert b"&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;|`_*" in html
+    assert b"runs/caf?" in html
+    rows = [line for line in text.splitlines() if line.startswith("| \\<script>")]
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [3]
-
-
-def test_a_folder_whose_name_is_no_text(make: Maker) -> None:
-    run = make("none", results=BARE, curve=())
-    os.rename(os.fsencode(run), os.fsencode(run.parent) + b"/caf\xe9")  # noqa: PTH104, a name of bytes
-    assert b"runs/caf?" in files_of()["report.html"]
-
-
-def test_a_backtick_that_nothing_closes_hides_no_tag(make: Maker) -> None:
-    make("none", results=BARE | {"command": "run `now", "device": "a`<b>"}, curve=())
-    text = files_of()["report.md"].decode()
-    assert "- device: a'\\<b>" in text
-    assert "- plain student, seed 0: `` run `now ``\n" in text
+    assert '- device: \\<script>alert("x")\\</script>|\'_\\*' in text, "a backtick that nothing closes hides no tag"
+    assert f"- plain student, seed 0: `` {evil} ``\n" in text
 
 
 def test_commands_that_differ_in_the_seed_alone_are_one(make: Maker) -> None:
@@ -226,7 +176,7 @@ def test_commands_that_differ_in_the_seed_alone_are_one(make: Maker) -> None:
         make("none", seed, results=BARE | {"command": command}, curve=())
     for seed, device in enumerate((1, 1, 2)):
         make("kd", seed, results=BARE | {"command": f"{taught} trainer.devices={device} seed={seed}"}, curve=())
-    text = files_of()["report.md"].decode()
+    text = report_files(report())["report.md"].decode()
     assert [line for line in text.splitlines() if line.startswith("- ") and ", seed " in line] == [
         f"- plain student, seed 0, likewise 1, 2: `{taught} seed=0 name=made-s0 'output=runs/made-s0'`",
         f"- kd, seed 0, likewise 1: `{taught} trainer.devices=1 seed=0`",
@@ -234,71 +184,19 @@ def test_commands_that_differ_in_the_seed_alone_are_one(make: Maker) -> None:
     ]
 
 
-def test_names_with_dollars_and_of_any_script_are_drawn(make: Maker, recwarn: pytest.WarningsRecorder) -> None:
-    names = {"$\\foo$": 0.5, "a$b_^{": 0.4, "道路 \U0001f600": 0.3, "tab\tand\x07bell": 0.2}
-    for method, overrides in (("none", ()), ("kd", ("teacher.weights=random",))):
-        make(method, overrides=overrides, results={"per_class": names, "latency_ms": None}, curve=())
-    svg = files_of()["classes.svg"]
-    ElementTree.fromstring(svg)
-    assert [str(one.message) for one in recwarn if "Glyph" in str(one.message)] == []
-
-
-def test_a_plot_of_very_many_classes_has_those_that_change_most(make: Maker) -> None:
-    made = {"none": {f"class {n}": 0.5 for n in range(300)}}
-    made["kd"] = made["none"] | {f"class {n}": 0.5 + n / 10_000 for n in range(300)}
-    for method, overrides in (("none", ()), ("kd", ("teacher.weights=random",))):
-        make(method, overrides=overrides, results={"per_class": made[method], "latency_ms": None}, curve=())
-    (table,) = build_report(ReportOptions(("runs",))).tables
-    figure = classes_figure(table.rows, LIGHT)
-    assert figure is not None
-    axes = figure.axes[0]
-    assert [text.get_text() for text in axes.get_yticklabels()] == [f"class {n}" for n in range(220, 300)]
-    assert axes.get_xlabel() == "the 80 of 300 classes that change most"
-
-
-def test_long_titles_are_folded_and_shortened() -> None:
-    title = "transkd_ea + kd + cwd, csf.schedule.name warm_up, csf.schedule.share 0.1, kd.weight 2.0, cwd.weight 3"
-    folded = label(title).split("\n")
-    assert len(folded) == 3
-    assert all(len(one) <= 30 for one in folded)
-    assert folded[0] == "transkd_ea + kd + cwd,"
-    assert line(title) == "transkd_ea + kd + cwd … 2.0, cwd.weight 3"
-    assert (label("kd"), line("kd"), label("\x07")) == ("kd", "kd", "(no name)")
-
-
-def test_a_single_run_has_the_plots_that_it_has_numbers_for(make: Maker) -> None:
-    make("none", results=BARE, curve=())
-    assert {name for name in files_of() if name.endswith("png")} == {"miou-gmac.png"}
-
-
-def test_pictures_that_are_damaged_or_laid_out_otherwise_are_passed_over(make: Maker) -> None:
+def test_a_single_run_with_damaged_pictures(make: Maker) -> None:
     run = make("none", pictures=("a", "b", "c"), results=BARE, curve=())
     (run / "predictions/a.png").write_bytes(b"no picture")
     Image.new("RGB", (100, 100)).save(run / "predictions/b.png")
-    texts = [text for _, text in Page(files_of()["report.html"].decode()).texts]
-    assert "c" in texts
-    assert "a" not in texts
-    assert "b" not in texts
-
-
-def test_pictures_of_before_are_cut_where_their_panels_are(make: Maker) -> None:
-    """Their titles were lower."""
-    run = make("none", pictures=("a",), results=BARE, curve=())
-    path = run / "predictions/a.png"
-    picture = Image.open(path).convert("RGB")
-    lower = picture.crop((0, TITLE_HEIGHT - 22, picture.width, picture.height))
-    lower.save(path)
-    (table,) = build_report(ReportOptions(("runs",))).tables
-    (scene,) = example_scenes(table.rows, 1)
-    for panel in scene.panels[1:]:
-        pixels = np.asarray(Image.open(io.BytesIO(panel.content)).convert("RGB"))
-        assert {tuple(pixel) for pixel in pixels[:, 0]} == {PALETTE[0]}, panel.title
+    files = report_files(report())
+    assert [text for tag, text in Page(files["report.html"]).texts if tag == "h4"] == ["c"]
+    assert {name for name in files if name.endswith("png")} == {"miou-gmac.png"}, "it has numbers for no other plot"
 
 
 def test_each_table_has_its_files(make: Maker) -> None:
     make("none", at="brief", results=BARE)
     make("none", at="long", overrides=("trainer.max_epochs=80",), results=BARE)
-    files = files_of(split=True)
+    files = report_files(report(split=True))
     assert {"table-1.csv", "table-2.csv", "table-1.tex", "curves-1.png", "curves-2.svg"} <= files.keys()
     assert not {"table.csv", "curves.png"} & files.keys()
     labels = re.findall(r"\\label{(.*?)}", (files["table-1.tex"] + files["table-2.tex"]).decode())
@@ -306,19 +204,3 @@ def test_each_table_has_its_files(make: Maker) -> None:
     text = files["report.md"].decode()
     assert text.index("## trainer.max_epochs=40") < text.index("## trainer.max_epochs=80")
     assert "](curves-2.png)" in text
-
-
-@pytest.mark.parametrize(
-    ("positions", "expected"),
-    [([0.0, 5.0], [0.0, 5.0]), ([1.0, 1.0], [0.5, 1.5]), ([2.0, 1.9, 0.0], [2.45, 1.45, 0.0]), ([], [])],
-)
-def test_labels_are_moved_as_little_as_it_takes(positions: list[float], expected: list[float]) -> None:
-    assert spread_apart(positions, 1.0) == pytest.approx(expected)
-
-
-def test_labels_never_overlap() -> None:
-    numbers = np.random.default_rng(0).random((50, 9)) * 6
-    for row in numbers:
-        moved = spread_apart(list(row), 1.0)
-        assert np.diff(sorted(moved)).min() >= 1 - 1e-9
-        assert list(np.argsort(moved)) == list(np.argsort(row))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -26,10 +26,6 @@ SPECIAL = ",[]{}()'\""
 """Signs that make Hydra read a value as something else than text."""
 WIDE = 200
 """Columns of a table that goes to a file, which nothing folds."""
-FRAME, EDGES = 3, 2
-"""Signs around a cell and around a line."""
-SCORES = (2,)
-"""Columns that are easier to read unbroken."""
 OWN_FILES = re.compile(
     r"report\.(html|md|json)|table(-\d+)?\.(csv|tex)|(gains|curves|miou-gmac|miou-latency|classes)(-\d+)?\.(svg|png)"
 )
@@ -99,7 +95,7 @@ class ReportConfig(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Yield the conditions that cannot be read."""
-        from transkd.reporting.collect import parse_condition
+        from transkd.reporting.selection import parse_condition
 
         for key in ("only", "exclude"):
             for text in getattr(self, key):
@@ -206,39 +202,18 @@ def _unwritable(folder: Path, error: OSError) -> ConfigError:
 
 def print_report(report: Report, console: Console) -> None:
     """Print the tables of scores, their notes, and what was left out, as wide as the console is."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from transkd.reporting.cells import scores
+    from transkd.reporting.columns import score_table
+    from transkd.reporting.tables import terminal_table
 
     for table in report.tables:
-        content = scores(table.rows, report.options.confidence)
-        grid = Table(title=Text(table.title) if table.title else None, title_justify="left", box=SIMPLE_HEAD)
-        columns = list(zip(content.heads, *content.rows, strict=True))[:-1]
-        for place, (column, width) in enumerate(zip(columns, _widths(columns, console.width), strict=True)):
-            side: Literal["left", "right"] = "right" if place and column[0] != "reading" else "left"
-            grid.add_column(column[0], justify=side, overflow="fold", width=width)
-        for row in content.rows:
-            grid.add_row(*map(Text, row[:-1]))
-        console.print(grid)
+        content = score_table(table.rows, report.options.confidence, scores=())
+        console.print(terminal_table(content, table.title, console.width, unbroken=("mIoU, %",)))
         for note in table.notes:
             _print_note(note, console)
     for notice in report.notices:
         _print_note(notice, console)
     for one in report.left_out:
         console.print(f"left out {one.folder}: {one.reason}", highlight=False, markup=False)
-
-
-def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Return the columns' widths: what they need, or whole words, and of the room that is left scores before names."""
-    widths = [max(len(word) for text in column for word in text.split()) for column in columns]
-    spare = room - FRAME * len(columns) - EDGES - sum(widths)
-    for place in (*SCORES, *(place for place in range(len(columns)) if place not in SCORES)):
-        more = max(0, min(spare, max(map(len, columns[place])) - widths[place]))
-        widths[place] += more
-        spare -= more
-    return widths
 
 
 def _print_note(text: str, console: Console) -> None:

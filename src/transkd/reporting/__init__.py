@@ -1,13 +1,13 @@
-"""Reports over many runs: what compares is gathered into a table, and what does not is refused."""
+"""Reports over many runs: those that compare are gathered into a table, and a mix is refused."""
 
 from typing import TYPE_CHECKING
 
 from transkd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from transkd.reporting.build import Report, ReportOptions, build_report
+    from transkd.reporting.build import Report, ReportOptions, build_report, report
     from transkd.reporting.collect import collect_runs
-    from transkd.reporting.files import draw_plot, report, report_files
+    from transkd.reporting.files import draw_plot, report_files
 
 __all__ = ["Report", "ReportOptions", "build_report", "collect_runs", "draw_plot", "report", "report_files"]
 
@@ -19,7 +19,7 @@ __getattr__, __dir__ = lazy_names(
         "build_report": "transkd.reporting.build",
         "collect_runs": "transkd.reporting.collect",
         "draw_plot": "transkd.reporting.files",
-        "report": "transkd.reporting.files",
+        "report": "transkd.reporting.build",
         "report_files": "transkd.reporting.files",
     },
 )

@@ -1,19 +1,33 @@
-"""From folders to a report's numbers and sentences."""
+"""A report: from folders of runs to tables of methods, with all that is said about them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from transkd.errors import ConfigError
-from transkd.reporting.collect import NO_TEACHER, Collection, LeftOut, Teachers, chosen, collect_runs, find_teachers
-from transkd.reporting.grouping import Group, comparable_groups
-from transkd.reporting.methods import also_students, check_baseline, find_baselines, methods_of, named, same_names
+from transkd.reporting.collect import LeftOut, collect_runs
+from transkd.reporting.columns import score_table
+from transkd.reporting.methods import (
+    baseline_name,
+    check_baseline,
+    find_baselines,
+    group_by_method,
+    same_scores,
+    teachers_that_compare,
+)
 from transkd.reporting.notes import table_notes
 from transkd.reporting.rows import Row, build_rows
-from transkd.runs.finished import Run, score_facts
+from transkd.reporting.selection import comparable_groups, select_runs
+from transkd.reporting.tables import markdown_table, markdown_text
+from transkd.reporting.teachers import NO_TEACHER, Teachers, find_teachers
+from transkd.runs.finished import Run, differing_settings, score_facts
 from transkd.runs.recipe import differing_keys, shown
+
+KEYS_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -66,12 +80,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report says.
+    """The content of a report.
 
     Attributes:
         tables: one, or one for each group of comparable runs.
         notices: sentences on runs that deserve a look.
-        left_out: folders that are of no use, and why.
+        left_out: folders that cannot be used, and why.
         options: what it was made from.
     """
 
@@ -86,14 +100,37 @@ class Report:
         return f"<Report: {runs} runs, {len(self.tables)} table{'s' * (len(self.tables) > 1)}>"
 
     def _repr_markdown_(self) -> str:
-        """Show the tables of scores in a notebook."""
-        from transkd.reporting.markdown import summary
+        """Show the tables of scores with their notes in a notebook."""
+        lines = [f"- {markdown_text(notice)}" for notice in self.notices] + [""] * bool(self.notices)
+        for table in self.tables:
+            lines += [f"## {markdown_text(table.title)}", ""] if table.title else []
+            lines += markdown_table(score_table(table.rows, self.options.confidence))
+            lines += [*(f"- {markdown_text(note)}" for note in table.notes), ""]
+        return "\n".join(lines).rstrip() + "\n"
 
-        return summary(self)
+
+def report(*runs: str | Path, **options: Any) -> Report:
+    """Read finished runs and return a report on them; a notebook shows its tables of scores.
+
+    Args:
+        runs: folders of runs or above them, globs of such, or the folders of sweeps.
+        **options: the further attributes of :class:`ReportOptions`, such as ``only=("data.name:camvid",)``.
+
+    Returns:
+        The report: ``.tables[0].rows`` are its methods; :func:`draw_plot` draws its plots, and :func:`report_files`
+        makes its page and all other files.
+
+    Raises:
+        ConfigError: no runs, or runs that do not compare; see :func:`build_report`.
+
+    Example:
+        >>> report("runs", exclude=("student.backbone:lvt",)).tables[0].rows[0].miou.mean
+    """
+    return build_report(ReportOptions(tuple(str(one) for one in runs), **options))
 
 
 def build_report(options: ReportOptions) -> Report:
-    """Read runs and compute what a report says of them.
+    """Read runs and compute what a report states about them.
 
     Raises:
         ConfigError: sources or conditions that find nothing, a mix of protocols, data or recipes, runs of the same
@@ -101,63 +138,80 @@ def build_report(options: ReportOptions) -> Report:
             method or several methods of a network are called.
     """
     collection = collect_runs(options.runs)
-    kept = chosen(collection.runs, options.only, options.exclude)
-    taught_by = find_teachers(kept, collection.runs, options.teacher_run)
-    teachers = {run.folder for run in taught_by.runs}
-    students = tuple(run for run in kept if run.folder not in teachers)
-    again = {run.folder for run in also_students(taught_by.runs, students)}
-    students = tuple(run for run in kept if run.folder not in teachers or run.folder in again)
+    kept = select_runs(collection.runs, options.only, options.exclude)
+    without_teachers = tuple(options.teacher_run or ()) == NO_TEACHER
+    taught = find_teachers(kept, collection.runs, () if without_teachers else options.teacher_run or ())
+    teachers = {run.folder for run in taught.runs}
+    students = [run for run in kept if run.folder not in teachers]
+    students_too = {run.folder for run in teachers_that_compare(taught.runs, students)}
+    students = [run for run in kept if run.folder not in teachers or run.folder in students_too]
     if not students:
         raise ConfigError(f"there is no run but the teacher's ({kept[0].folder}): add those of students to runs=…")
-    no_teachers = list(options.teacher_run or ()) == [NO_TEACHER]
-    left_out = [*collection.left_out, *_without_role(taught_by, again, collection) * no_teachers]
-    if no_teachers:
-        taught_by = Teachers((), {}, ())
-    tables = tuple(_table(group, taught_by, options) for group in comparable_groups(students, split=options.split))
-    check_baseline(options.baseline, ([row.method for row in table.rows] for table in tables))
-    notices = [*same_names(kept), *taught_by.notes, *_repeats(tables)]
-    return Report(tables, tuple(notices), tuple(left_out), options)
+    left_out = list(collection.left_out)
+    if without_teachers:
+        unused = teachers & {run.folder for run in collection.runs} - students_too
+        left_out += [
+            LeftOut(one.folder, "a teacher, and teacher_run=none") for one in taught.runs if one.folder in unused
+        ]
+        taught = Teachers()
+    groups = comparable_groups(students, split=options.split)
+    tables = tuple(build_table(title, runs, taught, options) for title, runs in groups)
+    check_baseline(options.baseline, [row.method for table in tables for row in table.rows])
+    notices = (*name_notices(kept), *taught.notes, *repeat_notices(tables))
+    return Report(tables, notices, tuple(left_out), options)
 
 
-def _without_role(taught_by: Teachers, again: set[Path], collection: Collection) -> list[LeftOut]:
-    here = {run.folder for run in collection.runs}
-    gone = [run for run in taught_by.runs if run.folder in here and run.folder not in again]
-    return [LeftOut(run.folder, "a teacher, and teacher_run=none") for run in gone]
+def build_table(title: str, runs: Sequence[Run], taught: Teachers, options: ReportOptions) -> Table:
+    """Return the table of runs that compare, with those teachers whose scores compare with theirs.
 
-
-def _table(group: Group, taught_by: Teachers, options: ReportOptions) -> Table:
-    folders = {run.folder for run in group.runs}
-    teachers, other, notes = [], set(), []
-    taught = {taught_by.of[folder].folder for folder in folders if folder in taught_by.of}
-    for run in taught_by.runs:
-        if not options.teacher_run and run.folder not in taught:
+    Raises:
+        ConfigError: a named teacher whose score does not, runs of the same method and seed with different results, or
+            a baseline that several methods of a network are called.
+    """
+    first = runs[0]
+    teacher_of = {run.folder: taught.of[run.folder] for run in runs if run.folder in taught.of}
+    used = {teacher.folder for teacher in teacher_of.values()}
+    shown_teachers, notes = [], []
+    for teacher in taught.runs:
+        if not options.teacher_run and teacher.folder not in used:
             continue
-        differences = _score_differences(group.runs[0], run)
-        if not differences:
-            teachers.append(run)
+        ours, theirs = score_facts(first), score_facts(teacher)
+        keys = differing_keys(ours, theirs)
+        if not keys:
+            shown_teachers.append(teacher)
             continue
-        text = f"the teacher {run.folder} was scored in another way than {group.runs[0].folder}: {differences}"
+        values = "; ".join(f"{key}: {shown(theirs.get(key))}, not {shown(ours.get(key))}" for key in keys)
+        text = f"teacher {teacher.folder} was scored in another way than {first.folder}: {values}"
         if options.teacher_run and not options.split:
-            raise ConfigError(f"{text}; name another by teacher_run=…, or teacher_run=none")
-        notes.append(f"{text[0].upper()}{text[1:]}; so it is left out, and the share of the gap with it.")
-        other.add(run.folder)
-    of = {folder: run for folder, run in taught_by.of.items() if folder in folders and run.folder not in other}
-    methods = methods_of(group.runs, Teachers(tuple(teachers), of, ()), teachers)
+            raise ConfigError(f"the {text}; name another by teacher_run=…, or teacher_run=none")
+        notes.append(f"The {text}; so it is left out, and the share of the gap with it.")
+        teacher_of = {folder: run for folder, run in teacher_of.items() if run.folder != teacher.folder}
+    methods = group_by_method(runs, shown_teachers, teacher_of)
     rows = build_rows(methods, options.confidence, options.baseline)
-    baseline = named(find_baselines(methods, options.baseline))
-    return Table(group.title, baseline, rows, (*notes, *table_notes(rows, options.confidence, baseline)))
+    baseline = baseline_name(find_baselines(methods, options.baseline).values())
+    return Table(title, baseline, rows, (*notes, *table_notes(rows, options.confidence, baseline)))
 
 
-def _score_differences(student: Run, teacher: Run) -> str:
-    ours, theirs = score_facts(student), score_facts(teacher)
-    keys = differing_keys(ours, theirs)
-    return "; ".join(f"{key}: {shown(theirs.get(key))}, not {shown(ours.get(key))}" for key in keys)
+def name_notices(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield a sentence for each name that several runs have, with what they differ in."""
+    by_name: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_name[run.name].append(run)
+    for name, alike in by_name.items():
+        if len(alike) == 1:
+            continue
+        keys = differing_settings(alike)
+        if keys:
+            more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
+            how = f"differ in {', '.join(keys[:KEYS_SHOWN])}{more}"
+        else:
+            scores = "scores" if all(same_scores(run, alike[0]) for run in alike) else "other scores"
+            how = f"have the same settings and {scores}"
+        yield f"{len(alike)} runs are called {name}: {', '.join(str(run.folder) for run in alike)}; they {how}."
 
 
-def _repeats(tables: Sequence[Table]) -> list[str]:
-    return [
-        f"{run.folder} repeats {row.method.title}, seed {run.seed}, with equal results, and counts once."
-        for table in tables
-        for row in table.rows
-        for run in row.method.repeats
-    ]
+def repeat_notices(tables: Sequence[Table]) -> Iterator[str]:
+    """Yield a sentence for each run that repeats another one."""
+    for row in [row for table in tables for row in table.rows]:
+        for run in row.method.repeats:
+            yield f"{run.folder} repeats {row.method.title}, seed {run.seed}, with equal results, and counts once."

@@ -1,21 +1,37 @@
-"""All files of a report, made before any is written."""
+"""The files of a report: page, text, numbers, tables and plots, all made before any is written."""
 
 from __future__ import annotations
 
+import base64
+import csv
 import io
-from pathlib import Path
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from PIL import Image
 
 from transkd.errors import ConfigError, did_you_mean
-from transkd.reporting.build import Report, ReportOptions, build_report
-from transkd.reporting.latex import latex
-from transkd.reporting.markdown import markdown, report_json, table_csv
-from transkd.reporting.page import example_scenes, page
-from transkd.reporting.plots.all import table_plots
+from transkd.reporting import columns, notes
+from transkd.reporting.build import Report, Table
+from transkd.reporting.columns import COSTS, SCORES, class_table, cost_table, left_out_table, run_table, score_table
+from transkd.reporting.drawing import LIGHT, file_content
+from transkd.reporting.notes import LITERAL, commands, provenance
+from transkd.reporting.plots import Plot, figures, table_plots
+from transkd.reporting.rows import Row
+from transkd.reporting.scenes import Scene, example_scenes
+from transkd.reporting.tables import latex_table, markdown_code, markdown_table, markdown_text
 
 JSON, PAGE, TEXT = "report.json", "report.html", "report.md"
+CSV_COLUMNS = (
+    *("method", "kind", "seeds", "miou", "miou_std"),
+    *("gain", "gain_low", "gain_high", "gain_how", "gain_verdict", "gain_over", "gap_recovered"),
+    *(name for score in SCORES for name in (score.key, f"{score.key}_std")),
+    *(cost.key for cost in COSTS),
+)
 
 
 def report_files(report: Report) -> dict[str, bytes]:
@@ -25,48 +41,27 @@ def report_files(report: Report) -> dict[str, bytes]:
     bytes.
     """
     options = report.options
-    files: dict[str, bytes] = {}
+    endings = [f"-{number}" if len(report.tables) > 1 else "" for number in range(1, len(report.tables) + 1)]
     plots = [table_plots(table, options.confidence) for table in report.tables]
     scenes = [example_scenes(table.rows, options.scenes) for table in report.tables]
-    shown: dict[int, dict[str, str]] = {}
-    for place, table in enumerate(report.tables):
-        ending = f"-{place + 1}" if len(report.tables) > 1 else ""
-        files[f"table{ending}.csv"] = _bytes(table_csv(table))
-        files[f"table{ending}.tex"] = _bytes(latex(table, options.confidence, ending))
-        for plot in plots[place]:
-            files |= {f"{plot.name}{ending}.svg": plot.svg, f"{plot.name}{ending}.png": plot.png}
-        shown[place] = {plot.title: f"{plot.name}{ending}.png" for plot in plots[place]}
-    return {
-        PAGE: _bytes(page(report, plots, scenes)),
-        TEXT: _bytes(markdown(report, shown)),
-        JSON: _bytes(report_json(report)),
-        **files,
+    plot_files = [
+        {plot.title: f"{plot.name}{ending}.png" for plot in drawn} for drawn, ending in zip(plots, endings, strict=True)
+    ]
+    texts = {
+        PAGE: page(report, plots, scenes),
+        TEXT: "\n".join(markdown_lines(report, plot_files)).rstrip() + "\n",
+        JSON: report_json(report),
     }
-
-
-def _bytes(text: str) -> bytes:
-    """Return UTF-8; a folder's name may hold bytes that are none, which are written as ``?``."""
-    return text.encode(errors="replace")
-
-
-def report(*runs: str | Path, **options: Any) -> Report:
-    """Read finished runs and return what a report says of them; a notebook shows its tables of scores.
-
-    Args:
-        runs: folders of runs or above them, globs of such, or the folders of sweeps.
-        **options: the further attributes of :class:`ReportOptions`, such as ``only=("data.name:camvid",)``.
-
-    Returns:
-        The report: ``.tables[0].rows`` are its methods; :func:`draw_plot` draws its plots, and :func:`report_files`
-        makes its page and all other files.
-
-    Raises:
-        ConfigError: no runs, or runs that do not compare; see :func:`build_report`.
-
-    Example:
-        >>> report("runs", exclude=("student.backbone:lvt",)).tables[0].rows[0].miou.mean
-    """
-    return build_report(ReportOptions(tuple(str(one) for one in runs), **options))
+    drawn: dict[str, bytes] = {}
+    for table, ending, of_table in zip(report.tables, endings, plots, strict=True):
+        texts |= {
+            f"table{ending}.csv": table_csv(table),
+            f"table{ending}.tex": latex(table, options.confidence, ending),
+        }
+        for plot in of_table:
+            drawn |= {f"{plot.name}{ending}.svg": plot.svg, f"{plot.name}{ending}.png": plot.png}
+    # a folder's name may hold bytes that are no UTF-8: they become "?"
+    return {name: text.encode(errors="replace") for name, text in texts.items()} | drawn
 
 
 def draw_plot(report: Report, name: str, *, table: int = 0, width: int = 640) -> Image.Image:
@@ -84,14 +79,149 @@ def draw_plot(report: Report, name: str, *, table: int = 0, width: int = 640) ->
     Raises:
         ConfigError: no such plot, or no numbers for it.
     """
-    from transkd.reporting.plots.all import table_figures
-    from transkd.reporting.plots.look import LIGHT, written
-
-    draws = {key: draw for (key, _), draw in table_figures(report.tables[table], report.options.confidence).items()}
-    if name not in draws:
-        raise ConfigError(f"there is no plot '{name}'; {did_you_mean(name, draws)}")
-    figure = draws[name](LIGHT)
+    draw = {key: draw for key, _, draw in figures(report.tables[table], report.options.confidence)}
+    if name not in draw:
+        raise ConfigError(f"there is no plot '{name}'; {did_you_mean(name, draw)}")
+    figure = draw[name](LIGHT)
     if figure is None:
         raise ConfigError(f"the plot '{name}' has nothing to show: no run of the table has numbers for it")
-    picture = Image.open(io.BytesIO(written(figure, "png"))).convert("RGB")
+    picture = Image.open(io.BytesIO(file_content(figure, "png"))).convert("RGB")
     return picture.resize((width, round(width * picture.height / picture.width)), Image.Resampling.LANCZOS)
+
+
+def page(report: Report, plots: Sequence[Sequence[Plot]], scenes: Sequence[Sequence[Scene]]) -> str:
+    """Return the HTML page, which loads nothing and runs no script.
+
+    Args:
+        report: what it shows.
+        plots: of each table.
+        scenes: of each table.
+    """
+    environment = Environment(
+        loader=PackageLoader("transkd.reporting", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["code"] = _code_between_backticks
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    tables = zip(report.tables, plots, scenes, strict=True)
+    return environment.get_template(PAGE).render(report=report, tables=tables, columns=columns, notes=notes)
+
+
+def _code_between_backticks(text: str) -> Markup:
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(p) if number % 2 else p for number, p in enumerate(parts))
+
+
+def markdown_lines(report: Report, plots: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield the lines of the report as Markdown.
+
+    Args:
+        report: what it shows.
+        plots: of each table: title -> file beside the text.
+    """
+    yield from ("# Report", "")
+    if report.options.command:
+        yield from ("```bash", report.options.command, "```", "")
+    yield from (f"- {markdown_text(notice)}" for notice in report.notices)
+    yield from [""] * bool(report.notices)
+    for table, files in zip(report.tables, plots, strict=True):
+        yield from (f"## {markdown_text(table.title or 'Scores')}", "")
+        yield from markdown_table(score_table(table.rows, report.options.confidence))
+        yield from (f"- {markdown_text(note)}" for note in table.notes)
+        yield from ("", "### Costs", "", *markdown_table(cost_table(table.rows)))
+        for title, file in files.items():
+            yield from (f"### {title}", "", f"![{title}]({file})", "")
+        yield from ("### IoU of each class, %", "", *markdown_table(class_table(table.rows)))
+        yield from ("### How it was made", "")
+        for name, text in provenance(table.runs).items():
+            yield f"- {name}: {markdown_code(text) if name in LITERAL else markdown_text(text)}"
+        yield from ("", *markdown_table(run_table(table.rows)))
+        for name, command in commands(table.rows):
+            yield f"- {markdown_text(name)}: {markdown_code(command)}".replace("\n", " ")
+        yield ""
+    if report.left_out:
+        yield from ("## Left out", "", *markdown_table(left_out_table(report.left_out)))
+
+
+def latex(table: Table, confidence: float, ending: str = "") -> str:
+    """Return the tables of scores and of costs for LaTeX with booktabs.
+
+    Args:
+        table: what they show.
+        confidence: of the intervals.
+        ending: of their labels, where there are several tables.
+    """
+    title = f" ({table.title})" if table.title else ""
+    scores = f"Mean IoU over seeds and gain over {table.baseline}{title}."
+    costs = f"What networks and trainings cost{title}."
+    return "\n".join(
+        [
+            "% \\usepackage{booktabs}",
+            latex_table(score_table(table.rows, confidence), scores, f"scores{ending}"),
+            latex_table(cost_table(table.rows), costs, f"costs{ending}"),
+        ]
+    )
+
+
+def report_json(report: Report) -> str:
+    """Return every number, scores as shares in [0, 1], null where there is none."""
+    values = {
+        "options": asdict(report.options),
+        "notices": report.notices,
+        "left_out": [{"folder": one.folder.as_posix(), "reason": one.reason} for one in report.left_out],
+        "tables": [
+            {
+                "title": table.title,
+                "notes": table.notes,
+                "protocol": table.runs[-1].results.protocol,
+                "data": table.runs[-1].results.data.model_dump(exclude_none=True),
+                "rows": [numbers(row) for row in table.rows],
+            }
+            for table in report.tables
+        ],
+    }
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def table_csv(table: Table) -> str:
+    """Return a line for each method, scores as shares in [0, 1], empty where there is none."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in map(numbers, table.rows):
+        flat = {**row, **row["costs"], "seeds": " ".join(map(str, row["seeds"]))}
+        for name in ("miou", "gain", *(score.key for score in SCORES)):
+            values = flat.pop(name) or {}
+            flat |= {name if key == "mean" else f"{name}_{key}": value for key, value in values.items()}
+        writer.writerow(flat)
+    return text.getvalue()
+
+
+def numbers(row: Row) -> dict[str, Any]:
+    """Return a row's numbers and the runs behind it, under the keys of ``report.json``."""
+    gain = row.gain
+    return {
+        "method": row.method.title,
+        "kind": row.method.kind,
+        "seeds": row.method.seeds,
+        "miou": asdict(row.miou),
+        **{score.key: asdict(found) if (found := score.over_seeds(row)) else None for score in SCORES},
+        "gain": gain and {key: getattr(gain, key) for key in ("mean", "low", "high", "how", "verdict", "seeds")},
+        "gain_over": row.baseline.title if row.baseline else None,
+        "gap_recovered": row.recovered,
+        "teachers": [run.folder.as_posix() for run in row.method.teachers],
+        "per_class": row.per_class,
+        "class_gains": row.class_gains,
+        "costs": {cost.key: cost.value(row) for cost in COSTS},
+        "runs": [
+            {
+                "folder": run.folder.as_posix(),
+                "name": run.name,
+                "seed": run.seed,
+                "miou": run.miou,
+                "command": run.results.command,
+                "device": run.results.device,
+            }
+            for run in row.method.runs
+        ],
+        "repeats": [run.folder.as_posix() for run in row.method.repeats],
+    }

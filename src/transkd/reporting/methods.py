@@ -1,4 +1,4 @@
-"""Runs of one method: the same network taught in the same way, told apart by seeds."""
+"""Methods: the runs of one network, distillation and teacher with different seeds; their titles, and baselines."""
 
 from __future__ import annotations
 
@@ -13,127 +13,17 @@ from typing import Any, Literal
 import yaml
 
 from transkd.errors import ConfigError, did_you_mean
-from transkd.reporting.collect import Teachers
-from transkd.runs.finished import (
-    PLAIN,
-    Run,
-    architecture,
-    comparison_facts,
-    differing_settings,
-    method_options,
-    recipe_facts,
-)
+from transkd.runs.finished import PLAIN, Run, architecture, comparison_facts, method_options, recipe_facts
 from transkd.runs.recipe import frozen, shown
 
 PACKAGE = Path(__file__).resolve().parents[1]
-FOLDERS = PACKAGE / "conf" / "distillation", PACKAGE.parents[1] / "conf" / "distillation"
+CONF = PACKAGE / "conf", PACKAGE.parents[1] / "conf"
 """In an installed wheel, and in a checkout."""
-
-
-@cache
-def ready_methods() -> Mapping[str, tuple[str, ...]]:
-    """Return the name of each ready method and its losses, those of the methods that it is made from first."""
-    files = [file for folder in FOLDERS for file in sorted(folder.glob("*.yaml"))]
-    return {file.stem: tuple(dict.fromkeys(_losses(file))) for file in files}
-
-
-def _losses(file: Path) -> Iterator[str]:
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    for base in values.get("defaults", ()):
-        if base != "_self_":
-            yield from _losses(file.with_name(f"{base}.yaml"))
-    yield from values.get("losses", {})
-
-
-PLAIN_TITLE = "plain student"
-SELECTED = "weight selection"
-LOSSES = "losses."
-
-
-def method_name(run: Run) -> str:
-    """Return what a run calls its method, and the losses that were combined with what that name stands for.
-
-    ``transkd_ea`` with ``kd`` added is ``transkd_ea + kd``, and without ``csf`` it is ``transkd_ea - csf``. A name that
-    is neither that of a file in ``conf/distillation`` nor a loss's is the user's own, and says all that it has to. A
-    start from the teacher's weights comes first: ``weight selection + kd``.
-    """
-    name, losses = " ".join(run.results.distillation.split()), run.losses
-    if run.is_plain:
-        return PLAIN_TITLE
-    start = [SELECTED] if run.starts_from_teacher else []
-    own = () if name == PLAIN else ready_methods().get(name, (name,) if name in losses else None)
-    if own is None:
-        return name
-    added = [loss for loss in losses if loss not in own]
-    gone = "".join(f" - {loss}" for loss in own if loss not in losses)
-    return " + ".join([*start, *([] if name == PLAIN else [name]), *added]) + gone
-
-
-def method_titles(runs: Sequence[Run], teachers: Mapping[Path, Run]) -> list[str]:
-    """Return a title for each method: its name, and as much of options, network and teacher as tells it apart.
-
-    Args:
-        runs: one of each method.
-        teachers: a student's folder -> the run that taught it.
-    """
-    titles = [method_name(run) for run in runs]
-    titles = _told_apart(titles, runs, lambda alike: _option_texts([method_options(run) for run in alike]))
-    titles = _told_apart(titles, runs, lambda alike: _when_different([_teacher_text(run, teachers) for run in alike]))
-    networks = _when_different([architecture(run)[0] for run in runs])
-    networks = _told_apart(networks, runs, lambda alike: _option_texts([_head_facts(run) for run in alike]))
-    networks = [network.removeprefix(", ") for network in networks]
-    return [f"{network}, {title}" if network else title for network, title in zip(networks, titles, strict=True)]
-
-
-def teacher_titles(runs: Sequence[Run]) -> list[str]:
-    """Return a title for each teacher: its network, and its run's name where several have that."""
-    backbones = [run.results.backbone for run in runs]
-    return [
-        f"teacher {run.results.backbone}" + (f" ({run.name})" if backbones.count(run.results.backbone) > 1 else "")
-        for run in runs
-    ]
-
-
-def _head_facts(run: Run) -> dict[str, Any]:
-    _, head, width = architecture(run)
-    return {"head": head, "head_width": width}
-
-
-def _teacher_text(run: Run, teachers: Mapping[Path, Run]) -> str:
-    teacher = teachers.get(run.folder)
-    if teacher is None:
-        return "" if run.is_plain else f"from {run.teacher_weights}"
-    return f"from {teacher.results.backbone} ({teacher.name})"
-
-
-def _told_apart(titles: Sequence[str], runs: Sequence[Run], texts_of: Callable[[list[Run]], list[str]]) -> list[str]:
-    found = list(titles)
-    for title in dict.fromkeys(titles):
-        places = [place for place, other in enumerate(titles) if other == title]
-        if len(places) > 1:
-            for place, text in zip(places, texts_of([runs[place] for place in places]), strict=True):
-                found[place] = f"{title}, {text}" if text else title
-    return found
-
-
-def _when_different(texts: Sequence[str]) -> list[str]:
-    return list(texts) if len(set(texts)) > 1 else [""] * len(texts)
-
-
-def _option_texts(options: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each one's options in which not all are alike, such as ``csf.weight 0.5``; what is not set is not said."""
-    keys = dict.fromkeys(key for one in options for key in one)
-    differ = [key for key in keys if len({frozen(one.get(key)) for one in options}) > 1]
-    return [
-        ", ".join(f"{key.removeprefix(LOSSES)} {shown(one[key])}" for key in differ if key in one) for one in options
-    ]
-
-
+PLAIN_TITLE, PLAIN_STUDENT = "plain student", "the plain student"
+Kind = Literal["teacher", "plain", "distilled"]
+ORDER: tuple[Kind, ...] = ("teacher", "plain", "distilled")
 Network = tuple[str, str | None, int | None]
 """Backbone, head and the head's width."""
-Kind = Literal["teacher", "plain", "distilled"]
-MOST_KEYS = 4
-ORDER: tuple[Kind, ...] = ("teacher", "plain", "distilled")
 
 
 @dataclass(frozen=True)
@@ -143,7 +33,7 @@ class Method:
     Attributes:
         title: what the row is called.
         kind: teacher, plain student or distilled student.
-        runs: one run a seed, by seed.
+        runs: one run for each seed, ascending.
         repeats: further runs of a seed with equal results, which count once.
         student: the network, so that a method finds its plain student.
         teachers: the runs that taught it.
@@ -161,113 +51,176 @@ class Method:
         """Its seeds, ascending."""
         return tuple(run.seed for run in self.runs)
 
+    @property
+    def mious(self) -> dict[int, float]:
+        """Seed -> mean IoU."""
+        return {run.seed: run.miou for run in self.runs}
 
-def methods_of(students: Sequence[Run], taught_by: Teachers, teachers: Sequence[Run]) -> tuple[Method, ...]:
+
+def group_by_method(
+    students: Sequence[Run], teachers: Sequence[Run], teacher_of: Mapping[Path, Run]
+) -> tuple[Method, ...]:
     """Sort the runs of one table into methods: teachers first, then plain students, then the others, the best first.
 
     Args:
         students: runs that compare with each other.
-        taught_by: which run taught which student.
         teachers: the teachers to show.
+        teacher_of: a student's folder -> the run that taught it.
 
     Raises:
-        ConfigError: runs of the same method and seed with different results, of which a mean would be none over seeds.
+        ConfigError: runs of the same method and seed with different results: their mean would not be over seeds.
     """
-    by_method: dict[str, list[Run]] = defaultdict(list)
+    by_method, by_recipe = defaultdict(list), defaultdict(list)
     for run in students:
-        by_method[_identity(run, taught_by.of)].append(run)
-    titles = method_titles([runs[0] for runs in by_method.values()], taught_by.of)
-    groups = [("plain" if runs[0].is_plain else "distilled", runs) for runs in by_method.values()]
-    methods = [_method(title, kind, runs, taught_by.of) for title, (kind, runs) in zip(titles, groups, strict=True)]
-    methods += _teacher_methods(teachers, taught_by.of)
-    clashes = [line for method, lines in methods for line in lines]
+        by_method[_identity(run, teacher_of)].append(run)
+    for run in teachers:
+        by_recipe[_trained_as(run)].append(run)
+    titles = method_titles([runs[0] for runs in by_method.values()], teacher_of)
+    titles += teacher_titles([runs[0] for runs in by_recipe.values()])
+    methods, clashes = [], []
+    for number, (title, runs) in enumerate(zip(titles, [*by_method.values(), *by_recipe.values()], strict=True)):
+        kind: Kind = "teacher" if number >= len(by_method) else "plain" if runs[0].is_plain else "distilled"
+        by_seed: dict[int, list[Run]] = defaultdict(list)
+        for run in sorted(runs, key=lambda run: run.seed):
+            by_seed[run.seed].append(run)
+        clashes += [
+            (title, first, other)
+            for first, *others in by_seed.values()
+            for other in others
+            if not same_scores(first, other)
+        ]
+        kept = tuple(same_seed[0] for same_seed in by_seed.values())
+        repeats = tuple(run for same_seed in by_seed.values() for run in same_seed[1:])
+        taught_by = {teacher_of[run.folder].folder: teacher_of[run.folder] for run in kept if run.folder in teacher_of}
+        methods.append(Method(title, kind, kept, repeats, architecture(runs[0]), tuple(taught_by.values())))
     if clashes:
+        lines = [
+            f"  {title}, seed {one.seed}: {one.folder} (mIoU {100 * one.miou:.2f}) and {other.folder} "
+            f"(mIoU {100 * other.miou:.2f})\n"
+            for title, one, other in clashes
+        ]
         raise ConfigError(
             "runs of the same method and seed have different results, so that a mean would not be over seeds:\n"
-            + "\n".join(f"  {line}" for line in clashes)
-            + "\nleave one of each out, such as by exclude=folder:"
-            + clashes[0].rsplit(" and ", 1)[1].split(" ")[0]
+            f"{''.join(lines)}leave one of each out, such as by exclude=folder:{clashes[0][2].folder}"
         )
-    return tuple(sorted((m for m, _ in methods), key=_place))
+
+    def position(method: Method) -> tuple[object, ...]:
+        mean = sum(run.miou for run in method.runs) / len(method.runs)
+        return ORDER.index(method.kind), str(method.student), -mean, method.title
+
+    return tuple(sorted(methods, key=position))
 
 
-def _place(method: Method) -> tuple[object, ...]:
-    """Return what methods are sorted by: role, network, then the best first."""
-    mean = sum(run.miou for run in method.runs) / len(method.runs)
-    return ORDER.index(method.kind), str(method.student), -mean, method.title
+def same_scores(one: Run, other: Run) -> bool:
+    """Return whether two runs have equal scores, those of the classes included."""
+    mine, theirs = one.results, other.results
+    return (mine.miou, mine.pixel_accuracy, mine.per_class) == (theirs.miou, theirs.pixel_accuracy, theirs.per_class)
 
 
-def _teacher_methods(teachers: Sequence[Run], of: Mapping[Path, Run]) -> list[tuple[Method, list[str]]]:
-    by_recipe: dict[str, list[Run]] = defaultdict(list)
-    for run in teachers:
-        by_recipe[_recipe_of(run)].append(run)
-    titles = teacher_titles([runs[0] for runs in by_recipe.values()])
-    return [_method(title, "teacher", runs, of) for title, runs in zip(titles, by_recipe.values(), strict=True)]
+def _identity(run: Run, teacher_of: Mapping[Path, Run]) -> str:
+    """Return what makes a run's method, its teacher whatever the teacher's seed."""
+    teacher = teacher_of.get(run.folder)
+    taught_by = None if run.is_plain else str(run.teacher_weights) if teacher is None else _trained_as(teacher)
+    return frozen([architecture(run), method_options(run), taught_by])
 
 
-def _method(title: str, kind: str, runs: Sequence[Run], of: Mapping[Path, Run]) -> tuple[Method, list[str]]:
-    by_seed: dict[int, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_seed[run.seed].append(run)
-    clashes = [
-        f"{title}, seed {seed}: {first.folder} (mIoU {100 * first.miou:.2f}) and {other.folder} "
-        f"(mIoU {100 * other.miou:.2f})"
-        for seed, (first, *others) in sorted(by_seed.items())
-        for other in others
-        if _scores(first) != _scores(other)
-    ]
-    kept = tuple(by_seed[seed][0] for seed in sorted(by_seed))
-    repeats = tuple(run for seed in sorted(by_seed) for run in by_seed[seed][1:])
-    taught = {of[run.folder].folder: of[run.folder] for run in kept if run.folder in of}
-    found: Kind = next(name for name in ORDER if name == kind)
-    return Method(title, found, kept, repeats, architecture(runs[0]), tuple(taught.values())), clashes
-
-
-def _scores(run: Run) -> tuple[object, ...]:
-    return run.results.miou, run.results.pixel_accuracy, run.results.per_class
-
-
-def _identity(run: Run, of: Mapping[Path, Run]) -> str:
-    return frozen([architecture(run), method_options(run), None if run.is_plain else _teacher_identity(run, of)])
-
-
-def _teacher_identity(run: Run, of: Mapping[Path, Run]) -> str:
-    """Return what taught a run, whatever its seed; what its config names where the teacher's run is not known."""
-    teacher = of.get(run.folder)
-    return str(run.teacher_weights) if teacher is None else _recipe_of(teacher)
-
-
-def _recipe_of(run: Run) -> str:
+def _trained_as(run: Run) -> str:
     return frozen([architecture(run), method_options(run), recipe_facts(run), str(run.teacher_weights)])
 
 
-def same_names(runs: Iterable[Run]) -> list[str]:
-    """Return a sentence for each name that several runs have, which says whether they are the same."""
-    by_name: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_name[run.name].append(run)
-    return [_same_name(name, alike) for name, alike in by_name.items() if len(alike) > 1]
-
-
-def _same_name(name: str, runs: Sequence[Run]) -> str:
-    keys = differing_settings(runs)
-    more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
-    if keys:
-        said = f"they differ in {', '.join(keys[:MOST_KEYS])}{more}"
-    elif all(_scores(run) == _scores(runs[0]) for run in runs):
-        said = "they have the same settings and scores"
-    else:
-        said = "they have the same settings and other scores"
-    return f"{len(runs)} runs are called {name}: {', '.join(str(run.folder) for run in runs)}; {said}."
-
-
-def also_students(teachers: Sequence[Run], students: Sequence[Run]) -> tuple[Run, ...]:
-    """Return the teachers that have the students' own network and recipe, and so compare with them."""
+def teachers_that_compare(teachers: Sequence[Run], students: Sequence[Run]) -> tuple[Run, ...]:
+    """Return the teachers that have the students' own network and recipe, and so are students in the table too."""
     facts = {frozen([architecture(run), comparison_facts(run)]) for run in students}
     return tuple(run for run in teachers if frozen([architecture(run), comparison_facts(run)]) in facts)
 
 
-PLAIN_STUDENT = "the plain student"
+@cache
+def configured_methods() -> Mapping[str, tuple[str, ...]]:
+    """Return the methods of ``conf/distillation``: name -> losses, those of the methods that it extends first."""
+    files = [file for conf in CONF for file in sorted(conf.glob("distillation/*.yaml"))]
+    return {file.stem: tuple(dict.fromkeys(_losses(file))) for file in files}
+
+
+def _losses(file: Path) -> Iterator[str]:
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for base in values.get("defaults", ()):
+        if base != "_self_":
+            yield from _losses(file.with_name(f"{base}.yaml"))
+    yield from values.get("losses", {})
+
+
+def method_name(run: Run) -> str:
+    """Return the name of a run's method, with the losses that were added to or removed from what the name stands for.
+
+    ``transkd_ea`` with ``kd`` added is ``transkd_ea + kd``, and without ``csf`` it is ``transkd_ea - csf``. A name that
+    is neither that of a file in ``conf/distillation`` nor a loss's is the user's, and stands as it is. A start from the
+    teacher's weights comes first: ``weight selection + kd``.
+    """
+    name, losses = " ".join(run.results.distillation.split()), run.losses
+    if run.is_plain:
+        return PLAIN_TITLE
+    expected = () if name == PLAIN else configured_methods().get(name, (name,) if name in losses else None)
+    if expected is None:
+        return name
+    parts = ["weight selection"] * run.starts_from_teacher + [name] * (name != PLAIN)
+    parts += [loss for loss in losses if loss not in expected]
+    return " + ".join(parts) + "".join(f" - {loss}" for loss in expected if loss not in losses)
+
+
+def method_titles(runs: Sequence[Run], teacher_of: Mapping[Path, Run]) -> list[str]:
+    """Return a title for each method: its name, and as much of options, network and teacher as distinguishes it.
+
+    Args:
+        runs: one of each method.
+        teacher_of: a student's folder -> the run that taught it.
+    """
+
+    def taught_by(run: Run) -> str:
+        teacher = teacher_of.get(run.folder)
+        if teacher is None:
+            return "" if run.is_plain else f"from {run.teacher_weights}"
+        return f"from {teacher.results.backbone} ({teacher.name})"
+
+    def head(run: Run) -> dict[str, Any]:
+        _, name, width = architecture(run)
+        return {"head": name, "head_width": width}
+
+    titles = [method_name(run) for run in runs]
+    titles = _distinguish(titles, runs, lambda alike: _differing_options([method_options(run) for run in alike]))
+    titles = _distinguish(titles, runs, lambda alike: _if_different([taught_by(run) for run in alike]))
+    networks = _if_different([architecture(run)[0] for run in runs])
+    networks = _distinguish(networks, runs, lambda alike: _differing_options([head(run) for run in alike]))
+    return [", ".join(filter(None, both)) for both in zip(networks, titles, strict=True)]
+
+
+def teacher_titles(runs: Sequence[Run]) -> list[str]:
+    """Return a title for each teacher: its network, and its run's name where several have that."""
+    backbones = [run.results.backbone for run in runs]
+    names = [f" ({run.name})" if backbones.count(run.results.backbone) > 1 else "" for run in runs]
+    return [f"teacher {backbone}{name}" for backbone, name in zip(backbones, names, strict=True)]
+
+
+def _distinguish(titles: Sequence[str], runs: Sequence[Run], texts_of: Callable[[list[Run]], list[str]]) -> list[str]:
+    """Add to titles that several methods have what sets each of these apart."""
+    found = list(titles)
+    for title in dict.fromkeys(titles):
+        alike = [index for index, other in enumerate(titles) if other == title]
+        if len(alike) > 1:
+            for index, text in zip(alike, texts_of([runs[index] for index in alike]), strict=True):
+                found[index] = ", ".join(filter(None, (title, text)))
+    return found
+
+
+def _if_different(texts: list[str]) -> list[str]:
+    return texts if len(set(texts)) > 1 else [""] * len(texts)
+
+
+def _differing_options(options: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return for each method its options in which not all are alike, such as ``csf.weight 0.5``."""
+    keys = dict.fromkeys(key for one in options for key in one)
+    differ = [key for key in keys if len({frozen(one.get(key)) for one in options}) > 1]
+    texts = [[f"{key.removeprefix('losses.')} {shown(one[key])}" for key in differ if key in one] for one in options]
+    return [", ".join(one) for one in texts]
 
 
 def find_baselines(methods: Sequence[Method], title: str) -> dict[Network, Method]:
@@ -278,7 +231,7 @@ def find_baselines(methods: Sequence[Method], title: str) -> dict[Network, Metho
         title: of the method, ``*`` and ``?`` match anything; empty for the plain student.
 
     Raises:
-        ConfigError: two methods of a network are of that title.
+        ConfigError: two methods of a network have that title.
     """
     if not title:
         return {method.student: method for method in methods if method.kind == "plain"}
@@ -292,15 +245,15 @@ def find_baselines(methods: Sequence[Method], title: str) -> dict[Network, Metho
     return found
 
 
-def check_baseline(title: str, tables: Iterable[Sequence[Method]]) -> None:
-    """Raise a ConfigError where a title is given that no method of any table has."""
-    methods = [method for table in tables for method in table]
+def check_baseline(title: str, methods: Iterable[Method]) -> None:
+    """Raise a ConfigError where a baseline is requested that no method of any table is."""
+    methods = list(methods)
     if title and not any(find_baselines([method], title) for method in methods):
         titles = {method.title for method in methods if method.kind != "teacher"}
         raise ConfigError(f"baseline={title}: no method has this title; {did_you_mean(title, titles)}")
 
 
-def named(baselines: Mapping[Network, Method]) -> str:
+def baseline_name(baselines: Iterable[Method]) -> str:
     """Return what gains are over, as it reads in a sentence."""
-    titles = dict.fromkeys(PLAIN_STUDENT if method.kind == "plain" else method.title for method in baselines.values())
+    titles = dict.fromkeys(PLAIN_STUDENT if method.kind == "plain" else method.title for method in baselines)
     return " / ".join(titles) or PLAIN_STUDENT

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .layout import SceneSet
 from .scene import Scene, draw_scene
 from .writer import WriteReport, write_scenes
 
-__all__ = ["Scene", "SceneSet", "WriteReport", "draw_scene", "write_scenes"]
+__all__ = ["Scene", "WriteReport", "draw_scene", "write_scenes"]

@@ -1,160 +1,177 @@
-"""A canvas that draws colours and labels with the same strokes, so that they cannot disagree."""
+"""A camera, the light, and a canvas whose strokes paint colour, class and distance at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log2
+from functools import lru_cache
+from math import cos, pi, sin
+from random import Random
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import FAR, Point
+from transkd.data.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
+
+NEAR, FAR = 1.2, 400.0
+LABEL_IDS = {CITYSCAPES.names[i]: raw for raw, i in CITYSCAPES_LABEL_IDS.items() if i != CITYSCAPES.ignore_index}
+LEAVES = ((70, 96, 48), (56, 84, 50), (92, 108, 56), (48, 74, 40), (150, 106, 44))
+_SHIFT = 3  # OpenCV's fixed point: eighths of a pixel
 
 Colour = tuple[float, float, float]
-Pixels = NDArray[np.uint8]
-
-SKY_CODE = 255
-LABEL_ONLY = 128
-COVERED = 255
-_SHIFT = 3
-_CODES_PER_OCTAVE = 28.0
-_LIMIT = 20_000
+Point = tuple[float, float]
+Place = tuple[float, float, float]
+Field = NDArray[np.float32]
 
 
-def encode_distance(z: float) -> int:
-    """Return the canvas code of a distance in metres: logarithmic, 255 is infinitely far."""
-    return min(254, int(_CODES_PER_OCTAVE * log2(1.0 + max(z, 0.0))))
+def shaded(colour: Colour, factor: float) -> Colour:
+    """Return a colour, brighter or darker."""
+    return min(255.0, colour[0] * factor), min(255.0, colour[1] * factor), min(255.0, colour[2] * factor)
 
 
-def distances() -> NDArray[np.float32]:
-    """Return the (256,) table from distance code to metres."""
-    table = np.exp2(np.arange(256, dtype=np.float32) / np.float32(_CODES_PER_OCTAVE)) - 1
-    table[SKY_CODE] = 4 * FAR
-    return np.asarray(table, np.float32)
+def mixed(first: Any, second: Any, share: float) -> Colour:
+    """Return a colour (or a place) between two; ``share`` is the second's part."""
+    x, y, z = first
+    return x + (second[0] - x) * share, y + (second[1] - y) * share, z + (second[2] - z) * share
+
+
+def pick(dice: Random, colours: Sequence[Colour]) -> Colour:
+    """Return one of some colours, slightly varied in brightness and hue."""
+    bright, colour = max(0.3, dice.gauss(1, 0.1)), dice.choice(colours)
+    return shaded(mixed(colour, (dice.gauss(128, 40), dice.gauss(128, 40), dice.gauss(128, 40)), 0.1), bright)
+
+
+@lru_cache(maxsize=1)
+def _noise_tile() -> Field:
+    rng, octaves = np.random.default_rng(0), (8, 16, 32, 64, 128, 256)
+    grids = [rng.standard_normal((cells, cells), np.float32) / cells**0.4 for cells in octaves]
+    tile: Field = np.mean(np.stack([cv2.resize(grid, (256, 256)) for grid in grids]), axis=0)
+    return np.asarray(np.block([[tile, tile[:, ::-1]], [tile[::-1], tile[::-1, ::-1]]]) / tile.std())
+
+
+def noise(rows: NDArray[Any], columns: NDArray[Any]) -> Field:
+    """Return smooth noise of mean 0 and deviation 1 at coordinates that broadcast; it repeats after 512."""
+    return np.asarray(_noise_tile()[rows.astype(np.int32) & 511, columns.astype(np.int32) & 511])
 
 
 @dataclass(frozen=True, slots=True)
-class Brush:
-    """What a stroke is, besides its colour: class, distance in metres, roughness and own light (0 to 255)."""
+class Light:
+    """Time of day and weather.
 
-    label: int
-    distance: float
-    grain: int = 0
-    glow: int = 0
+    ``level`` is a factor on all colours but the sky's, ``sun`` the unit vector (x, z) towards the sun, ``contrast`` the
+    strength of its shadows, ``visibility`` the metres after which haze takes 63 % of a colour.
+    """
 
-    def traits(self) -> tuple[int, int, int, int]:
-        """Return the values of the canvas' trait channels."""
-        return encode_distance(self.distance), self.grain, self.glow, 0
+    level: Colour
+    sun: Point
+    contrast: float
+    zenith: Colour
+    skyline: Colour
+    visibility: float
 
-    def lit(self, glow: int) -> Brush:
-        """Return the same brush giving light."""
-        return Brush(self.label, self.distance, self.grain, glow)
+    def on_face(self, x: float, z: float) -> float:
+        """Return the brightness of an upright face whose normal points to (x, z)."""
+        facing = max(0.0, x * self.sun[0] + z * self.sun[1])
+        return 0.94 + self.contrast * (0.5 * facing - 0.38) - 0.05 * abs(x)
+
+
+def sample_light(dice: Random) -> Light:
+    """Return a random time and weather: day or dusk; clear, overcast or foggy."""
+    skies = (
+        ((72, 128, 196), (196, 212, 224), dice.uniform(0.6, 1.0), dice.uniform(500, 1500)),
+        ((164, 170, 176), (206, 207, 206), 0.15, dice.uniform(250, 700)),
+        ((182, 186, 188), (196, 197, 197), 0.05, dice.uniform(35, 90)),
+    )
+    zenith, skyline, contrast, visibility = dice.choices(skies, (0.55, 0.35, 0.1))[0]
+    dusk, angle = dice.uniform(0.4, 0.9) if dice.random() < 0.25 else 0.0, dice.uniform(0, 2 * pi)
+    level, sun = mixed((1.0, 1.0, 1.0), (0.45, 0.36, 0.4), dusk), (sin(angle), cos(angle))
+    sky = mixed(zenith, (44, 46, 78), dusk), mixed(skyline, (206, 136, 94), dusk)
+    return Light(level, sun, contrast * (1 - dusk), *sky, visibility)
 
 
 class Canvas:
-    """Two (H, W, 4) uint8 arrays: ``paint`` is RGB and label; ``traits`` is distance code, grain, glow, ground."""
+    """What is painted and how it is seen; metres are x to the right of the road's middle, y up and z ahead.
 
-    def __init__(self, height: int, width: int) -> None:
-        self.height, self.width = height, width
-        self.paint: Pixels = np.zeros((height, width, 4), np.uint8)
-        self.traits: Pixels = np.zeros((height, width, 4), np.uint8)
+    Sky and ground are the background: one colour, class and distance a pixel. On it every stroke paints its number,
+    under which its colour, class and distance are kept; so image and labels cannot disagree.
 
-    def poly(self, points: Sequence[Point], colour: Colour, brush: Brush) -> None:
-        """Fill a polygon."""
-        corners = [_fixed(points)]
-        cv2.fillPoly(self.paint, corners, (*colour, brush.label), shift=_SHIFT)
-        cv2.fillPoly(self.traits, corners, brush.traits(), shift=_SHIFT)
+    Attributes:
+        light: the light.
+        focal: focal length in pixels; the vanishing point is in column ``centre`` and row ``horizon``.
+        eye: metres of the camera above the road, and ``offset`` to the right of its middle; ``curve`` bends the road.
+        image: (H, W, 3) float32 RGB of the background, with its (H, W) ``labels`` and ``distance`` in metres.
+    """
 
-    def rect(self, left: float, top: float, right: float, bottom: float, colour: Colour, brush: Brush) -> None:
-        """Fill an upright rectangle."""
-        self.poly(((left, top), (right, top), (right, bottom), (left, bottom)), colour, brush)
+    def __init__(self, dice: Random, height: int, width: int, lane: float, light: Light) -> None:
+        self.height, self.width, self.light = height, width, light
+        self.focal = (2.0 * height * width) ** 0.5 * dice.uniform(0.72, 1.0)
+        self.centre, self.horizon = width * dice.gauss(0.5, 0.05), height * dice.uniform(0.38, 0.53)
+        self.eye, self.offset, self.curve = dice.uniform(1.25, 1.75), lane + dice.gauss(0, 0.3), dice.gauss(0, 0.0009)
+        self.image: Field = np.zeros((height, width, 3), np.float32)
+        self.labels: NDArray[np.uint8] = np.full((height, width), LABEL_IDS["sky"], np.uint8)
+        self.distance: Field = np.full((height, width), FAR, np.float32)
+        self._numbers: NDArray[np.int32] = np.zeros((height, width), np.int32)
+        self._strokes: list[tuple[float, ...]] = [(0.0,) * 5]
 
-    def line(self, start: Point, end: Point, width: float, colour: Colour, brush: Brush) -> None:
+    def at(self, x: float, y: float, z: float) -> Point:
+        """Return the pixel (column, row) of a place in metres; what lies behind the camera is moved before it."""
+        z = max(z, NEAR)
+        scale = self.focal / z
+        return self.centre + (x - self.offset + self.curve * z * z) * scale, self.horizon + (self.eye - y) * scale
+
+    def ink(self, colour: Colour, label: str, z: float) -> int:
+        """Return the number of a new stroke: its colour, class and distance in metres."""
+        self._strokes.append((*colour, LABEL_IDS[label], z))
+        return len(self._strokes) - 1
+
+    def fill(self, points: Sequence[Point], ink: int) -> None:
+        """Fill a polygon given in pixels."""
+        corners = (np.array(points) * (1 << _SHIFT)).astype(np.int32)
+        cv2.fillPoly(self._numbers, [corners], ink, shift=_SHIFT)
+
+    def shape(self, places: Sequence[Place], colour: Colour, label: str) -> None:
+        """Fill a polygon given in metres."""
+        z = sum(place[2] for place in places) / len(places)
+        self.fill([self.at(*place) for place in places], self.ink(colour, label, z))
+
+    def line(self, first: Point, last: Point, width: float, ink: int) -> None:
         """Draw a line with round ends, ``width`` pixels wide and at least one."""
-        first, last = _fixed((start, end))
-        thickness = max(1, round(width))
-        a, b = (int(first[0]), int(first[1])), (int(last[0]), int(last[1]))
-        cv2.line(self.paint, a, b, (*colour, brush.label), thickness, shift=_SHIFT)
-        cv2.line(self.traits, a, b, brush.traits(), thickness, shift=_SHIFT)
+        cv2.line(self._numbers, _fixed(first), _fixed(last), ink, max(1, round(width)), shift=_SHIFT)
 
-    def ellipse(self, centre: Point, radii: Point, colour: Colour, brush: Brush, thickness: float = 0.0) -> None:
-        """Draw an upright ellipse, filled or (with a thickness in pixels) as a ring."""
-        (x, y), scale = centre, 1 << _SHIFT
-        if abs(x) > _LIMIT or abs(y) > _LIMIT:
-            return
-        middle = (round(x * scale), round(y * scale))
-        axes = (max(1, round(radii[0] * scale)), max(1, round(radii[1] * scale)))
-        stroke = max(1, round(thickness)) if thickness else cv2.FILLED
-        cv2.ellipse(self.paint, middle, axes, 0, 0, 360, (*colour, brush.label), stroke, shift=_SHIFT)
-        cv2.ellipse(self.traits, middle, axes, 0, 0, 360, brush.traits(), stroke, shift=_SHIFT)
+    def ellipse(self, centre: Point, radii: Point, ring: float, ink: int) -> None:
+        """Draw an upright ellipse, filled or, with ``ring`` pixels, as an outline."""
+        stroke = max(1, round(ring)) if ring else cv2.FILLED
+        cv2.ellipse(self._numbers, _fixed(centre), _fixed(radii), 0, 0, 360, ink, stroke, shift=_SHIFT)
 
-    def picture(self, corners: Sequence[Point], picture: Pixels, brush: Brush, cover: Pixels | None = None) -> None:
-        """Paste a flat picture into a four-sided area in perspective.
-
-        Args:
-            corners: where its top left, top right, bottom right and bottom left go.
-            picture: (h, w, 4) uint8: RGB and glow.
-            brush: class, distance and grain of it all.
-            cover: (h, w): ``COVERED`` is painted, ``LABEL_ONLY`` keeps the colours behind (the gaps of a
-                fence), 0 is not there. ``None`` covers everything.
-        """
-        target = np.array(corners, np.float32)
-        left, top = (int(v) for v in np.floor(np.maximum(target.min(axis=0), 0)))
-        right = int(min(np.ceil(target[:, 0].max()) + 1, self.width))
-        bottom = int(min(np.ceil(target[:, 1].max()) + 1, self.height))
-        if right <= left or bottom <= top or np.abs(target).max() > _LIMIT:
-            return
-        height, width = picture.shape[:2]
-        source = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32) - 0.5
-        local = target - np.array((left, top), np.float32)
-        size = (right - left, bottom - top)
-        try:
-            matrix = cv2.getPerspectiveTransform(source, local)
-        except cv2.error:
-            return
-        warped = cv2.warpPerspective(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        shape = np.zeros((size[1], size[0]), np.uint8)
-        cv2.fillPoly(shape, [_fixed([(float(x), float(y)) for x, y in local])], 255, shift=_SHIFT)
-        if cover is not None:
-            shape &= cv2.warpPerspective(cover, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        self._put(slice(top, bottom), slice(left, right), warped, shape, brush)
-
-    def sprite(self, centre: Point, size: Point, picture: Pixels, brush: Brush, cover: Pixels) -> None:
-        """Paste a picture upright around ``centre``, ``size`` pixels wide and high; arguments as in ``picture``."""
-        width, height = max(1, round(size[0])), max(1, round(size[1]))
-        left, top = round(centre[0] - width / 2), round(centre[1] - height / 2)
-        x0, y0, x1, y1 = (
-            max(left, 0),
-            max(top, 0),
-            min(left + width, self.width),
-            min(top + height, self.height),
-        )
-        if x1 <= x0 or y1 <= y0 or max(width, height) > 4 * max(self.width, self.height):
-            return
-        inner = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-        resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)[inner].copy()
-        shape = cv2.resize(cover, (width, height), interpolation=cv2.INTER_NEAREST)[inner].copy()
-        self._put(slice(y0, y1), slice(x0, x1), resized, shape, brush)
-
-    def _put(self, rows: slice, columns: slice, picture: Pixels, shape: Pixels, brush: Brush) -> None:
-        code, grain, _, _ = brush.traits()
-        paint, traits = self.paint[rows, columns], self.traits[rows, columns]
-        surface = np.empty_like(picture)
-        surface[:] = (code, grain, 0, 0)
-        surface[:, :, 2] = picture[:, :, 3]
-        picture[:, :, 3] = brush.label
-        gaps = shape == LABEL_ONLY
-        if gaps.any():
-            picture[gaps, :3] = paint[gaps, :3]
-        cv2.copyTo(picture, shape, paint)
-        cv2.copyTo(surface, shape, traits)
+    def flatten(self) -> tuple[Field, NDArray[np.uint8], Field]:
+        """Return (H, W, 3) RGB, (H, W) label ids and (H, W) metres, at half the canvas' size."""
+        strokes, bare = np.array(self._strokes, np.float32), self._numbers == 0
+        image = strokes[:, :3].astype(np.uint8)[self._numbers]
+        image[bare] = self.image[bare]
+        image = cv2.resize(image, (self.width // 2, self.height // 2), interpolation=cv2.INTER_AREA)
+        numbers, bare = self._numbers[::2, ::2], bare[::2, ::2]
+        labels = np.where(bare, self.labels[::2, ::2], strokes[:, 3].astype(np.uint8)[numbers])
+        return image.astype(np.float32), labels, np.where(bare, self.distance[::2, ::2], strokes[:, 4][numbers])
 
 
-def _fixed(points: Sequence[Point]) -> NDArray[np.int32]:
-    scale, limit = 1 << _SHIFT, _LIMIT << _SHIFT
-    corners = [
-        (max(-limit, min(limit, round(x * scale))), max(-limit, min(limit, round(y * scale)))) for x, y in points
-    ]
-    return np.array(corners, np.int32)
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A flat thing, such as the side of a car: its bottom left, top left, top right and bottom right corner."""
+
+    canvas: Canvas
+    label: str
+    corners: tuple[Place, Place, Place, Place]
+    bright: float
+
+    def panel(self, s0: float, t0: float, s1: float, t1: float, colour: Colour) -> None:
+        """Fill the part from (s0, t0) to (s1, t1); (0, 0) is the bottom left, (1, 1) the top right."""
+        a, b, c, d = self.corners
+        low0, high0, low1, high1 = mixed(a, d, s0), mixed(b, c, s0), mixed(a, d, s1), mixed(b, c, s1)
+        places = [mixed(low0, high0, t0), mixed(low0, high0, t1), mixed(low1, high1, t1), mixed(low1, high1, t0)]
+        self.canvas.shape(places, shaded(colour, self.bright), self.label)
+
+
+def _fixed(point: Point) -> tuple[int, int]:
+    return int(point[0] * (1 << _SHIFT)), int(point[1] * (1 << _SHIFT))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,41 +14,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from transkd.data.classes import CITYSCAPES
 from transkd.errors import ConfigError, DataError
 
-from .labels import colourise
-from .layout import (
-    MANIFEST,
-    SPLITS,
-    UNFINISHED,
-    SceneSet,
-    list_jobs,
-    prepare_folder,
-    read_manifest,
-    scene_paths,
-    write_whole,
-)
+from .canvas import LABEL_IDS
 from .scene import check_size, draw_scene
 
-Progress = Callable[[int, int], None]
+MANIFEST, UNFINISHED = "synth.json", "synth.unfinished.json"
+CITIES = {"train": ("synthville", "pixelburg", "rasterau"), "val": ("renderham",)}
+_VERSION = 3
+_FRAME = "000019"
 
 
 @dataclass(frozen=True, slots=True)
 class WriteReport:
-    """What ``write_scenes`` did.
-
-    Attributes:
-        root: the dataset's folder.
-        scenes: what it now holds.
-        drawn: number of scenes drawn by this call; 0 where all were there already.
-    """
+    """What ``write_scenes`` did: ``root`` now holds ``train`` and ``val`` scenes, of which it drew ``drawn``."""
 
     root: Path
-    scenes: SceneSet
+    train: int
+    val: int
     drawn: int
 
     def __str__(self) -> str:
-        count = f"{self.scenes.train} training and {self.scenes.val} validation scenes"
+        count = f"{self.train} training and {self.val} validation scenes"
         if not self.drawn:
             return f"{self.root} already holds these {count}: nothing to do"
         return f"drew {self.drawn} scenes; {self.root} holds {count}"
@@ -62,14 +50,14 @@ def write_scenes(
     seed: int = 0,
     size: tuple[int, int] = (128, 256),
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
     overwrite: bool = False,
     colour: bool = True,
 ) -> WriteReport:
     """Draw a dataset of synthetic street scenes into ``root``, in Cityscapes' layout and raw label ids.
 
     A scene depends only on the seed, its split and its number, not on the counts or the workers.
-    ``synth.json`` is written last; a folder whose drawing was interrupted is completed by the same call.
+    ``synth.json`` is written last; the same call completes a folder whose drawing was interrupted.
 
     Args:
         root: folder to write to; made if missing.
@@ -89,85 +77,98 @@ def write_scenes(
         ConfigError: a count, seed, size or number of workers is out of range.
         DataError: ``root`` holds other files or another synthetic dataset, or cannot be written to.
     """
-    scenes, root = SceneSet(train, val, seed, *_check_size(size), colour), Path(root)
-    _check_counts(scenes, workers)
+    check_size(*size)
+    if min(train, val, seed, workers or 0) < 0 or train + val == 0:
+        got = f"train={train}, val={val}, seed={seed}, workers={workers}"
+        raise ConfigError(f"{got}: each must be at least 0; with train and val 0 there is nothing to draw")
+    root = Path(root)
+    manifest = {"train": train, "val": val, "seed": seed, "height": size[0], "width": size[1], "colour": colour}
+    manifest["version"] = _VERSION
+    jobs = [(split, number) for split, count in (("train", train), ("val", val)) for number in range(count)]
     try:
-        if read_manifest(root / MANIFEST) == asdict(scenes):
-            return WriteReport(root, scenes, 0)
-        prepare_folder(root, scenes, overwrite)
-        drawn = _draw_all(root, scenes, os.cpu_count() or 1 if workers is None else workers, progress)
+        if _read_manifest(root / MANIFEST) == manifest:
+            return WriteReport(root, train, val, 0)
+        _prepare_folder(root, manifest, overwrite)
+        missing = [job for job in jobs if not all(path.is_file() for path in _files(root, *job)[: 2 + colour])]
+        draw = partial(_draw_one, root, seed, size, colour)
+        drawn = _run_all(draw, missing, os.cpu_count() or 1 if workers is None else workers)
+        for done, _ in enumerate(drawn, len(jobs) - len(missing) + 1):
+            if progress is not None:
+                progress(done, len(jobs))
         (root / UNFINISHED).replace(root / MANIFEST)
     except OSError as error:
         raise DataError(f"cannot write scenes to {root}: {error.strerror or error}") from error
-    return WriteReport(root, scenes, drawn)
+    return WriteReport(root, train, val, len(missing))
 
 
-def _check_size(size: tuple[int, int]) -> tuple[int, int]:
-    try:
-        height, width = size
-    except (TypeError, ValueError):
-        raise ConfigError(f"size: expected (height, width), got {size!r}") from None
-    check_size(height, width)
-    return height, width
-
-
-def _check_counts(scenes: SceneSet, workers: int | None) -> None:
-    for name, value in (
-        ("train", scenes.train),
-        ("val", scenes.val),
-        ("seed", scenes.seed),
-        ("workers", workers or 0),
-    ):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ConfigError(f"{name}: expected a whole number of at least 0, got {value!r}")
-    if scenes.train + scenes.val == 0:
-        raise ConfigError("train and val are both 0: there is nothing to draw")
-
-
-def _draw_all(root: Path, scenes: SceneSet, workers: int, progress: Progress | None) -> int:
-    missing = [job for job in list_jobs(scenes) if not _complete(root, scenes, *job)]
-    total = scenes.train + scenes.val
-    task = partial(_draw_one, root, scenes)
-    done = total - len(missing)
-    with closing(_run(task, missing, min(workers, len(missing)))) as steps:
-        for _ in steps:
-            done += 1
-            if progress is not None:
-                progress(done, total)
-    return len(missing)
-
-
-def _run(
-    task: Callable[[tuple[str, int]], None], jobs: list[tuple[str, int]], workers: int
-) -> Generator[None, None, None]:
-    if workers <= 1:
-        yield from map(task, jobs)
+def _run_all(draw: Callable[[tuple[str, int]], None], jobs: list[tuple[str, int]], workers: int) -> Iterator[None]:
+    if min(workers, len(jobs)) <= 1:
+        yield from map(draw, jobs)
         return
-    with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), initializer=cv2.setNumThreads, initargs=(0,)) as pool:
         try:
-            yield from pool.map(task, jobs, chunksize=4)
-        except BaseException:
+            yield from pool.map(draw, jobs, chunksize=4)
+        finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
-def _complete(root: Path, scenes: SceneSet, split: str, number: int) -> bool:
-    return all(path.is_file() for path in scene_paths(root, split, number)[: 3 if scenes.colour else 2])
-
-
-def _draw_one(root: Path, scenes: SceneSet, job: tuple[str, int]) -> None:
+def _draw_one(root: Path, seed: int, size: tuple[int, int], colour: bool, job: tuple[str, int]) -> None:
     split, number = job
-    rng = np.random.default_rng((scenes.seed, SPLITS.index(split), number))
-    scene = draw_scene(rng, scenes.height, scenes.width)
-    image, labels, colours = scene_paths(root, split, number)
-    for folder in (image.parent, labels.parent):
-        folder.mkdir(parents=True, exist_ok=True)
-    _write_png(image, scene.image[:, :, ::-1])
-    _write_png(labels, scene.labels)
-    if scenes.colour:
-        _write_png(colours, colourise(scene.labels)[:, :, ::-1])
+    scene = draw_scene(np.random.default_rng((seed, list(CITIES).index(split), number)), *size)
+    layers = (scene.image[:, :, ::-1], scene.labels, colourise(scene.labels)[:, :, ::-1])
+    for path, pixels in list(zip(_files(root, split, number), layers, strict=True))[: 2 + colour]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _, packed = cv2.imencode(".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 3])
+        _write_whole(path, packed.tobytes())
 
 
-def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    _, packed = cv2.imencode(".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    write_whole(path, packed.tobytes())
+def colourise(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the (H, W, 3) RGB picture of (H, W) raw label ids in Cityscapes' colours; void is black."""
+    table = np.zeros((256, 3), np.uint8)
+    for name, colour in zip(CITYSCAPES.names, CITYSCAPES.palette, strict=True):
+        table[LABEL_IDS[name]] = colour
+    return table[labels]
+
+
+def _files(root: Path, split: str, number: int) -> tuple[Path, Path, Path]:
+    """Return where a scene's image, label ids and coloured labels go."""
+    cities = CITIES[split]
+    city = cities[number % len(cities)]
+    stem = f"{city}_{number // len(cities):06d}_{_FRAME}"
+    image, truth = root / "leftImg8bit" / split / city, root / "gtFine" / split / city
+    labels, colours = truth / f"{stem}_gtFine_labelIds.png", truth / f"{stem}_gtFine_color.png"
+    return image / f"{stem}_leftImg8bit.png", labels, colours
+
+
+def _read_manifest(path: Path) -> dict[str, int] | None:
+    content: dict[str, int] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return content
+
+
+def _prepare_folder(root: Path, manifest: dict[str, int], overwrite: bool) -> None:
+    """Make a folder for these scenes; raise DataError where it holds others and may not be overwritten."""
+    if root.exists() and not root.is_dir():
+        raise DataError(f"{root} is a file: name a folder to write the scenes to")
+    root.mkdir(parents=True, exist_ok=True)
+    if (unfinished := _read_manifest(root / UNFINISHED)) == manifest:
+        return
+    if any(root.iterdir()) and not overwrite:
+        if earlier := _read_manifest(root / MANIFEST) or unfinished:
+            described = ", ".join(f"{key} {value}" for key, value in earlier.items())
+            advice = "choose another folder, or set overwrite=true to replace them"
+            raise DataError(f"{root} holds other synthetic scenes ({described}): {advice}")
+        names = ", ".join(sorted(path.name for path in root.iterdir())[:3])
+        advice = "choose an empty folder, or set overwrite=true to write beside them"
+        raise DataError(f"{root} already holds other files ({names}): {advice}")
+    for path in (root / MANIFEST, root / UNFINISHED):
+        path.unlink(missing_ok=True)
+    for city in (city for cities in CITIES.values() for city in cities):  # an earlier dataset, by its own names only
+        for path in [*root.glob(f"*/*/{city}/{city}_*_{_FRAME}_*.png")]:
+            path.unlink()
+    _write_whole(root / UNFINISHED, json.dumps(manifest, indent=2).encode() + b"\n")
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    partial_path = path.with_name(path.name + ".part")
+    partial_path.write_bytes(content)
+    partial_path.replace(path)

@@ -1,0 +1,112 @@
+"""Example scenes: the panels of the pictures that training saved, cut out, side by side for all methods."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from transkd.evaluation.pictures import LEGEND_MARGIN as MARGIN
+from transkd.evaluation.pictures import TITLE_HEIGHT
+from transkd.reporting.rows import Row
+from transkd.runs.finished import Run
+
+PREDICTIONS = "predictions"
+BLANK = 250
+"""The darkest that a pixel of white paper is."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture of a scene: its title, media type and file's content, and its (width, height) in pixels."""
+
+    title: str
+    kind: str
+    content: bytes
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One validation image, its label, and what each method predicts; with the legend of the colours."""
+
+    name: str
+    panels: tuple[Panel, ...]
+    legend: Panel | None
+
+
+def example_scenes(rows: Sequence[Row], count: int) -> list[Scene]:
+    """Return scenes that most methods have a picture of, each method by its lowest seed that has one.
+
+    Args:
+        rows: of one table.
+        count: how many scenes at most.
+    """
+    having: Counter[str] = Counter()
+    for row in rows:
+        having.update({path.name for run in row.method.runs for path in (run.folder / PREDICTIONS).glob("*.png")})
+    names = sorted(having, key=lambda name: (-having[name], name))[:count]
+    return [scene for name in sorted(names) if (scene := example_scene(name, rows)) is not None]
+
+
+def example_scene(name: str, rows: Sequence[Row]) -> Scene | None:
+    """Return the scene of a picture's file name, None where no run has one that can be cut."""
+    panels: dict[str, Panel] = {}
+    legends: list[Image.Image] = []
+    for row in rows:
+        pictures = next((cut for run in row.method.runs if (cut := cut_picture(run, name))), None)
+        if pictures:
+            image, label, *_, prediction, legend = pictures
+            for title, picture in (("image", image), ("label", label), (row.method.title, prediction)):
+                panels.setdefault(title, encode(title, picture))
+            legends.append(legend)
+    if not panels:
+        return None
+    legend = max(legends, key=lambda legend: int(_ink(legend).sum()))  # the one with the most classes
+    used = Image.fromarray(_ink(legend)).getbbox()
+    cropped = encode("legend", legend.crop((0, 0, used[2] + MARGIN, legend.height))) if used else None
+    return Scene(Path(name).stem, tuple(panels.values()), cropped)
+
+
+def cut_picture(run: Run, name: str) -> list[Image.Image] | None:
+    """Return the panels of a run's picture: image, label, its teacher's map if it has one, prediction, and the legend.
+
+    None where there is no such picture, or it is not laid out as training lays it out.
+    """
+    try:
+        with Image.open(run.folder / PREDICTIONS / name) as file:
+            picture = file.convert("RGB")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    count = 3 if run.has_labels_only else 4
+    step, rest = divmod(picture.width - MARGIN, count)
+    width = step - MARGIN
+    if rest or width <= 0 or run.results.image_size is None:
+        return None
+    bottom = TITLE_HEIGHT + max(1, round(width * run.results.image_size[0] / run.results.image_size[1]))
+    if bottom + MARGIN > picture.height:
+        return None
+    lefts = [MARGIN + index * step for index in range(count)]
+    panels = [picture.crop((left, TITLE_HEIGHT, left + width, bottom)) for left in lefts]
+    return [*panels, picture.crop((0, bottom + MARGIN, picture.width, picture.height))]
+
+
+def _ink(picture: Image.Image) -> npt.NDArray[np.bool_]:
+    darkest: npt.NDArray[np.uint8] = np.asarray(picture).min(axis=2)
+    return darkest < BLANK
+
+
+def encode(title: str, picture: Image.Image) -> Panel:
+    """Return a panel: photographs as JPEG, maps and legends as PNG with a palette."""
+    buffer = io.BytesIO()
+    if title == "image":
+        picture.save(buffer, "JPEG", quality=88)
+    else:
+        picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    return Panel(title, "image/jpeg" if title == "image" else "image/png", buffer.getvalue(), picture.size)

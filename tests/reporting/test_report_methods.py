@@ -1,0 +1,141 @@
+"""Which runs are one method, what it is called, and which method others are compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from made_runs import TAUGHT, Maker, change, refusal, report, titles
+
+from transkd.reporting.methods import configured_methods
+from transkd.reporting.notes import shared_recipe
+
+CONF = Path(__file__).parents[2] / "conf"
+WARM_UP = "+distillation.losses.csf.schedule={name:warm_up,share:0.1}"
+KD, CWD = "+distillation.losses.kd.weight=2.0", "+distillation.losses.cwd.weight=3.0"
+
+
+def rename(run: Path, name: str) -> None:
+    """Give a run's method another name, as ``distillation.name=…`` does."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["distillation"]["name"] = name
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    change(run, distillation=name)
+
+
+def test_every_method_of_conf_is_called_what_its_file_is(make: Maker) -> None:
+    assert configured_methods().keys() == {path.stem for path in (CONF / "distillation").glob("*.yaml")}
+    assert configured_methods()["transkd_ea"] == ("csf", "ea")
+    assert configured_methods()["transkd_base_stage2"] == ("csf", "pea")
+    for method in ("transkd_base_stage2", "cirkd_kd"):
+        make(method, overrides=TAUGHT)
+    assert set(titles()) == {"transkd_base_stage2", "cirkd_kd"}
+
+
+@pytest.mark.parametrize(
+    ("method", "overrides", "title"),
+    [
+        ("transkd_ea", (KD, CWD, WARM_UP), "transkd_ea + kd + cwd"),
+        ("transkd_ea", ("~distillation.losses.csf", KD), "transkd_ea + kd - csf"),
+        ("none", (KD, CWD), "kd + cwd"),
+    ],
+)
+def test_losses_that_were_added_or_removed_are_named(
+    make: Maker, method: str, overrides: tuple[str, ...], title: str
+) -> None:
+    make(method, overrides=(*TAUGHT, *overrides))
+    assert titles() == [title]
+
+
+def test_a_start_from_the_teachers_weights_is_part_of_the_method(make: Maker) -> None:
+    """It stands beside students that started otherwise, and labels alone are not a plain student then."""
+    start = (*TAUGHT, "student.weights=teacher")
+    make.teacher(miou=0.7)
+    make("none", at="selected", miou=0.55, overrides=start)
+    make("none", at="scratch", miou=0.5)
+    make("kd", at="kd", miou=0.52, overrides=TAUGHT)
+    make("transkd_ea", at="both", miou=0.6, overrides=(*start, KD))
+    rename(make("transkd_ea", at="named", miou=0.59, overrides=start), "mine")
+    rename(make("transkd_ea", at="named-scratch", miou=0.51, overrides=TAUGHT), "mine")
+    (table,) = report().tables
+    assert [(row.method.title, row.method.kind) for row in table.rows] == [
+        ("teacher mit_b2", "teacher"),
+        ("plain student", "plain"),
+        ("weight selection + transkd_ea + kd", "distilled"),
+        ("mine, student.weights teacher", "distilled"),
+        ("weight selection", "distilled"),
+        ("kd", "distilled"),
+        ("mine", "distilled"),
+    ]
+    assert [row.recovered for row in table.rows][-3:-1] == pytest.approx([0.25, 0.1])
+    assert "student.weights=scratch" in shared_recipe(table.runs)
+
+
+def test_options_distinguish_methods_of_one_name(make: Maker) -> None:
+    """A loss may do by default what ``false`` turns off, so that is another option than none."""
+    make("transkd_ea", overrides=TAUGHT)
+    make("transkd_ea", at="a", overrides=(*TAUGHT, KD))
+    make("transkd_ea", at="b", overrides=(*TAUGHT, KD, WARM_UP))
+    make("transkd_ea", at="c", overrides=(*TAUGHT, "distillation.losses.ea.weight=0.5"))
+    make("kd", overrides=TAUGHT)
+    make("kd", 1, overrides=(*TAUGHT, "+distillation.losses.kd.some_option=false"))
+    assert sorted(titles()) == [
+        "kd",
+        "kd, kd.some_option false",
+        "transkd_ea + kd",
+        "transkd_ea + kd, csf.schedule.name warm_up, csf.schedule.share 0.1",
+        "transkd_ea, ea.weight 0.5",
+        "transkd_ea, ea.weight 1.0",
+    ]
+
+
+def test_a_name_of_the_user_stands_as_it_is(make: Maker) -> None:
+    rename(make("transkd_ea", overrides=(*TAUGHT, KD)), "ours (EA + logits)")
+    assert titles() == ["ours (EA + logits)"]
+
+
+def test_one_and_one_point_zero_are_one_method(make: Maker) -> None:
+    for seed, weight in enumerate(("1", "1.0")):
+        make("kd", seed, overrides=(*TAUGHT, f"distillation.losses.kd.weight={weight}"))
+    assert titles() == ["kd"]
+
+
+def test_each_network_has_its_own_plain_student(make: Maker) -> None:
+    for student, plain, taught in (("mit_b0", 0.4, 0.45), ("pvt_v2_b0", 0.5, 0.58)):
+        results = {"backbone": student, "params": len(student)}
+        make("none", miou=plain, at=f"{student}/none", overrides=(f"student={student}",), results=results)
+        make("kd", miou=taught, at=f"{student}/kd", overrides=(*TAUGHT, f"student={student}"), results=results)
+    rows = {row.method.title: row for row in report().tables[0].rows}
+    assert list(rows) == ["mit_b0, plain student", "pvt_v2_b0, plain student", "mit_b0, kd", "pvt_v2_b0, kd"]
+    gains = [rows[f"{student}, kd"].gain for student in ("mit_b0", "pvt_v2_b0")]
+    assert [gain and gain.mean for gain in gains] == pytest.approx([0.05, 0.08])
+
+
+def test_a_head_that_is_named_is_the_usual_one(make: Maker) -> None:
+    make("none")
+    make("none", 1, overrides=("student.head=segformer",))
+    assert titles() == ["plain student"]
+    make("none", 2, overrides=("student.head=semantic_fpn",))
+    assert sorted(titles()) == ["head segformer, plain student", "head semantic_fpn, plain student"]
+
+
+def test_two_runs_of_a_method_and_seed(make: Maker) -> None:
+    make("none", miou=0.4, at="a")
+    make("none", miou=0.4, at="b")
+    make("none", 1, miou=0.5)
+    found = report()
+    row = found.tables[0].rows[0]
+    assert (row.method.seeds, row.miou.mean) == ((0, 1), pytest.approx(0.45))
+    assert found.notices == ("runs/b repeats plain student, seed 0, with equal results, and counts once.",)
+    change(make.root / "b", miou=0.41)
+    text = refusal()
+    assert "  plain student, seed 0: runs/a (mIoU 40.00) and runs/b (mIoU 41.00)\n" in text
+    assert text.endswith("leave one of each out, such as by exclude=folder:runs/b")
+    assert report(exclude=("folder:runs/b",)).tables[0].rows[0].method.seeds == (0, 1)
+
+
+def test_a_baseline_has_to_be_one_method(field: Path) -> None:
+    for baseline in ("transkd_e", "teacher mit_b2"):
+        assert f"baseline={baseline}: no method has this title; " in refusal(baseline=baseline)
+    assert "cwd of one network: name one of them" in refusal(baseline="?*d")
