@@ -21,7 +21,7 @@ from transkd.cli.profile_tables import adapter_table, cost_table, print_fitting
 from transkd.cli.progress import counting, screen
 from transkd.errors import ConfigError, TransKDError
 from transkd.profiling import Network, Row, Settings, all_cases, profile
-from transkd.training.results import command_line
+from transkd.runs.command import command_line
 
 WIDE = 200
 """Columns of a table that goes to a file, which nothing folds."""
