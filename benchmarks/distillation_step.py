@@ -77,7 +77,7 @@ def transkd_step() -> tuple[Callable[[Tensor, Tensor], Tensor], list[nn.Paramete
 def transformers_step() -> tuple[Callable[[Tensor, Tensor], Tensor], list[nn.Parameter]]:
     """Return the same loss on transformers' networks, and what trains."""
     import transkd
-    from transkd.training.objectives import SegmentationLoss
+    from transkd.training.segmentation_module import SegmentationLoss
 
     student = HookedSegformer(transformers_segformer([2, 2, 2, 2], [32, 64, 160, 256], 256).train())
     teacher = HookedSegformer(

@@ -2,7 +2,7 @@
 # Watch a small student learn from a larger teacher, on synthetic street scenes, in a few minutes on a laptop.
 #   scripts/quickstart.sh [SEED]
 # Makes .venv, draws the scenes (data/quickstart), trains a teacher, a plain student and a TransKD student (runs/),
-# and compares them. Run again, it goes on where it stopped.
+# and compares them. Run again, it resumes where it stopped.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh" ""
 

@@ -104,8 +104,8 @@ def small(command: str, argv: Sequence[str]) -> Iterator[list[str]]:
         mock.patch.object(exporting, "write_onnx", _write_onnx_once),
         mock.patch("transkd.profiling.profiler.peak_memory_mb", return_value=(1.0, None)),  # in a new process
         mock.patch("transkd.training.run.print_preflight"),  # it counts GMAC, which takes longer than the run
-        mock.patch("transkd.training.results.segmenter_gmacs", return_value=0.0),
-        mock.patch("transkd.training.results.adapter_facts", return_value={}),
+        mock.patch("transkd.training.finish.segmenter_gmacs", return_value=0.0),
+        mock.patch("transkd.training.finish.adapter_facts", return_value={}),
     ):
         yield [argument for argument in argv if not argument.startswith(("hydra/launcher=", "hydra.launcher."))]
 

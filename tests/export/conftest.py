@@ -28,6 +28,7 @@ RESULTS = {
     "command": "transkd-train +experiment=camvid_mitb0 seed=3",
     "params": 12345,
     "gmacs": 0.5,
+    "backbone": "tiny",
 }
 
 

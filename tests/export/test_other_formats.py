@@ -54,7 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     protocol = {"protocol": {"dataset": "camvid", "split": "val", "resolution": "logit", "input_size": 512}}
     made = {"distillation": "transkd_ea", "teacher": "runs/t/model", "losses": {"csf": 1.0, "ea": 0.5}, "seed": 3}
     command = {"command": "transkd-train +experiment=camvid_mitb0 seed=3"}
-    (run / "results.json").write_text(json.dumps(results | protocol | made | command))
+    costs = {"backbone": "mit_b0", "params": 1, "gmacs": None, "data": {"count": 1, "sha256": ""}}
+    (run / "results.json").write_text(json.dumps(results | protocol | made | command | costs))
     export_segmenter(run / "student", run / "out", "huggingface")
     return run
 
@@ -200,8 +201,8 @@ def test_scores_belong_to_the_weights_whose_hash_the_run_noted(folder: Path, tmp
     shutil.copytree(folder / "student", tmp_path / "student")
     shutil.copy(folder / "config.yaml", tmp_path)
     student = load_segmenter(tmp_path / "student")
-    results = {"miou": 0.46, "weights_sha256": module_digest(student)}
+    results = json.loads((folder / "results.json").read_text()) | {"weights_sha256": module_digest(student)}
     (tmp_path / "results.json").write_text(json.dumps(results))
-    assert trace_provenance(student, tmp_path / "student").run == {"miou": 0.46}
+    assert trace_provenance(student, tmp_path / "student").run["miou"] == 0.46
     (tmp_path / "results.json").write_text(json.dumps(results | {"weights_sha256": "0" * 64}))
     assert trace_provenance(student, tmp_path / "student").run == {}

@@ -13,10 +13,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 import tiny_backbones  # noqa: F401
-from runs import Runner
+from tiny_runs import DISTILLED, Runner
 
-from transkd.training import results as results_module
-from transkd.training import results as training_facts
+from transkd.training import finish
 from transkd.training import run as run_module
 from transkd.training import trainer as trainer_module
 
@@ -32,6 +31,24 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def run(compose_config: Callable[..., dict[str, Any]], scenes_root: Path) -> Runner:
     return Runner(compose_config, scenes_root)
+
+
+@pytest.fixture(scope="session")
+def distilled(run: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one distillation with averaged weights, eight steps; no test changes it."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("distilled") / "run"
+    run(folder, *DISTILLED, "pictures=2")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def supervised(run: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one training on labels that keeps its last weights; no test changes it."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("supervised") / "run"
+    run(folder, "checkpoint.select=last")
+    return folder
 
 
 @pytest.fixture
@@ -51,9 +68,9 @@ def lean(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what runs spend on counting costs and on the disk, which their weights do not depend on."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(run_module, "print_preflight", lambda *_: None)
-    monkeypatch.setattr(training_facts, "adapter_facts", lambda *_: {})
-    monkeypatch.setattr(results_module, "segmenter_gmacs", lambda *_: 0.0)
-    monkeypatch.setattr(results_module, "latency_ms", lambda *_: 0.0)
+    monkeypatch.setattr(finish, "adapter_facts", lambda *_: {})
+    monkeypatch.setattr(finish, "segmenter_gmacs", lambda *_: 0.0)
+    monkeypatch.setattr(finish, "latency_ms", lambda *_: 0.0)
 
 
 @pytest.fixture(scope="session")

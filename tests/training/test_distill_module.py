@@ -74,21 +74,17 @@ def test_the_total_is_the_weighted_sum_of_all_terms(tmp_path: Path, scenes_root:
     assert totals == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_random_teacher_by_name_warns() -> None:
-    with pytest.warns(UserWarning, match="RANDOM weights: it teaches nothing"):
-        DistillModule("tiny", "tiny_teacher", {"pea": 1.0}, num_classes=19)
-
-
 def test_unknown_losses_and_weights_are_refused() -> None:
     student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
     with pytest.raises(ConfigError, match=r"'csff'.*did you mean 'csf'"):
         DistillModule(student, teacher, {"csff": 1.0})
-    with pytest.raises(ConfigError, match=r"'csf': weight: give a number \(it is 'much'\)"):
-        DistillModule(student, teacher, {"csf": "much"})
-    with pytest.raises(ConfigError, match=r"'csf': weight: give a number \(it is nan\)"):
-        DistillModule(student, teacher, {"csf": float("nan")})
+    for weight in ("much", float("nan")):
+        with pytest.raises(ConfigError, match=r"'csf': weight: give a number"):
+            DistillModule(student, teacher, {"csf": weight})
     with pytest.raises(ConfigError, match="DistillModule: losses maps names to weights"):
         DistillModule(student, teacher, ["csf"])
+    with pytest.warns(UserWarning, match="RANDOM weights: it teaches nothing"):
+        DistillModule("tiny", "tiny_teacher", {"pea": 1.0}, num_classes=19)
 
 
 def test_a_loss_made_by_hand_has_a_weight_too() -> None:
@@ -112,8 +108,6 @@ def test_a_saved_student_goes_on(tmp_path: Path) -> None:
         assert all(map(torch.equal, alone.segmenter.parameters(), saved.parameters()))
     with pytest.raises(WeightsError, match="num_classes 5, not 19"):
         DistillModule(tmp_path / "student", teacher, {"csf": 1.0}, num_classes=19)
-    with pytest.raises(WeightsError, match=r"there are no weights at .*/nothing"):
-        DistillModule(tmp_path / "nothing", teacher, {"csf": 1.0})
     with pytest.raises(ConfigError, match="there is no backbone 'tinny'; did you mean 'tiny'"):
         DistillModule("tinny", teacher, {"csf": 1.0})
 
@@ -128,12 +122,6 @@ def test_a_student_by_name_has_the_teachers_classes_unless_said(monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").mkdir()
     assert DistillModule("tiny", teacher, {"csf": 1.0}).student.num_classes == 3
-
-
-@pytest.mark.parametrize("name", ["loss_resolution", "score_resolution"])
-def test_a_resolution_is_one_of_two(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} is 'labels'; give 'label' or 'logit'"):
-        SegmentationModule("tiny", num_classes=3, **{name: "labels"})
 
 
 def test_a_student_that_is_its_own_teacher_is_refused() -> None:
@@ -162,11 +150,8 @@ def test_class_names_and_weights_must_be_as_many_as_classes() -> None:
         SegmentationModule(create_segmenter("tiny", 19), class_weights=[1.0, 2.0])
     with pytest.raises(ValueError, match="also needs num_classes"):
         SegmentationModule("tiny")
-
-
-def test_a_missing_teacher_says_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="transkd-train"):
-        DistillModule("tiny", tmp_path / "nothing", {"csf": 1.0})
+    with pytest.raises(ConfigError, match="loss_resolution is 'labels'; give 'label' or 'logit'"):
+        SegmentationModule("tiny", num_classes=3, loss_resolution="labels")
 
 
 def test_validation_counts_every_pixel_once_over_uneven_batches(scenes_root: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training in one call, as a notebook does it."""
+"""Training and drawing in one call, as a notebook does it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import warnings
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 
 import transkd
 from transkd.errors import ConfigError
+from transkd.evaluation.pictures import LEGEND_MARGIN as MARGIN
+from transkd.evaluation.pictures import TITLE_HEIGHT
 
 SCENES, BATCH = 12, 4
 
@@ -32,6 +35,7 @@ def test_every_step_and_every_validation_is_kept(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     module = distillation()
+    level, filters = logging.getLogger("lightning.pytorch").level, list(warnings.filters)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         history = transkd.fit(module, data, steps=5, validate_every=2, quiet=True, accelerator="cpu")
@@ -44,6 +48,7 @@ def test_every_step_and_every_validation_is_kept(
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
     assert not [str(one.message) for one in told if "lightning" in str(one.filename)]
+    assert (logging.getLogger("lightning.pytorch").level, list(warnings.filters)) == (level, filters)
 
 
 def test_it_trains_as_a_trainer_does(data: transkd.SceneDataModule) -> None:
@@ -61,59 +66,30 @@ def test_it_trains_as_a_trainer_does(data: transkd.SceneDataModule) -> None:
         assert torch.equal(ours_now, theirs_now)
 
 
-def test_the_table_of_gradients_is_printed(data: transkd.SceneDataModule, capsys: pytest.CaptureFixture[str]) -> None:
-    transkd.fit(distillation(), data, steps=3, accelerator="cpu")
-    assert "Loss terms in the first 3 steps" in capsys.readouterr().out
-
-
-def test_accumulated_batches_are_one_step(data: transkd.SceneDataModule) -> None:
-    history = transkd.fit(distillation(), data, steps=2, quiet=True, accelerator="cpu", accumulate_grad_batches=2)
-    assert len(history.terms["ce"]) == 2
-    assert list(history.scores) == [2]
-
-
-def test_what_was_quiet_speaks_again(data: transkd.SceneDataModule) -> None:
-    logger = logging.getLogger("lightning.pytorch")
-    level, filters = logger.level, list(warnings.filters)
-    transkd.fit(distillation(), data, steps=1, quiet=True, accelerator="cpu")
-    assert (logger.level, list(warnings.filters)) == (level, filters)
-
-
-@pytest.mark.parametrize("length", [{}, {"epochs": 1, "steps": 1}])
-def test_a_length_is_needed(data: transkd.SceneDataModule, length: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=r"say how long by one of epochs=… and steps=…"):
-        transkd.fit(distillation(), data, **length)
-
-
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"epochs": -1}, {"steps": 3, "validate_every": 0}])
-def test_lengths_are_above_zero(data: transkd.SceneDataModule, wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=r"fit: \w+ is -?\d; give a whole number, 1 or more"):
-        transkd.fit(distillation(), data, **wrong)
-
-
-def test_preflight_prints_both_tables(data: transkd.SceneDataModule, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tables_are_printed_and_accumulated_batches_are_one_step(
+    data: transkd.SceneDataModule, capsys: pytest.CaptureFixture[str]
+) -> None:
     module = distillation()
     transkd.preflight(module, data)
-    shown = capsys.readouterr().out
-    assert "one 64x64 image" in shown
-    assert f"{sum(p.numel() for p in module.student.parameters()):,}" in shown
-    assert f"{sum(p.numel() for p in module.losses['csf'].parameters()):,}" in shown
-
-
-def test_preflight_of_one_segmenter(data: transkd.SceneDataModule, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = capsys.readouterr().out
+    assert "one 64x64 image" in printed
+    for network in (module.student, module.losses["csf"]):
+        assert f"{sum(p.numel() for p in network.parameters()):,}" in printed
+    history = transkd.fit(module, data, steps=3, accelerator="cpu", accumulate_grad_batches=2)
+    assert len(history.terms["ce"]) == 3
+    assert list(history.scores) == [3]
+    assert "Loss terms in the first 3 steps" in capsys.readouterr().out
     transkd.preflight(transkd.SegmentationModule("tiny", num_classes=19), data)
-    shown = capsys.readouterr().out
-    assert "Segmenters" in shown
-    assert "Distillation losses" not in shown
+    assert "Distillation losses" not in capsys.readouterr().out
 
 
 REFUSED = {
-    "whole epochs": ({"epochs": 1.5}, r"fit: epochs is 1\.5; give a whole number"),
-    "number of epochs": ({"epochs": "3"}, "fit: epochs is '3'; give a whole number"),
-    "number of steps": ({"steps": True}, "fit: steps is True; give a whole number"),
-    "length said twice": ({"steps": 1, "max_epochs": 3}, "fit: max_epochs is not taken beside epochs="),
-    "unknown option": ({"steps": 1, "precison": 16}, "fit: precison: there is no such key; did you mean 'precision'"),
-    "no callback": ({"steps": 1, "callbacks": [3]}, "fit: callbacks.0: .*Callback"),
+    "no length": ({}, "fit: give the length by one of epochs=… and steps=…"),
+    "two lengths": ({"epochs": 1, "steps": 1}, "fit: give the length by one of epochs=… and steps=…"),
+    "no steps": ({"steps": 0}, "fit: steps is 0; it must be 1 or more"),
+    "no validation": ({"steps": 3, "validate_every": 0}, "fit: validate_every is 0; it must be 1 or more"),
+    "Lightning's name": ({"steps": 1, "max_epochs": 3}, "fit: max_epochs is epochs=… here"),
+    "unknown option": ({"steps": 1, "precison": 16}, "precison.*did you mean 'precision'"),
     "refused by Lightning": ({"steps": 1, "devices": 0}, "fit: .*devices"),
 }
 
@@ -132,3 +108,32 @@ def test_data_of_other_classes_is_told_before_the_first_step(data: transkd.Scene
         transkd.fit(module, data, steps=1, quiet=True, accelerator="cpu")
     with pytest.raises(ConfigError, match="has 5 classes, and cityscapes has 19"):
         L.Trainer(max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False).validate(module, data)
+
+
+def panel(picture: object, place: int) -> np.ndarray:
+    left = MARGIN + place * (64 + MARGIN)
+    return np.asarray(picture)[TITLE_HEIGHT : TITLE_HEIGHT + 64, left : left + 64]
+
+
+def test_panels_hold_image_label_and_predictions(data: transkd.SceneDataModule) -> None:
+    torch.manual_seed(0)
+    model = transkd.create_segmenter("tiny", 19, dropout=0.5).train()
+    picture = transkd.draw_predictions(data, {"student": model}, scene=2, panel_width=64)
+    sample = data.val_dataset[2]
+    palette = np.array([*data.classes.palette, *[(0, 0, 0)] * (256 - len(data.classes.palette))], np.uint8)
+    assert np.array_equal(panel(picture, 0), sample["image"].permute(1, 2, 0).numpy())
+    assert np.array_equal(panel(picture, 1), palette[sample["label"].numpy()])
+    assert model.training
+    with torch.no_grad():
+        predicted = model.eval().predict(sample["image"][None])[0].numpy()
+    assert np.array_equal(panel(picture, 2), palette[predicted])
+
+
+def test_a_scene_beyond_the_split_is_refused(data: transkd.SceneDataModule) -> None:
+    with pytest.raises(ConfigError, match="scene 5: the validation split has 5, from 0 to 4"):
+        transkd.draw_predictions(data, {}, scene=5)
+
+
+def test_a_model_of_other_classes_is_refused(data: transkd.SceneDataModule) -> None:
+    with pytest.raises(ConfigError, match="the teacher has 3 classes, and the data has 19"):
+        transkd.draw_predictions(data, {"the teacher": transkd.create_segmenter("tiny", 3)})

@@ -7,7 +7,7 @@ import re
 import lightning as L
 import pytest
 import torch
-from runs import Runner, plain, state
+from tiny_runs import Runner, plain, state
 
 import transkd
 from transkd.errors import NonFiniteError

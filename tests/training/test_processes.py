@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import Runner, assert_same_run, state
 from test_run import independent_scores
+from tiny_runs import Runner, assert_same_run, state
 
 import transkd
 

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 
 import pytest
-from runs import rows
 from test_distill_module import BATCH
 from test_resuming import train_killed_and_resumed
+from tiny_runs import rows
 
 from transkd import DistillModule, Segmenter, create_loss, create_segmenter
 from transkd.errors import ConfigError

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 import tiny_backbones  # noqa: F401
-from runs import At
+from tiny_runs import At
 
 from transkd.cli.app import main
 from transkd.training import trainer

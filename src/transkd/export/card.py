@@ -16,8 +16,9 @@ from transkd.data.datasets import get_layout
 from transkd.evaluation.digest import module_digest
 from transkd.models import Segmenter
 from transkd.models.sources.ours import RUN_SUBFOLDERS
+from transkd.runs.folder import run_of_model
+from transkd.runs.results import UnusableRunError, read_results
 
-RESULTS = "results.json"
 KEPT = (
     "miou",
     "pixel_accuracy",
@@ -93,17 +94,18 @@ def find_palette(class_names: Sequence[str] | None) -> list[list[int]] | None:
 
 def _run_results(source: Path, sha256: str) -> dict[str, Any]:
     """Return what a run's folder says of these very weights: another segmenter beside it has no such scores."""
-    for folder in (source, source.parent, source.parent.parent):
-        if (folder / RESULTS).is_file() and (folder / "config.yaml").is_file():
-            try:
-                results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                return {}
-            older = source in (folder, *(folder / name for name in RUN_SUBFOLDERS))
-            if results.get("weights_sha256", sha256 if older else None) != sha256:
-                return {}
-            return {key: results[key] for key in KEPT if results.get(key) is not None}
-    return {}
+    run = run_of_model(source)
+    try:
+        results = None if run is None else read_results(run.path)
+    except UnusableRunError:
+        return {}
+    if run is None or results is None:
+        return {}
+    older = source in (run.path, *(run.path / name for name in RUN_SUBFOLDERS))
+    if (results.weights_sha256 or (sha256 if older else None)) != sha256:
+        return {}
+    values = results.as_dict()
+    return {key: values[key] for key in KEPT if values.get(key) is not None}
 
 
 TEMPLATE = """---

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 from PIL import Image
 
 from transkd.errors import ConfigError, did_you_mean
@@ -44,24 +43,25 @@ def report_files(report: Report) -> dict[str, bytes]:
     endings = [f"-{number}" if len(report.tables) > 1 else "" for number in range(1, len(report.tables) + 1)]
     plots = [table_plots(table, options.confidence) for table in report.tables]
     scenes = [example_scenes(table.rows, options.scenes) for table in report.tables]
-    plot_files = [
-        {plot.title: f"{plot.name}{ending}.png" for plot in drawn} for drawn, ending in zip(plots, endings, strict=True)
-    ]
-    texts = {
-        PAGE: page(report, plots, scenes),
-        TEXT: "\n".join(markdown_lines(report, plot_files)).rstrip() + "\n",
-        JSON: report_json(report),
+    files: dict[str, bytes] = {}
+    pictures: list[dict[str, str]] = []
+    for table, ending, drawn in zip(report.tables, endings, plots, strict=True):
+        files[f"table{ending}.csv"] = encoded(table_csv(table))
+        files[f"table{ending}.tex"] = encoded(latex(table, options.confidence, ending))
+        for plot in drawn:
+            files |= {f"{plot.name}{ending}.svg": plot.svg, f"{plot.name}{ending}.png": plot.png}
+        pictures.append({plot.title: f"{plot.name}{ending}.png" for plot in drawn})
+    return {
+        PAGE: encoded(page(report, plots, scenes)),
+        TEXT: encoded("\n".join(markdown_lines(report, pictures)).rstrip() + "\n"),
+        JSON: encoded(report_json(report)),
+        **files,
     }
-    drawn: dict[str, bytes] = {}
-    for table, ending, of_table in zip(report.tables, endings, plots, strict=True):
-        texts |= {
-            f"table{ending}.csv": table_csv(table),
-            f"table{ending}.tex": latex(table, options.confidence, ending),
-        }
-        for plot in of_table:
-            drawn |= {f"{plot.name}{ending}.svg": plot.svg, f"{plot.name}{ending}.png": plot.png}
-    # a folder's name may hold bytes that are no UTF-8: they become "?"
-    return {name: text.encode(errors="replace") for name, text in texts.items()} | drawn
+
+
+def encoded(text: str) -> bytes:
+    """Return UTF-8; a folder's name may hold bytes that are none, which become ``?``."""
+    return text.encode(errors="replace")
 
 
 def draw_plot(report: Report, name: str, *, table: int = 0, width: int = 640) -> Image.Image:
@@ -100,15 +100,9 @@ def page(report: Report, plots: Sequence[Sequence[Plot]], scenes: Sequence[Seque
     environment = Environment(
         loader=PackageLoader("transkd.reporting", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters["code"] = _code_between_backticks
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     tables = zip(report.tables, plots, scenes, strict=True)
     return environment.get_template(PAGE).render(report=report, tables=tables, columns=columns, notes=notes)
-
-
-def _code_between_backticks(text: str) -> Markup:
-    parts = [escape(part) for part in text.split("`")]
-    return Markup("").join(Markup("<code>{}</code>").format(p) if number % 2 else p for number, p in enumerate(parts))
 
 
 def markdown_lines(report: Report, plots: Sequence[Mapping[str, str]]) -> Iterator[str]:

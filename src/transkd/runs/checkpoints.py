@@ -1,4 +1,4 @@
-"""Checkpoints that survive a crash, say when they are damaged, and never run code."""
+"""Checkpoints that survive a crash, are verified when they are read, and never run code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from transkd.errors import CheckpointError
 from transkd.files import replacing
 
-WHAT_TO_DO = "resume from another checkpoint, or start anew with resume=none in another folder"
+REMEDY = "resume from another checkpoint, or start a new run with resume=none in another folder"
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -23,7 +23,13 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
     A checkpoint is written beside its target, flushed to the disk and moved over it, so a crash at any moment
     leaves the old file or the new one. The zip container's CRC-32 of every record is verified on loading.
+
+    Args:
+        loaded: a checkpoint that was read already, by its path: it is handed out instead of being read again, once.
     """
+
+    def __init__(self, loaded: Mapping[Path, dict[str, Any]] | None = None) -> None:
+        self._loaded = dict(loaded or {})
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
@@ -36,8 +42,8 @@ class SafeCheckpointIO(TorchCheckpointIO):
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read a checkpoint; see :func:`read_checkpoint`."""
-        del weights_only
-        return read_checkpoint(Path(path), map_location=map_location or "cpu")
+        del map_location, weights_only
+        return self._loaded.pop(Path(path), None) or read_checkpoint(Path(path))
 
 
 def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -48,48 +54,38 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path, durable=True) as partial:
-            torch.save(dict(checkpoint), partial)
+        with replacing(path, durable=True) as partial, partial.open("wb") as file:
+            torch.save(dict(checkpoint), file)
     except (OSError, RuntimeError) as error:
         kept = "; the one before it is unharmed" if path.exists() else ""
         raise CheckpointError(f"the checkpoint {path} could not be written: {_reason(error)}{kept}") from error
 
 
-def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a checkpoint after verifying it, running no code from it.
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU after verifying it, running no code from it.
 
     Raises:
-        CheckpointError: if the file is missing, empty, truncated, damaged, or holds more than plain values.
+        CheckpointError: if the file is missing, truncated, damaged, or holds more than plain values.
     """
-    _verify(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}; {REMEDY}")
     try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        with zipfile.ZipFile(path) as container:
+            if (record := container.testzip()) is not None:
+                raise ValueError(f"the checksum of its record '{record}' is wrong")
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is refused: it holds objects that would run code on loading, which no checkpoint of transkd "
-            f"does ({_first_line(error)}); {WHAT_TO_DO}"
+            f"does ({_first_line(error)}); {REMEDY}"
         ) from error
-    except Exception as error:
-        raise CheckpointError(f"{path} is damaged and cannot be read ({_first_line(error)}); {WHAT_TO_DO}") from error
-    if not isinstance(checkpoint, dict):
-        raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a training checkpoint; {WHAT_TO_DO}")
-    return checkpoint
-
-
-def _verify(path: Path) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}; {WHAT_TO_DO}")
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"{path} is empty; {WHAT_TO_DO}")
-    try:
-        with zipfile.ZipFile(path) as container:
-            broken = container.testzip()
-    except Exception as error:
+    except Exception as error:  # zip and torch raise many kinds for a file that was cut or changed
         raise CheckpointError(
-            f"{path} is truncated, damaged or not a checkpoint ({_first_line(error)}); {WHAT_TO_DO}"
+            f"{path} is truncated, damaged or not a checkpoint ({_first_line(error)}); {REMEDY}"
         ) from error
-    if broken is not None:
-        raise CheckpointError(f"{path} is damaged: the checksum of its record '{broken}' is wrong; {WHAT_TO_DO}")
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a training checkpoint; {REMEDY}")
+    return checkpoint
 
 
 def _reason(error: BaseException) -> str:

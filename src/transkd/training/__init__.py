@@ -6,8 +6,7 @@ from transkd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from transkd.training.distill_module import DistillModule
-    from transkd.training.drawing import draw_predictions
-    from transkd.training.fitting import History, fit
+    from transkd.training.fitting import History, draw_predictions, fit
     from transkd.training.schedules import LinearEpochDecay, PolyWarmUp
     from transkd.training.segmentation_module import SegmentationModule
 
@@ -29,7 +28,7 @@ __getattr__, __dir__ = lazy_names(
         "LinearEpochDecay": "transkd.training.schedules",
         "PolyWarmUp": "transkd.training.schedules",
         "SegmentationModule": "transkd.training.segmentation_module",
-        "draw_predictions": "transkd.training.drawing",
+        "draw_predictions": "transkd.training.fitting",
         "fit": "transkd.training.fitting",
     },
 )

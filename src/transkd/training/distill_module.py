@@ -21,10 +21,10 @@ from transkd.errors import ConfigError
 from transkd.evaluation import IGNORE_INDEX, match_classes, select_outputs
 from transkd.models import Segmenter, Taps
 from transkd.options import find_problems
-from transkd.training.callbacks.first_gradients import FirstGradients
-from transkd.training.callbacks.loss_time import LossTime, Stopwatch
-from transkd.training.given_segmenters import given_segmenter, given_teacher, is_source
+from transkd.training.callbacks.gradients import FirstGradients
+from transkd.training.callbacks.timing import LossTime
 from transkd.training.segmentation_module import Batch, SegmentationModule, Terms
+from transkd.training.segmenters import given_segmenter, given_teacher, is_source
 from transkd.training.weight_schedules import LossWeight, Weighing, own_options
 
 
@@ -50,7 +50,7 @@ class FrozenTeacher(nn.Module):
 
     @torch.no_grad()
     def taps(self, images: Tensor, *, logits: bool) -> Taps:
-        """Return the teacher's taps; its head runs only if ``logits`` are asked for."""
+        """Return the teacher's taps; its head runs only for ``logits``."""
         taps: Taps = self.segmenter.taps(images, logits=logits)
         return taps
 
@@ -109,13 +109,12 @@ class DistillModule(TeacherSlot, SegmentationModule):
         **options: as :class:`SegmentationModule` takes them.
 
     Raises:
-        ConfigError: for an unknown loss, option or schedule, for arguments of another kind, for a student and a teacher
-            that share weights, or for a loss that compares logits where the classes of
-            student and teacher differ and cannot be matched by name.
+        ConfigError: for an unknown loss, option or schedule, for a student and a teacher that share weights, or for a
+            loss that compares logits where the classes of student and teacher differ and cannot be matched by name.
 
     Attributes:
         weights: of each loss, a function of the step.
-        stopwatch: measures a step's parts while a callback wants it, None otherwise.
+        stopwatch: measures a step's parts while a callback requests it, None otherwise.
         console: where the table of the first steps' gradients is printed; None for standard output.
         measured_steps: how many first steps that is; 0: none are measured.
 
@@ -141,7 +140,7 @@ class DistillModule(TeacherSlot, SegmentationModule):
         self.hold_teacher(teacher_segmenter)
         self.losses = nn.ModuleDict()
         self.weights: dict[str, LossWeight] = {}
-        self.stopwatch: Stopwatch | None = None
+        self.stopwatch: LossTime | None = None
         self.console: Console | None = None
         self.measured_steps = 3
         self._total_steps = float("inf")
@@ -163,7 +162,7 @@ class DistillModule(TeacherSlot, SegmentationModule):
 
     @staticmethod
     def _given_student(student: Segmenter | str | Path, teacher: Segmenter, options: dict[str, Any]) -> Segmenter:
-        """Return the student; one that is given by name has the teacher's classes if nothing else is said."""
+        """Return the student; one that is given by name has the teacher's classes by default."""
         classes, names, palette = options.pop("num_classes", None), options.get("class_names"), None
         if isinstance(student, str) and not is_source(student):
             classes = teacher.num_classes if classes is None else classes
@@ -200,12 +199,12 @@ class DistillModule(TeacherSlot, SegmentationModule):
             self.teacher.segmenter.backbone.compile()
 
     def configure_callbacks(self) -> list[L.Callback]:
-        """Bring along what every distillation needs: what each loss does to the student at first, and what it costs."""
+        """Return also what measures each loss: its first gradients on the student, and its time."""
         measuring = [FirstGradients(self.console, self.measured_steps), LossTime()] if self.losses else []
         return [*super().configure_callbacks(), *measuring]
 
     def on_fit_start(self) -> None:
-        """Learn how long the training is, which schedules of weights span."""
+        """Note the length of the training, which schedules of weights span."""
         super().on_fit_start()
         self._total_steps = self.trainer.estimated_stepping_batches
         scheduled = [name for name, weight in self.weights.items() if not weight.is_constant]

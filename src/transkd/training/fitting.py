@@ -1,4 +1,4 @@
-"""Training from Python, in one call: a quiet trainer that writes no files, and what happened step by step."""
+"""Training from Python, in one call that writes no files, and a picture of what models predict."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
+from PIL import Image
 
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError
-from transkd.evaluation import Scores
+from transkd.evaluation import Scores, scene_picture
+from transkd.models import Segmenter
+from transkd.models.exported import ExportedModel
+from transkd.training.callbacks.pictures import predicted_classes
 from transkd.training.checks import REFUSALS, lightning_problems, refusal
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.trainer import quiet_lightning
 
-SAID_OTHERWISE = {
+TAKEN = ("image", "label")
+OWN_ARGUMENTS = {
     "max_epochs": "epochs",
     "max_steps": "steps",
     "check_val_every_n_epoch": "validate_every",
@@ -64,8 +69,8 @@ def fit(
 ) -> History:
     """Train a module on some data, and write nothing to the disk.
 
-    What a ``lightning.Trainer`` is needed for in a notebook. Runs that are logged, saved and resumed are those of
-    ``transkd-train``; a ``Trainer`` of your own takes the same module and data
+    For notebooks and scripts. Runs that are logged, saved and resumed are those of ``transkd-train``; a ``Trainer`` of
+    your own takes the same module and data
     (``lightning.Trainer(use_distributed_sampler=False, …).fit(module, data)``).
 
     Args:
@@ -142,11 +147,11 @@ class _Recorder(L.Callback):
 
 def _length(epochs: int | None, steps: int | None, validate_every: int | None, batches_a_step: int) -> dict[str, Any]:
     if (epochs is None) == (steps is None):
-        raise ConfigError("fit: say how long by one of epochs=… and steps=…")
+        raise ConfigError("fit: give the length by one of epochs=… and steps=…")
     given = {"epochs": epochs, "steps": steps, "validate_every": validate_every}
     for name, value in given.items():
-        if value is not None and (type(value) is not int or value < 1):
-            raise ConfigError(f"fit: {name} is {value!r}; give a whole number, 1 or more")
+        if value is not None and value < 1:
+            raise ConfigError(f"fit: {name} is {value}; it must be 1 or more")
     if epochs is not None:
         return {"max_epochs": epochs, "check_val_every_n_epoch": min(validate_every or epochs, epochs)}
     assert steps is not None
@@ -160,9 +165,9 @@ def _length(epochs: int | None, steps: int | None, validate_every: int | None, b
 
 def _check_options(options: Mapping[str, Any]) -> None:
     for key in options:
-        if key in SAID_OTHERWISE:
-            raise ConfigError(f"fit: {key} is not taken beside {SAID_OTHERWISE[key]}=…, which says it")
-    if problems := list(lightning_problems(options, given=SAID_OTHERWISE)):
+        if key in OWN_ARGUMENTS:
+            raise ConfigError(f"fit: {key} is {OWN_ARGUMENTS[key]}=… here")
+    if problems := lightning_problems(options, given=OWN_ARGUMENTS):
         raise ConfigError(f"fit: {'; '.join(map(str, problems))}")
     if options.get("limit_train_batches") == 0:
         raise ConfigError("fit: limit_train_batches is 0, so nothing would be trained")
@@ -192,3 +197,43 @@ def _quiet() -> Iterator[None]:
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)
+
+
+def draw_predictions(
+    data: SceneDataModule,
+    models: Mapping[str, Segmenter | ExportedModel],
+    scene: int = 0,
+    *,
+    panel_width: int = 256,
+) -> Image.Image:
+    """Draw a scene of the validation split: image, label and predictions side by side, with a legend.
+
+    Args:
+        data: where the scene, the class names and the colours are from.
+        models: title -> a segmenter, or an exported file as :func:`transkd.load_model` reads it. Its outputs are the
+            classes of ``data``, in their order.
+        scene: its number in the split, from 0.
+        panel_width: width of each panel in pixels.
+
+    Returns:
+        The picture; a notebook shows it.
+
+    Raises:
+        ConfigError: a scene that the split does not have, or a model of another number of classes.
+    """
+    for title in models.keys() & TAKEN:
+        raise ConfigError(f"draw_predictions: '{title}' is the title of another panel: call the model something else")
+    scenes = len(data.val_dataset)
+    if not 0 <= scene < scenes:
+        raise ConfigError(f"scene {scene}: the validation split has {scenes}, from 0 to {scenes - 1}")
+    for title, model in models.items():
+        if model.num_classes != data.classes.num_classes:
+            raise ConfigError(
+                f"{title} has {model.num_classes} classes, and the data has {data.classes.num_classes}: their "
+                "colours would say nothing"
+            )
+    sample = data.val_dataset[scene]
+    maps = {"label": sample["label"].numpy()}
+    maps |= {title: predicted_classes(model, sample["image"][None]) for title, model in models.items()}
+    image = sample["image"].permute(1, 2, 0).numpy()
+    return scene_picture(image, maps, data.classes.names, data.classes.palette, panel_width=panel_width)

@@ -1,9 +1,9 @@
-"""What a person sees before training: what was composed, what it costs, and what each loss compares."""
+"""What is printed before training: what was composed, what it costs, and what each loss compares."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from typing import Any
 import lightning as L
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
@@ -22,14 +23,15 @@ from transkd.distillation import DistillationLoss, create_loss
 from transkd.evaluation import count_parameters, segmenter_gmacs, without_computing
 from transkd.evaluation.cost import Macs, count_work
 from transkd.models import Segmenter, Taps
-from transkd.training.build import image_size, starts_from_teacher, weights_choice
+from transkd.training.build import image_size
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
+from transkd.training.segmenters import starts_from_teacher, weights_choice
 from transkd.training.weight_schedules import own_options
 
 FAKES = logging.getLogger("torch._subclasses.fake_tensor")
-"""Writes a traceback of its own for each operation that fails without values."""
+"""Logs a traceback for each operation that fails without values."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def taps_without_computing(
     Args:
         student: the segmenter that learns.
         teacher: whatever has ``taps`` as a segmenter has.
-        losses: what is going to read the taps.
+        losses: what will read the taps.
         size: height and width of the image in pixels.
     """
     with without_computing(student, teacher, *losses):
@@ -70,24 +72,17 @@ def loss_cost(loss: DistillationLoss, student: Taps, teacher: Taps) -> AdapterCo
     labels. So is whatever else fails without values, for an error on real tensors is easier to read.
 
     Raises:
-        ConfigError: a loss of one's own that fails.
+        ConfigError: a custom loss that fails.
     """
+    disabled, FAKES.disabled = FAKES.disabled, True
     try:
-        with _silenced(FAKES):
-            macs = _count(loss, student, teacher)
+        macs = _count(loss, student, teacher)
     except Exception:
         with unset_fake_temporarily():
             macs = _count(loss, _random(student), _random(teacher))
-    return AdapterCost(count_parameters(loss), macs)
-
-
-@contextmanager
-def _silenced(logger: logging.Logger) -> Iterator[None]:
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
     finally:
-        logger.disabled = before
+        FAKES.disabled = disabled
+    return AdapterCost(count_parameters(loss), macs)
 
 
 def _count(loss: DistillationLoss, student: Taps, teacher: Taps) -> Macs:
@@ -134,10 +129,7 @@ def method_cost(
         create_loss(name, student=student, teacher=teacher, **own_options(options)) for name, options in losses.items()
     ]
     with taps_without_computing(student, teacher, made, size) as (ours, theirs):
-        return _sum([loss_cost(loss, ours, theirs) for loss in made])
-
-
-def _sum(costs: Sequence[AdapterCost]) -> AdapterCost:
+        costs = [loss_cost(loss, ours, theirs) for loss in made]
     return AdapterCost(sum(cost.parameters for cost in costs), sum((cost.macs for cost in costs), Macs(0, 0, 0)))
 
 
@@ -153,12 +145,12 @@ def print_preflight(module: SegmentationModule, size: tuple[int, int], facts: di
     Args:
         module: what is about to train.
         size: height and width of the images it trains on.
-        facts: lines to say first, title -> text.
+        facts: lines before the tables, title -> text.
         console: where to.
     """
     width = max((len(title) for title in facts), default=0)
     for title, text in facts.items():
-        console.print(f"[bold]{title:<{width}}[/bold]  {text}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{title:<{width}}[/bold]  {escape(text)}", highlight=False, soft_wrap=True)
     console.print(segmenter_table(module, size))
     if isinstance(module, DistillModule) and module.losses:
         console.print(loss_table(module, size))
@@ -173,7 +165,7 @@ def preflight(module: SegmentationModule, data: SceneDataModule, console: Consol
         console: where to; standard output, or the notebook's cell, by default.
 
     Raises:
-        ConfigError: data options that do not exist or make no sense, or arguments of another kind.
+        ConfigError: data options that do not exist or make no sense.
         DataError: the data's files are missing or unreadable.
     """
     print_preflight(module, image_size(data), {}, console or Console())
@@ -242,36 +234,22 @@ def segmenter_table(module: SegmentationModule, size: tuple[int, int]) -> Table:
 def loss_table(module: DistillModule, size: tuple[int, int]) -> Table:
     """Return a table of the distillation losses: weight, paired taps, and what the adapters cost in training."""
     table = Table(title="Distillation losses (adapters train, and leave with the loss)", title_justify="left")
-    for heading in (
-        "loss",
-        "weight",
-        "compares",
-        "stages student → teacher",
-        "adapter parameters",
-        "adapter GMAC",
-    ):
-        table.add_column(
-            heading,
-            justify="right" if heading in ("weight", "adapter parameters", "adapter GMAC") else "left",
-        )
+    for heading in ("loss", "weight", "compares", "stages student → teacher", "adapter parameters", "adapter GMAC"):
+        table.add_column(heading, justify="right" if heading.startswith(("weight", "adapter")) else "left")
     losses = module.distillation_losses()
     with taps_without_computing(module.segmenter, module.teacher, losses.values(), size) as taps:
         student, teacher = module.on_shared_classes(*taps)
         for name, loss in losses.items():
-            _add_loss(table, name, str(module.weights[name]), loss, student, teacher)
+            cost = loss_cost(loss, student, teacher)
+            table.add_row(
+                name,
+                str(module.weights[name]),
+                ", ".join(sorted(loss.requires)),
+                _compared(loss, student, teacher),
+                f"{cost.parameters:,}",
+                f"{cost.macs.with_attention / 1e9:.2f}",
+            )
     return table
-
-
-def _add_loss(table: Table, name: str, weight: str, loss: DistillationLoss, student: Taps, teacher: Taps) -> None:
-    cost = loss_cost(loss, student, teacher)
-    table.add_row(
-        name,
-        weight,
-        ", ".join(sorted(loss.requires)),
-        _compared(loss, student, teacher),
-        f"{cost.parameters:,}",
-        f"{cost.macs.with_attention / 1e9:.2f}",
-    )
 
 
 def _compared(loss: DistillationLoss, student: Taps, teacher: Taps) -> str:

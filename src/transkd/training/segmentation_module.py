@@ -1,4 +1,4 @@
-"""The LightningModule that trains one segmenter on labels: teachers and plain students."""
+"""The LightningModule that trains one segmenter on labels, for teachers and plain students, and its loss."""
 
 from __future__ import annotations
 
@@ -12,23 +12,60 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import AdamW, Optimizer
 
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError
-from transkd.evaluation import Resolution, Scores, classes_and_labels, score_meter
+from transkd.evaluation import IGNORE_INDEX, Resolution, Scores, classes_and_labels, match_resolution, score_meter
 from transkd.models import Segmenter
-from transkd.training.callbacks.finite import FiniteGuard
-from transkd.training.callbacks.throughput import Throughput
-from transkd.training.given_segmenters import given_segmenter
-from transkd.training.objectives import SegmentationLoss
+from transkd.training.callbacks.gradients import FiniteGuard
+from transkd.training.callbacks.timing import Throughput
 from transkd.training.schedules import PolyWarmUp, Schedule
+from transkd.training.segmenters import given_segmenter
 
 Batch = dict[str, Tensor]
 Terms = dict[str, Tensor]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 default_optimizer: OptimizerFactory = partial(AdamW, lr=5e-4, betas=(0.9, 0.999), weight_decay=0.01)
+
+
+class SegmentationLoss(nn.Module):
+    """Cross-entropy of logits against a label map, in fp32 whatever the precision around it.
+
+    Each labelled pixel counts with its class's weight; the sum is divided by the sum of those weights. A batch
+    without a labelled pixel gives 0 (torch's own mean would give NaN).
+
+    Args:
+        class_weights: one weight a class, or None for equal weights.
+        resolution: ``"logit"`` nearest-resizes the labels to the logits (TransKD's recipe), ``"label"`` resizes
+            the logits bilinearly to the labels.
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, class_weights: Sequence[float] | None = None, resolution: Resolution = "label") -> None:
+        super().__init__()
+        weight = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
+        self.register_buffer("weight", weight, persistent=False)
+        self.resolution: Resolution = resolution
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss, a scalar.
+
+        Args:
+            logits: (B, K, h, w).
+            labels: (B, H, W) class ids, 255 is ignored.
+        """
+        with torch.autocast(logits.device.type, enabled=False):
+            logits, labels = match_resolution(logits.float(), labels, self.resolution)
+            target = labels.long()
+            total = functional.cross_entropy(logits, target, self.weight, ignore_index=IGNORE_INDEX, reduction="sum")
+            labelled = target != IGNORE_INDEX
+            share = labelled.float() if self.weight is None else self.weight[target * labelled] * labelled
+            mass = share.sum()
+            return torch.where(mass > 0, total / mass.clamp_min(torch.finfo(torch.float32).tiny), total)
 
 
 class SegmentationModule(L.LightningModule):
@@ -51,13 +88,13 @@ class SegmentationModule(L.LightningModule):
 
     Attributes:
         segmenter: the network that trains.
-        weights_from: where each segmenter's weights come from, a line for people; empty if it was not said.
+        weights_from: where each segmenter's weights come from, a line each; empty if unknown.
         last_scores: :class:`Scores` of the last validation, None before the first.
         is_final_scoring: validate what the run saved: without autocast, and logged as ``final/…``.
         loss_weights: what each loss term but the cross-entropy is weighted with, before any schedule.
         last_terms: the unweighted loss terms of the last training step, by name.
         keeps_graph: whether the next training step leaves its terms in ``graph_terms``.
-        graph_terms: the unweighted terms with their graph, for a callback that asked for them.
+        graph_terms: the unweighted terms with their graph, for a callback that requests them.
     """
 
     def __init__(
@@ -107,7 +144,7 @@ class SegmentationModule(L.LightningModule):
         return logits
 
     def configure_callbacks(self) -> list[L.Callback]:
-        """Bring along what every training needs: the guard against NaN, and rates."""
+        """Return the callbacks of every training: the guard against NaN, and rates."""
         return [FiniteGuard(), Throughput()]
 
     def configure_model(self) -> None:
@@ -186,7 +223,7 @@ class SegmentationModule(L.LightningModule):
         self.log_dict(per_class)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say what segmenter the checkpoint is of, so that ``load_segmenter`` needs nothing but the file."""
+        """Store the segmenter's config, so that ``load_segmenter`` needs nothing but the file."""
         checkpoint["segmenter"] = dict(self.segmenter.config)
 
     def trainable_parameters(self) -> list[nn.Parameter]:

@@ -7,7 +7,7 @@ import logging
 import os
 import warnings
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from rich.console import Console
 
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError
+from transkd.files import replacing
 from transkd.runs.checkpoints import SafeCheckpointIO
 from transkd.runs.folder import RunFolder
 from transkd.training.callbacks import (
@@ -35,6 +36,7 @@ from transkd.training.callbacks import (
 )
 from transkd.training.checks import CALLBACK, make
 from transkd.training.config import LoggerConfig, TrainConfig, WandbConfig
+from transkd.training.resuming import Resumption
 
 PLAIN_WIDTH = 120
 NOT_FOR_USERS = (
@@ -62,7 +64,7 @@ def new_console(*, quiet: bool = False) -> Console:
 
 
 def quiet_lightning() -> None:
-    """Leave out Lightning's tips and the warnings that a user of a command can do nothing about."""
+    """Hide Lightning's tips and the warnings that a user of a command can do nothing about."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in NOT_FOR_USERS:
@@ -76,7 +78,7 @@ class MetricsCSV(Logger):
     """Write one row a logged step; a value that was not logged then is empty.
 
     Args:
-        path: the file. One that exists is gone on with: :meth:`rewind` drops what came after a step.
+        path: the file. One that exists is continued: :meth:`rewind` drops what came after a step.
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +111,7 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the run's ``config.yaml`` says it all."""
+        """Do nothing: the run's ``config.yaml`` has them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -130,12 +132,10 @@ class MetricsCSV(Logger):
         columns = dict.fromkeys(["epoch", "step"])
         for row in self._rows:
             columns.update(dict.fromkeys(row))
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("w", newline="") as file:
+        with replacing(self.path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(columns), restval="")
             writer.writeheader()
             writer.writerows(self._rows)
-        partial.replace(self.path)
         self._unsaved = 0
 
     @rank_zero_only
@@ -226,26 +226,31 @@ def start_wandb(config: WandbConfig, options: Mapping[str, Any]) -> None:
 
 
 def _mode(config: WandbConfig) -> Mode:
-    if config.mode != "auto":
-        return config.mode
-    if os.environ.get("WANDB_MODE") == "disabled":
-        return "disabled"
-    if os.environ.get("WANDB_MODE") == "offline":
-        return "offline"
-    return "online" if _has_key() else "offline"
-
-
-def _has_key() -> bool:
     import wandb
 
+    if config.mode != "auto":
+        return config.mode
+    named = os.environ.get("WANDB_MODE")
+    if named in ("disabled", "offline"):
+        return "disabled" if named == "disabled" else "offline"
     try:
-        return bool(os.environ.get("WANDB_API_KEY") or wandb.api.api_key)
-    except Exception:
-        return False
+        return "online" if os.environ.get("WANDB_API_KEY") or wandb.api.api_key else "offline"
+    except Exception:  # of a damaged netrc or settings file
+        return "offline"
+
+
+def rewind_metrics(loggers: Iterable[Logger], step: int) -> None:
+    """Drop from ``metrics.csv`` what was logged at ``step`` and after: the resumed run logs it again.
+
+    A new start, at step 0, keeps nothing: a run there may have been killed before its first checkpoint.
+    """
+    for logger in loggers:
+        if isinstance(logger, MetricsCSV):
+            logger.rewind(step)
 
 
 RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")
-"""What launchers (Lightning, torchrun, srun) tell a process its place by."""
+"""Environment variables in which launchers (Lightning, torchrun, srun) number processes."""
 
 
 def is_first_process() -> bool:
@@ -254,7 +259,12 @@ def is_first_process() -> bool:
 
 
 def build_trainer(
-    config: TrainConfig, values: Mapping[str, Any], folder: RunFolder, data: SceneDataModule, console: Console
+    config: TrainConfig,
+    values: Mapping[str, Any],
+    folder: RunFolder,
+    data: SceneDataModule,
+    console: Console,
+    resumption: Resumption | None,
 ) -> L.Trainer:
     """Return the trainer of a run.
 
@@ -265,6 +275,7 @@ def build_trainer(
         folder: the run's folder.
         data: the run's data, set up.
         console: decides between a progress bar and lines.
+        resumption: what the run resumes from; its checkpoint is not read again.
     """
     options = dict(config.trainer)
     if options.pop("max_time", None) is not None and options.get("max_epochs") is None:
@@ -277,7 +288,7 @@ def build_trainer(
         **options,
         callbacks=_callbacks(config, folder, data, console),
         logger=build_loggers(config.logger, folder, config.name, values, is_first_process=is_first_process()),
-        plugins=[SafeCheckpointIO()],
+        plugins=[SafeCheckpointIO({resumption.path: dict(resumption.checkpoint)} if resumption else None)],
         default_root_dir=folder.path,
         use_distributed_sampler=False,
     )

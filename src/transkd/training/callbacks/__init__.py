@@ -1,15 +1,11 @@
-"""Lightning callbacks of a training run, each with one job."""
+"""Lightning callbacks of a training run."""
 
-from transkd.training.callbacks.checkpoints import RunCheckpoints, StopRequestedError
-from transkd.training.callbacks.clock import RunClock
+from transkd.training.callbacks.checkpoints import RandomState, RunCheckpoints, StopRequestedError
 from transkd.training.callbacks.ema import StudentEMA
-from transkd.training.callbacks.finite import FiniteGuard
-from transkd.training.callbacks.first_gradients import FirstGradients
-from transkd.training.callbacks.loss_time import LossTime
+from transkd.training.callbacks.gradients import FiniteGuard, FirstGradients
 from transkd.training.callbacks.pictures import ScenePictures
 from transkd.training.callbacks.progress import EpochBar, LineProgress
-from transkd.training.callbacks.rng import RandomState
-from transkd.training.callbacks.throughput import Throughput
+from transkd.training.callbacks.timing import LossTime, RunClock, Throughput
 
 __all__ = [
     "EpochBar",

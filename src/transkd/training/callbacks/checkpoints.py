@@ -1,15 +1,19 @@
-"""When a run saves: every so many steps, at every epoch's end, at a new best score, and when it is told to stop."""
+"""When a run saves (in steps, at an epoch's end, at a new best score, when it has to stop), and its random states."""
 
 from __future__ import annotations
 
 import math
+import random
 import signal
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Checkpoint
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from torch import distributed
 
 from transkd.runs.folder import BEST, LAST
 
@@ -77,7 +81,7 @@ class RunCheckpoints(Checkpoint):
         self._stop_signal = number
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Save if it is time; stop if it was asked for.
+        """Save if it is time; stop if that was requested.
 
         A batch that a validation follows leaves both to the validation's end, the last one to the epoch's end.
         """
@@ -115,9 +119,9 @@ class RunCheckpoints(Checkpoint):
         self._save(trainer, BEST)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save; stop if it was asked for.
+        """Save; stop if that was requested.
 
-        An epoch that the run's budget has cut short was saved by its last step or validation, to be gone on with.
+        An epoch that the run's budget has cut short was saved by its last step or validation, to be resumed.
         """
         if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
             self._save(trainer, LAST)
@@ -150,3 +154,56 @@ def _leave_finished_epoch(trainer: L.Trainer) -> None:
         loop.reset_restart_stage()
         loop.epoch_loop.restarting = False
         loop.epoch_loop.reset_restart_stage()
+
+
+class RandomState(Callback):
+    """Save the state of every random generator, per process, and restore it just before training resumes."""
+
+    def __init__(self) -> None:
+        self._restored: dict[str, Any] | None = None
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add ``random_states``, one entry a process, to the checkpoint."""
+        states: list[Any] = [_collect()]
+        if trainer.world_size > 1:
+            states = [None] * trainer.world_size
+            distributed.all_gather_object(states, _collect())
+        checkpoint["random_states"] = states
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remember this process's states; a run resumed on more processes seeds the new ones afresh."""
+        states = checkpoint.get("random_states", [])
+        self._restored = states[trainer.global_rank] if trainer.global_rank < len(states) else None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Restore after everything that Lightning does before the first batch."""
+        if self._restored is not None:
+            _restore(self._restored)
+            self._restored = None
+
+
+def _collect() -> dict[str, Any]:
+    version, internal, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": [version, list(internal), gauss],
+        "numpy": [
+            str(name),
+            torch.from_numpy(np.asarray(keys, np.int64)),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _restore(state: dict[str, Any]) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])

@@ -67,15 +67,6 @@ class StudentEMA(Callback):
         self._loaded = state_dict.get("average")
 
 
-def averaged_weights(callback_state: dict[str, Any]) -> dict[str, Tensor]:
-    """Return the segmenter's averaged weights from the state that :class:`StudentEMA` saved."""
-    return {
-        name.removeprefix("module."): value
-        for name, value in callback_state["average"].items()
-        if name.startswith("module.")
-    }
-
-
 def _segmenter(pl_module: L.LightningModule) -> nn.Module:
     segmenter = pl_module.segmenter
     assert isinstance(segmenter, nn.Module)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from torch import Tensor
 from transkd.evaluation import scene_picture
 
 Palette = Sequence[tuple[int, int, int]]
-Predict = Callable[[Tensor], Tensor]
 
 
 class ScenePictures(Callback):
@@ -58,10 +57,10 @@ class ScenePictures(Callback):
         teacher = getattr(pl_module, "teacher", None)
         if teacher is not None:
             if index not in self._teacher_maps:
-                self._teacher_maps[index] = _classes(teacher.segmenter.predict, batch)
+                self._teacher_maps[index] = predicted_classes(teacher.segmenter, batch)
             maps["teacher"] = self._teacher_maps[index]
         segmenter: Any = pl_module.segmenter
-        maps["student" if teacher is not None else "prediction"] = _classes(segmenter.predict, batch)
+        maps["student" if teacher is not None else "prediction"] = predicted_classes(segmenter, batch)
         return scene_picture(image.permute(1, 2, 0).numpy(), maps, self.class_names, self.palette)
 
 
@@ -73,8 +72,21 @@ def spread(total: int, count: int) -> list[int]:
 
 
 @torch.no_grad()
-def _classes(predict: Predict, images: Tensor) -> Any:
-    return predict(images)[0].to("cpu", torch.uint8).numpy()
+def predicted_classes(model: Any, images: Tensor) -> Any:
+    """Return the class ids (H, W), uint8, that a model predicts for a batch of one image.
+
+    Args:
+        model: a segmenter, which predicts in evaluation mode on its own device, or an exported file.
+        images: (1, 3, H, W) uint8.
+    """
+    if not hasattr(model, "train"):
+        return model.predict(images)[0].numpy()
+    mode = model.training
+    model.eval()
+    try:
+        return model.predict(images.to(next(model.parameters()).device))[0].to("cpu", torch.uint8).numpy()
+    finally:
+        model.train(mode)
 
 
 def _log(trainer: L.Trainer, name: str, picture: Image.Image) -> None:

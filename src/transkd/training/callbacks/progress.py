@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 
-from transkd.training.callbacks.clock import RunClock
+from transkd.training.callbacks.timing import RunClock
 
 
 class EpochBar(RichProgressBar):
@@ -95,7 +95,7 @@ class LineProgress(ProgressBar):
 
 
 def _counted(epoch: int, epochs: int | None) -> str:
-    """Return the number of an epoch, the first being 1, and how many there will be where that was said."""
+    """Return the number of an epoch, the first being 1, and how many there will be where that is known."""
     return f"{epoch + 1}/{epochs}" if epochs and epochs > 0 else str(epoch + 1)
 
 

@@ -1,8 +1,10 @@
-"""The paper's table: what a student costs with the adapters of each form of TransKD."""
+"""What is printed before training: the paper's costs of adapters, and what each loss compares."""
 
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
+from test_class_matching import Labelled
 from torch import Tensor
 
 from transkd.distillation import DistillationLoss, create_loss
@@ -10,7 +12,8 @@ from transkd.errors import ConfigError
 from transkd.evaluation import count_macs, count_parameters
 from transkd.evaluation.cost import count_network
 from transkd.models import Taps, create_segmenter
-from transkd.training.preflight import loss_cost, method_cost, taps_without_computing
+from transkd.training import DistillModule
+from transkd.training.preflight import loss_cost, loss_table, method_cost, taps_without_computing
 
 PUBLISHED = {"pea": (4_563_124, 16.47), "gl_mixer": (5_219_254, 16.80), "ea": (5_534_076, 17.84)}
 
@@ -52,14 +55,24 @@ def test_a_loss_of_ones_own_that_does_not_fit_is_told_of_real_tensors(capfd: pyt
     assert capfd.readouterr() == ("", ""), "torch writes a traceback where there are no values"
 
 
-def test_a_loss_that_looks_at_values_is_counted(capfd: pytest.CaptureFixture[str]) -> None:
-    class Looks(DistillationLoss):
-        def forward(self, student: Taps, teacher: Taps) -> Tensor:
-            energy = (student.features[-1].flatten(1) @ student.features[-1].flatten(1).T).mean()
-            return energy if energy.item() > 0 else -energy
+def test_work_that_depends_on_labels_is_counted_and_leaves_the_loss_as_it_was() -> None:
+    student, teacher = create_segmenter("tiny", 4), create_segmenter("tiny_teacher", 4)
+    loss = Labelled(student.channels, teacher.channels)
+    with taps_without_computing(student, teacher, [loss], (64, 64)) as (ours, theirs):
+        cost = loss_cost(loss, ours, theirs)
+    assert cost.macs.with_attention == 16 * 16 * 8 * 16
+    assert cost.parameters == 8 * 16 + 16
+    assert not hasattr(loss, "seen")
 
-    student = create_segmenter("mit_b0", 5)
-    loss = Looks(student.channels, student.channels)
-    with taps_without_computing(student, student, [loss], (64, 96)) as (ours, theirs):
-        assert loss_cost(loss, ours, theirs).macs.with_attention == 2 * 3 * 256
-    assert capfd.readouterr() == ("", "")
+
+def test_the_table_before_training_counts_on_the_shared_classes_too() -> None:
+    student = create_segmenter("tiny", 4, class_names=["sky", "traffic light", "road", "cow"])
+    teacher = create_segmenter("tiny_teacher", 5, class_names=["road", "traffic light", "sky", "tree", "bus"])
+    module = DistillModule(student, teacher, {"kd": 1.0, "skd": 1.0})
+    console = Console(record=True, width=150)
+    console.print(loss_table(module, (128, 128)))
+    lines = console.export_text().splitlines()
+    assert [line.split("│")[4].strip() for line in lines if "│ kd " in line or "│ skd " in line] == [
+        "logits",
+        "4→4 (24→48)",
+    ]

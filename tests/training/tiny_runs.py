@@ -31,6 +31,7 @@ TINY = (
     "trainer.num_sanity_val_steps=0",
     "checkpoint.every_n_steps=1",
 )
+DISTILLED = ("distillation=transkd_ea", "ema_decay=0.9")
 Compose = Callable[..., dict[str, Any]]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from transkd.training.objectives import SegmentationLoss
 from transkd.training.schedules import LinearEpochDecay, PolyWarmUp
+from transkd.training.segmentation_module import SegmentationLoss
 
 
 def cross_entropy_by_hand(logits: np.ndarray, labels: np.ndarray, weights: list[float]) -> float:

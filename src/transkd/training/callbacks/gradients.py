@@ -1,4 +1,4 @@
-"""Whether each loss does anything to the student, and whose gradient leads: measured in the first steps."""
+"""Gradients watched: no NaN reaches the weights, and each loss moves the student at first."""
 
 from __future__ import annotations
 
@@ -16,12 +16,79 @@ from rich import get_console
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from torch.optim import Optimizer
+
+from transkd.errors import NonFiniteError
+from transkd.runs.folder import LAST
+from transkd.training.callbacks.checkpoints import RunCheckpoints
 
 Measured = dict[str, dict[str, float | None]]
 
 TASK_LOSS = "ce"
 FAINT = 0.01
-"""Share of the task loss's gradient below which a term is told to do next to nothing."""
+"""Share of the task loss's gradient below which a term is reported to do next to nothing."""
+
+
+class FiniteGuard(Callback):
+    """Check every loss term and the gradient norm before the optimiser steps, and log the norm.
+
+    Raises:
+        NonFiniteError: from the step where a term or a gradient is NaN or infinite, before the update; it names
+            the term, the step and the files of the batch: of all batches whose gradients were added up, where the
+            gradient is what is wrong.
+    """
+
+    def __init__(self) -> None:
+        self._batch_files: list[str] = []
+        self._step_files: list[str] = []
+        self._step = -1
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: dict[str, Tensor], batch_idx: int
+    ) -> None:
+        """Remember which files the batch reads, and all that the step reads."""
+        indices = batch["index"].tolist() if "index" in batch else []
+        namer = getattr(trainer.datamodule, "file_names", None)  # type: ignore[attr-defined]
+        self._batch_files = namer(indices) if namer and indices else [f"sample {i}" for i in indices]
+        begins = self._step != trainer.global_step
+        self._step = trainer.global_step
+        self._step_files = [*([] if begins else self._step_files), *self._batch_files]
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        """Check the loss and, where it is not finite, find the term."""
+        if torch.isfinite(loss):
+            return
+        terms: dict[str, Tensor] = getattr(pl_module, "last_terms", {})
+        named = [f"{name}={float(value):g}" for name, value in terms.items() if not torch.isfinite(value)]
+        what = f"the loss is {float(loss.detach()):g} (non-finite terms: {', '.join(named) or 'only their sum'})"
+        self._fail(trainer, what, self._batch_files)
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
+        """Check and log the gradient norm over everything that trains, before clipping."""
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not gradients:
+            return
+        norm = torch.nn.utils.get_total_norm(gradients)
+        plugin: Any = trainer.precision_plugin
+        scaled = isinstance(plugin, MixedPrecision) and plugin.scaler is not None
+        if not scaled and not torch.isfinite(norm):
+            named = [
+                name for name, p in pl_module.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
+            ]
+            what = f"the gradient norm is {float(norm):g} (first parameters: {', '.join(named[:3])})"
+            self._fail(trainer, what, self._step_files)
+        pl_module.log("train/grad_norm", norm, on_step=True, on_epoch=False)
+
+    def _fail(self, trainer: L.Trainer, what: str, of_batch: list[str]) -> None:
+        keeper = next((c for c in trainer.callbacks if isinstance(c, RunCheckpoints)), None)  # type: ignore[attr-defined]
+        last = keeper.folder / LAST if keeper else None
+        kept = f"the last good checkpoint is {last}" if last and last.exists() else "no checkpoint had been saved yet"
+        files = ", ".join(of_batch) or "unknown"
+        raise NonFiniteError(
+            f"stopped before the update of step {trainer.global_step}: {what}; files of the batch: {files}; {kept}. "
+            "Try a lower learning rate, gradient clipping (trainer.gradient_clip_val=1.0) or fp32 "
+            "(trainer.precision=32-true)."
+        )
 
 
 class FirstGradients(Callback):
@@ -49,7 +116,7 @@ class FirstGradients(Callback):
         self.not_measured: str | None = None
         self._measured: list[Measured] = []
         self._steps_done: set[int] = set()
-        self._told = False
+        self._reported = False
 
     @property
     def means(self) -> Measured:
@@ -64,16 +131,16 @@ class FirstGradients(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was measured."""
-        return {"measured": self._measured, "steps_done": sorted(self._steps_done), "told": self._told}
+        return {"measured": self._measured, "steps_done": sorted(self._steps_done), "told": self._reported}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with what was measured."""
+        """Restore what was measured."""
         self._measured = list(state_dict["measured"])
         self._steps_done = set(state_dict["steps_done"])
-        self._told = bool(state_dict["told"])
+        self._reported = bool(state_dict["told"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Find out whether it can be measured here."""
+        """Decide whether it can be measured here."""
         if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
             self.not_measured = f"weights are in pieces under {type(trainer.strategy).__name__}"
         if self.not_measured and trainer.global_step < self.steps:
@@ -82,7 +149,7 @@ class FirstGradients(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
-        """Ask for the graph of this step's terms."""
+        """Request the graph of this step's terms."""
         module: Any = pl_module
         step = trainer.global_step
         module.keeps_graph = self.not_measured is None and step < self.steps and step not in self._steps_done
@@ -113,45 +180,40 @@ class FirstGradients(Callback):
         self._steps_done.add(trainer.global_step)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Tell, once all is measured."""
+        """Report, once all is measured."""
         if trainer.global_step >= self.steps:
-            self._tell(trainer, pl_module)
+            self._report(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tell what there is of a shorter training."""
-        self._tell(trainer, pl_module)
+        """Report what there is of a shorter training."""
+        self._report(trainer, pl_module)
 
-    def _tell(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._told or not self._measured:
+    def _report(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._reported or not self._measured:
             return
-        self._told = True
-        for name in silent_terms(self._measured):
-            rank_zero_warn(self._warning(name))
+        self._reported = True
+        for name, first in self._measured[0].items():
+            if all(step[name]["gradient_norm"] in (None, 0.0) for step in self._measured):
+                what = "is not connected to" if first["gradient_norm"] is None else "has a gradient of exactly 0 on"
+                rank_zero_warn(
+                    f"the loss '{name}' does nothing: in the first {len(self._measured)} steps its value "
+                    f"({first['value']:.4g} at first) {what} the student's weights. Check its options, what it "
+                    "compares, and whether a custom loss calls detach()"
+                )
         self._print(trainer, gradient_table(self.means, len(self._measured)))
         module: Any = pl_module
         weights = {name: weight.base for name, weight in module.weights.items()}
         for name, share in faint_terms(self.means, weights).items():
-            self._print(trainer, faint_note(name, weights[name], share))
-
-    def _warning(self, name: str) -> str:
-        steps = len(self._measured)
-        first = self._measured[0][name]
-        what = "is not connected to" if first["gradient_norm"] is None else "has a gradient of exactly 0 on"
-        return (
-            f"the loss '{name}' does nothing: in the first {steps} steps its value ({first['value']:.4g} at first) "
-            f"{what} the student's weights. Look at its options, at what it compares, and for a detach() in a loss of "
-            "your own"
-        )
+            self._print(
+                trainer,
+                f"note: the loss '{name}' does next to nothing: at weight {weights[name]:g} its gradient on the "
+                f"student is {100 * share:.2g} % of {TASK_LOSS}'s in these steps; a weight of "
+                f"{weights[name] / share:.1g} would make them equal",
+            )
 
     def _print(self, trainer: L.Trainer, what: Table | str) -> None:
         if trainer.is_global_zero:
             (self.console or get_console()).print(what, soft_wrap=isinstance(what, str))
-
-
-def silent_terms(measured: list[Measured]) -> list[str]:
-    """List the terms whose gradient on the student was exactly 0, or did not exist, in every measured step."""
-    names = measured[0] if measured else {}
-    return [name for name in names if all(step[name]["gradient_norm"] in (None, 0.0) for step in measured)]
 
 
 def faint_terms(means: Measured, weights: Mapping[str, float]) -> dict[str, float]:
@@ -171,14 +233,6 @@ def faint_terms(means: Measured, weights: Mapping[str, float]) -> dict[str, floa
         name: weight * (means.get(name, {}).get("gradient_norm") or 0.0) / task for name, weight in weights.items()
     }
     return {name: share for name, share in shares.items() if 0 < share < FAINT}
-
-
-def faint_note(name: str, weight: float, share: float) -> str:
-    """Return the line that says that a term hardly moves the student, and which weight would make it count."""
-    return (
-        f"note: the loss '{name}' does next to nothing: at weight {weight:g} its gradient on the student is "
-        f"{100 * share:.2g} % of {TASK_LOSS}'s in these steps; a weight of {weight / share:.1g} would make them equal"
-    )
 
 
 def gradient_table(means: Measured, steps: int) -> Table:
