@@ -20,8 +20,8 @@ from rich.table import Table
 from transkd.cli.profile.config import ProfileConfig
 from transkd.evaluation.cost import Macs
 from transkd.profiling import Row, Settings
+from transkd.runs.command import command_line
 from transkd.training.preflight import AdapterCost
-from transkd.training.results import command_line
 
 WIDE = 200
 """Columns of a table that goes to a file, which nothing folds."""
