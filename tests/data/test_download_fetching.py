@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import errno
-import http.server
 import shutil
 import socket
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,36 +147,12 @@ def test_another_address_starts_anew(served: Served, part: Path) -> None:
     assert served.ranges_asked == [None]
 
 
-def test_a_part_of_unknown_origin_is_replaced(served: Served, part: Path) -> None:
-    part.write_bytes(b"x" * 1000)
-    part.with_name("f.bin.part.json").write_text("{broken")
-    get(served, part)
-    assert part.read_bytes() == CONTENT
-
-
-def test_a_file_of_unknown_length(served: Served, part: Path) -> None:
-    served.length = False
-    get(served, part, size=len(CONTENT))
-    assert part.read_bytes() == CONTENT
-
-
 def test_a_connection_lost_where_only_the_published_size_is_known(served: Served, part: Path) -> None:
     """Without a length in the answer, its end looks like the file's."""
     served.length, served.cuts = False, [16 * CHUNK]
     get(served, part, size=len(CONTENT))
     assert part.read_bytes() == CONTENT
     assert served.ranges_asked == [None, f"bytes={16 * CHUNK}-"]
-
-
-def test_the_standard_librarys_server_will_do(part: Path, tmp_path: Path, served: Served) -> None:
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/f.bin").write_bytes(CONTENT)
-    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    with http.server.HTTPServer(("127.0.0.1", 0), partial(quiet, directory=tmp_path / "site")) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        fetch(f"http://127.0.0.1:{server.server_port}/f.bin", part, size=len(CONTENT), watcher=Silent())
-        server.shutdown()
-    assert part.read_bytes() == CONTENT
 
 
 def test_a_busy_server_is_asked_again(served: Served, part: Path) -> None:

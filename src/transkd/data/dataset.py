@@ -102,7 +102,7 @@ class SegmentationDataset(Dataset[Item]):
         }
 
     def file_names(self, indices: Iterable[int] | Tensor) -> list[str]:
-        """Name the image files of samples, such as a batch's ``index``."""
+        """Return the paths of the image files of samples, such as a batch's ``index``."""
         listed = indices.tolist() if isinstance(indices, Tensor) else indices
         return [str(self.samples[index].image) for index in listed]
 
@@ -147,14 +147,14 @@ def build_dataset(
         transform: what is done to image and label, None for nothing.
         seed: the run's seed, 0 or more.
         labelled: False ignores all pixels and needs no labels, for images that a benchmark's server scores.
-        **options: what else the dataset takes (ACDC: ``conditions``; a folder of one's own: ``classes``, ...).
+        **options: what else the dataset takes (ACDC: ``conditions``; a custom folder: ``classes``, ...).
 
     Returns:
         The dataset.
 
     Raises:
         ConfigError: if the dataset or an option does not exist.
-        DataError: if files are missing; says which, the layout expected and where the data is had.
+        DataError: if files are missing; names them, the layout expected and where to get the data.
     """
     find = find_scenes if labelled else find_unlabelled_images
     return SegmentationDataset(find(name, root, split, **options), transform, seed=seed)

@@ -31,7 +31,7 @@ class UnknownIdsError(DataError):
 
 
 def lookup_table(ids: Mapping[int, int]) -> npt.NDArray[np.uint8]:
-    """Make the table that maps the ids of label files to class ids.
+    """Return the table that maps the ids of label files to class ids.
 
     Args:
         ids: file id -> class id or ignore id. Negative file ids mean what they are as uint8 (-1 is 255).
@@ -46,7 +46,7 @@ def lookup_table(ids: Mapping[int, int]) -> npt.NDArray[np.uint8]:
 
 
 def class_lookup(classes: ClassSet, *, ignored: tuple[int, ...] = ()) -> npt.NDArray[np.uint8]:
-    """Make the table for label files that already hold class ids.
+    """Return the table for label files that already hold class ids.
 
     Args:
         classes: the classes; its ignore id stays what it is.
@@ -127,5 +127,5 @@ class IdReader:
 
 
 def class_id_reader(classes: ClassSet, *, ignored: tuple[int, ...] = ()) -> IdReader:
-    """Make the reader of files that hold class ids already; ``ignored`` are further ids that mean "ignore"."""
+    """Return the reader of files that hold class ids already; ``ignored`` are further ids that mean "ignore"."""
     return IdReader(class_lookup(classes, ignored=ignored))

@@ -1,4 +1,4 @@
-"""Batches, from any place in any epoch."""
+"""Batches, from any position in any epoch."""
 
 from __future__ import annotations
 
@@ -120,57 +120,6 @@ class EpochBatchSampler(Sampler[list[Pick]]):
         return picks + [picks[-1]._replace(padding=True)] * missing
 
 
-@contextmanager
-def starting_workers() -> Iterator[None]:
-    """Start workers in here: they and all their threads begin with Ctrl-C and SIGTERM blocked.
-
-    A thread that a library starts as a process forks (wandb's do) comes before :func:`init_worker`; were it to take the
-    signal, the worker would die of it. The parent gets what came meanwhile when this ends.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
-
-
-def init_worker(worker_id: int) -> None:
-    """Keep a worker to one thread, and alive until its parent ends it.
-
-    Args:
-        worker_id: which worker this is; all do the same.
-    """
-    del worker_id
-    single_threaded_opencv()
-    torch.set_num_threads(1)
-    outlive_group_signals()
-
-
-def outlive_group_signals() -> None:
-    """Ignore Ctrl-C and SIGTERM unless the parent sends them.
-
-    A terminal, ``timeout`` and SLURM signal all processes of a group. Were workers to die of that, the run
-    could not finish its step and save a checkpoint; it is the parent that decides. A worker whose parent is
-    gone ends by itself.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_obey_parent, daemon=True).start()
-
-
-def _obey_parent() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-        pass
-    os._exit(0)
-
-
-__all__ = ["Batch", "EpochBatchSampler", "ResumableLoader", "collate"]
-
-
 class Batch(TypedDict):
     """``image`` (B, 3, H, W) uint8, ``label`` (B, H, W) uint8, ``index`` (B,) int64, the samples."""
 
@@ -204,10 +153,10 @@ def collate(items: Sequence[Item], dataset: SegmentationDataset) -> Batch:
 
 
 class ResumableLoader(DataLoader[Item]):
-    """A DataLoader that knows its place, and continues there after ``load_state_dict``.
+    """A DataLoader that knows its position, and resumes there after ``load_state_dict``.
 
     An iteration goes through the rest of the epoch after ``load_state_dict``, once, and through whole epochs
-    otherwise. The epoch is what ``set_epoch`` said last, up to the first batch drawn (trainers create
+    otherwise. The epoch is the last one that ``set_epoch`` was given, up to the first batch drawn (trainers create
     iterators before they set the epoch); without ``set_epoch`` a completed epoch is followed by the next one.
     The length is always that of a whole epoch. Iterating leaves the global random state alone.
 
@@ -234,7 +183,7 @@ class ResumableLoader(DataLoader[Item]):
             _WholeBatches(dataset),
             batch_sampler=sampler,
             num_workers=workers,
-            collate_fn=_as_it_is,
+            collate_fn=_unchanged,
             pin_memory=pin_memory,
             worker_init_fn=init_worker if workers else None,
             generator=torch.Generator().manual_seed(0),
@@ -259,12 +208,12 @@ class ResumableLoader(DataLoader[Item]):
         self._picks.set_epoch(epoch)
 
     def state_dict(self) -> dict[str, int]:
-        """Give the place: the epoch, and how many of its batches were handed out."""
+        """Return the position: the epoch, and how many of its batches were handed out."""
         epoch = self._picks.epoch
         return {"epoch": epoch, "batch": self._consumed if self._epoch == epoch else 0}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Continue at a place that ``state_dict`` gave.
+        """Resume at a position that ``state_dict`` returned.
 
         Raises:
             CheckpointError: if an epoch has fewer batches than that.
@@ -333,7 +282,7 @@ class _Pass(Iterator[Batch]):
 
 
 class _WholeBatches(Dataset[Item]):
-    """Reads whole batches, and gives a user's error as a value, which leaves a worker as it is.
+    """Reads whole batches, and returns a user's error as a value, which leaves a worker unchanged.
 
     (torch raises a worker's exceptions again with the worker's traceback as their message.)
     """
@@ -354,7 +303,7 @@ class _WholeBatches(Dataset[Item]):
             return error.with_traceback(None)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch
 
 
@@ -367,3 +316,51 @@ def _size_message(one: Item, other: Item, dataset: SegmentationDataset) -> str:
         f"{names[1]} gives {sizes[1]}. Set data.size=[height,width] or use a recipe that crops, "
         "or set the batch size to 1."
     )
+
+
+@contextmanager
+def starting_workers() -> Iterator[None]:
+    """Start workers in here: they and all their threads begin with Ctrl-C and SIGTERM blocked.
+
+    A thread that a library starts as a process forks (wandb's do) comes before :func:`init_worker`; were it to take the
+    signal, the worker would die of it. The parent gets what came meanwhile when this ends.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def init_worker(worker_id: int) -> None:
+    """Keep a worker to one thread, and alive until its parent ends it.
+
+    Args:
+        worker_id: which worker this is; all do the same.
+    """
+    del worker_id
+    single_threaded_opencv()
+    torch.set_num_threads(1)
+    outlive_group_signals()
+
+
+def outlive_group_signals() -> None:
+    """Ignore Ctrl-C and SIGTERM unless the parent sends them.
+
+    A terminal, ``timeout`` and SLURM signal all processes of a group. Were workers to die of that, the run
+    could not finish its step and save a checkpoint; it is the parent that decides. A worker whose parent is
+    gone ends by itself.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _obey_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

@@ -21,37 +21,6 @@ from transkd.data.transforms import LabelSize, build_transform, evaluation, pars
 from transkd.errors import CheckpointError, ConfigError
 
 
-def other_data(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """Say which splits are others than those that a result recorded, as far as it did; None where they are the same.
-
-    Args:
-        recorded: what :meth:`SceneDataModule.fingerprints` gave then; results of older versions lack parts of it.
-        now: what it gives now.
-    """
-    changed = []
-    for split, then, here in (
-        ("validation", recorded, now),
-        ("training", recorded.get("train") or {}, now["train"]),
-    ):
-        if any(then.get(key, here[key]) != here[key] for key in ("count", "sha256", "content")):
-            same = then.get("count") == here["count"]
-            what = "other files" if same else f"{here['count']} scenes, not {then.get('count')}"
-            changed.append(f"the {split} split has {what}")
-    return " and ".join(changed) or None
-
-
-def _bytes(file: str) -> int:
-    """Return the size of a file, -1 where it is not there (reading it says so)."""
-    try:
-        return Path(file).stat().st_size
-    except OSError:
-        return -1
-
-
-def _digest(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 class SceneDataModule(LightningDataModule):
     """Everything between a folder of scenes and batches for training and validation.
 
@@ -139,7 +108,7 @@ class SceneDataModule(LightningDataModule):
         }
         self._datasets: dict[str, SegmentationDataset] = {}
         self._train_loader: ResumableLoader | None = None
-        self._place_to_go_on: dict[str, int] | None = None
+        self._resume_position: dict[str, int] | None = None
         _check_least(batch_size=(batch_size, 1), val_batch_size=(self._batch_sizes["val"], 1))
         _check_least(workers=(workers, 0), prefetch=(prefetch, 1), seed=(seed, 0))
 
@@ -170,21 +139,21 @@ class SceneDataModule(LightningDataModule):
             self._warn_of_shared_images()
 
     def train_dataloader(self) -> ResumableLoader:
-        """Make the loader of shuffled, augmented, full batches, at the place that a checkpoint gave."""
+        """Return the loader of shuffled, augmented, full batches, at the position of a loaded checkpoint."""
         self._train_loader = self._loader("train")
-        if self._place_to_go_on is not None:
-            self._train_loader.load_state_dict(self._place_to_go_on)
-            self._place_to_go_on = None
+        if self._resume_position is not None:
+            self._train_loader.load_state_dict(self._resume_position)
+            self._resume_position = None
         return self._train_loader
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the training loader's place and what it reads, for a checkpoint."""
+        """Return the training loader's position and what it reads, for a checkpoint."""
         if self._train_loader is None:
             return {}
         return {"train_loader": self._train_loader.state_dict(), "data": self.fingerprints()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next training loader go on where a checkpoint was taken.
+        """Let the next training loader resume where a checkpoint was taken.
 
         A trainer restores this before it asks for loaders; its own restoring of loaders is skipped where the
         length of training was asked for while optimisers were made.
@@ -193,31 +162,31 @@ class SceneDataModule(LightningDataModule):
             CheckpointError: the checkpoint was taken on other data.
         """
         self.check_same(state_dict.get("data"))
-        self._place_to_go_on = state_dict.get("train_loader")
+        self._resume_position = state_dict.get("train_loader")
 
     def check_same(self, recorded: Mapping[str, Any] | None) -> None:
-        """Refuse to go on with a run on other data than it began on, as far as it recorded that.
+        """Refuse to resume a run on other data than it began on, as far as it recorded that.
 
         Raises:
-            CheckpointError: says which splits are others.
+            CheckpointError: names the splits that differ.
         """
         changed = None if recorded is None else other_data(recorded, self.fingerprints())
         if changed:
             raise CheckpointError(
-                f"the run cannot be gone on with on other data than it began on: in {self._root}, {changed}. Name the "
-                "data that it began on (data.root=…), or start a new run: resume=none name=…"
+                f"the run cannot be resumed on other data than it began on: in {self._root}, {changed}. Give the data "
+                "that it began on (data.root=…), or start a new run: resume=none name=…"
             )
 
     def val_dataloader(self) -> ResumableLoader:
-        """Make the loader of the validation scenes, each once over all processes."""
+        """Return the loader of the validation scenes, each once over all processes."""
         return self._loader("val")
 
     def test_dataloader(self) -> ResumableLoader:
-        """Make the loader of the validation scenes, for ``Trainer.test``."""
+        """Return the loader of the validation scenes, for ``Trainer.test``."""
         return self._loader("val")
 
     def file_names(self, indices: Sequence[int] | Tensor, split: str = "train") -> list[str]:
-        """Name the image files behind a batch's ``index``.
+        """Return the paths of the image files behind a batch's ``index``.
 
         Args:
             indices: (B,) places in the dataset's samples.
@@ -276,7 +245,7 @@ class SceneDataModule(LightningDataModule):
     def _sampler(self, split: str) -> EpochBatchSampler:
         training = split == "train"
         overfitting = self.trainer is not None and bool(getattr(self.trainer, "overfit_batches", 0))
-        rank, world_size = self._place()
+        rank, world_size = self._rank()
         return EpochBatchSampler(
             len(self._dataset(split)),
             self._batch_sizes[split],
@@ -288,13 +257,14 @@ class SceneDataModule(LightningDataModule):
             pad=not training,
         )
 
-    def _place(self) -> tuple[int, int]:
+    def _rank(self) -> tuple[int, int]:
+        """Return this process's rank and the number of processes."""
         if self.trainer is None or self.trainer.world_size == 1:
             return 0, 1
         connector = getattr(self.trainer, "_accelerator_connector", None)
         if getattr(connector, "use_distributed_sampler", False):
             raise ConfigError(
-                "With several processes, SceneDataModule shares out the samples itself: "
+                "With several processes, SceneDataModule distributes the samples itself: "
                 "give the trainer use_distributed_sampler=False."
             )
         return self.trainer.global_rank, self.trainer.world_size
@@ -316,3 +286,34 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(item) for item in value]
     return value
+
+
+def other_data(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Describe which splits differ from those that a result recorded, as far as it did; None where none does.
+
+    Args:
+        recorded: what :meth:`SceneDataModule.fingerprints` returned then; results of older versions lack parts of it.
+        now: what it returns now.
+    """
+    changed = []
+    for split, then, here in (
+        ("validation", recorded, now),
+        ("training", recorded.get("train") or {}, now["train"]),
+    ):
+        if any(then.get(key, here[key]) != here[key] for key in ("count", "sha256", "content")):
+            same = then.get("count") == here["count"]
+            what = "other files" if same else f"{here['count']} scenes, not {then.get('count')}"
+            changed.append(f"the {split} split has {what}")
+    return " and ".join(changed) or None
+
+
+def _bytes(file: str) -> int:
+    """Return the size of a file, -1 where it is not there (reading it says so)."""
+    try:
+        return Path(file).stat().st_size
+    except OSError:
+        return -1
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -28,7 +28,7 @@ def refuse_animation(file: Image.Image, what: str, path: Path | str) -> None:
 
 
 def unreadable(what: str, path: Path | str, error: BaseException) -> DataError:
-    """Say why a file cannot be read.
+    """Return why a file cannot be read.
 
     Args:
         what: "image" or "label".
@@ -109,7 +109,7 @@ def image_size(path: Path | str) -> tuple[int, int]:
 
 
 def is_turned(path: Path | str) -> bool:
-    """Tell whether an image is shown turned or mirrored, as its EXIF orientation says; False where it has none."""
+    """Return whether an image is shown turned or mirrored, as its EXIF orientation says; False where it has none."""
     try:
         with Image.open(path) as file:
             return file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNS

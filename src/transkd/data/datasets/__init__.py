@@ -39,7 +39,7 @@ __all__ = [
 
 
 def register_dataset(layout: Layout) -> None:
-    """Let configs, commands and :class:`~transkd.data.SceneDataModule` take a dataset of one's own.
+    """Let configs, commands and :class:`~transkd.data.SceneDataModule` take a custom dataset.
 
     Args:
         layout: how it lies on disk; its ``name`` is what ``data.name`` calls it.
@@ -55,7 +55,7 @@ def register_dataset(layout: Layout) -> None:
 
 
 def available_datasets() -> tuple[str, ...]:
-    """Name the datasets that :func:`find_scenes` knows."""
+    """Return the names of the datasets that :func:`find_scenes` knows."""
     return tuple(sorted(_LAYOUTS))
 
 
@@ -63,7 +63,7 @@ def get_layout(name: str) -> Layout:
     """Look up how a dataset lies on disk.
 
     Raises:
-        ConfigError: if there is no such dataset; says which there are.
+        ConfigError: if there is no such dataset; lists those that exist.
     """
     if name not in _LAYOUTS:
         raise ConfigError(f"There is no dataset '{name}': {did_you_mean(name, _LAYOUTS)}")
@@ -71,7 +71,7 @@ def get_layout(name: str) -> Layout:
 
 
 def classes_of(name: str, root: Path | str, **options: object) -> ClassSet:
-    """Give a dataset's classes, which may depend on its root and options.
+    """Return a dataset's classes, which may depend on its root and options.
 
     Args:
         name: one of :func:`available_datasets`.
@@ -88,19 +88,19 @@ def classes_of(name: str, root: Path | str, **options: object) -> ClassSet:
     assert layout.find_classes is not None
     if options.get("classes") is not None:
         return layout.find_classes(Path(root).expanduser().absolute(), **options)
-    with _told():
+    with _reported_errors():
         return layout.find_classes(check_root(layout, root), **options)
 
 
 def find_splits(name: str, root: Path | str, **options: object) -> list[str]:
-    """Name the labelled splits that a root holds, the customary ones first.
+    """Return the names of the labelled splits that a root holds, the usual ones first.
 
     Raises:
         ConfigError: if the dataset or an option does not exist.
         DataError: if the root does not hold the dataset.
     """
     layout = _checked(name, options)
-    with _told():
+    with _reported_errors():
         path = check_root(layout, root)
         present = set(layout.find_splits(path, **options))
     if not present:
@@ -115,14 +115,14 @@ def find_scenes(name: str, root: Path | str, split: str, **options: object) -> S
         name: one of :func:`available_datasets`.
         root: the dataset's folder; relative paths and ``~`` are fine.
         split: the split's name.
-        **options: what else the dataset takes (ACDC: ``conditions``; a folder of one's own: ``classes``, ...).
+        **options: what else the dataset takes (ACDC: ``conditions``; a custom folder: ``classes``, ...).
 
     Returns:
         The scenes.
 
     Raises:
         ConfigError: if the dataset or an option does not exist.
-        DataError: if files are missing; says which, the layout expected and where the data is had.
+        DataError: if files are missing; names them, the layout expected and where to get the data.
     """
     scenes = find_incomplete_scenes(name, root, split, **options)
     if scenes.unmatched:
@@ -133,12 +133,12 @@ def find_scenes(name: str, root: Path | str, split: str, **options: object) -> S
 def find_incomplete_scenes(name: str, root: Path | str, split: str, **options: object) -> Scenes:
     """Find a split's scenes as :func:`find_scenes` does, and name files without counterpart in ``Scenes.unmatched``."""
     layout = _checked(name, options)
-    with _told():
+    with _reported_errors():
         return layout.find(check_root(layout, root), split, **options)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _reported_errors() -> Iterator[None]:
     """Turn what the file system refuses into a DataError that names the folder or file."""
     try:
         yield
@@ -166,7 +166,7 @@ def find_unlabelled_images(name: str, root: Path | str, split: str, **options: o
     layout = _checked(name, options)
     if layout.benchmark is None:
         raise ConfigError(f"{layout.title} has no server that scores images without labels; use a split with labels")
-    with _told():
+    with _reported_errors():
         return layout.benchmark.find_images(check_root(layout, root), split, **options)
 
 

@@ -102,7 +102,7 @@ def find_acdc_images(root: Path, split: str, *, conditions: Conditions = "all") 
 
 
 def acdc_splits(root: Path, *, conditions: Conditions = "all") -> set[str]:
-    """Name the labelled splits that all chosen conditions have."""
+    """Return the names of the labelled splits that all chosen conditions have."""
     require_folders(ACDC_LAYOUT, root, ("rgb_anon", "gt"))
     chosen = _chosen(conditions)
     _require_conditions(root, chosen)

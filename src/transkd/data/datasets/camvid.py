@@ -32,7 +32,7 @@ def find_camvid(root: Path, split: str) -> Scenes:
 
 
 def camvid_splits(root: Path) -> set[str]:
-    """Name the splits that a root holds, or raise a DataError if there are none."""
+    """Return the names of the splits that a root holds, or raise a DataError if there are none."""
     present = subfolders(root)
     if not any(f"{name}annot" in present for name in present):
         require_folders(CAMVID_LAYOUT, root, ("train", "trainannot"))

@@ -70,7 +70,7 @@ def find_cityscapes_images(root: Path, split: str) -> Scenes:
 
 
 def cityscapes_splits(root: Path) -> set[str]:
-    """Name the labelled splits that a root holds."""
+    """Return the names of the labelled splits that a root holds."""
     require_folders(CITYSCAPES_LAYOUT, root, ("leftImg8bit", "gtFine"))
     without_fine_labels = {_EXTRA} - subfolders(root / "gtFine")
     return subfolders(root / "leftImg8bit") - {_TEST} - without_fine_labels
@@ -95,7 +95,7 @@ def find_labels(folders: list[Path], infix: str, keys: Collection[str]) -> tuple
 
 
 def label_reader(*, raw: bool) -> IdReader:
-    """Make the reader of label files that hold raw ids or train ids."""
+    """Return the reader of label files that hold raw ids or train ids."""
     return IdReader(lookup_table(CITYSCAPES_LABEL_IDS)) if raw else class_id_reader(CITYSCAPES)
 
 

@@ -44,7 +44,7 @@ def find_pictures(folder: Path) -> list[tuple[str, str]]:
 
 
 def suffixes_in(folder: Path) -> str:
-    """Say what files lie directly in a folder: ``3 .npy, 1 .txt``."""
+    """Describe what files lie directly in a folder: ``3 .npy, 1 .txt``."""
     files = (entry.name for entry in os.scandir(folder) if entry.is_file())
     counts = Counter(os.path.splitext(name)[1].lower() or name for name in files)  # noqa: PTH122
     found = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(4)) or "none"
@@ -59,7 +59,7 @@ def picture_stems(folder: Path) -> set[str]:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell whether an entry is a folder or a link to one; a link that leads in a circle is none."""
+    """Return whether an entry is a folder or a link to one; a link that leads in a circle is none."""
     try:
         return entry.is_dir()
     except OSError:
@@ -67,7 +67,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, str]]:
-    """Give (name, path) of each picture; what links lead to comes last, and no folder twice."""
+    """Return (name, path) of each picture; what links lead to comes last, and no folder twice."""
     links: list[tuple[str, str]] = []
     yield from _walk_unlinked(folder, prefix, seen, links)
     while links:
@@ -111,7 +111,7 @@ def _composed(name: str, folder: str) -> str:
 
 
 def _leads_up(link: str) -> bool:
-    """Tell whether a link leads to a folder that it lies in, which holds more than what is looked for."""
+    """Return whether a link leads to a folder that it lies in, which holds more than what is looked for."""
     target = os.path.realpath(link)
     inside = os.path.realpath(os.path.dirname(link))  # noqa: PTH120
     return os.path.commonpath([target, inside]) == target

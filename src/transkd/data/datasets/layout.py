@@ -1,4 +1,4 @@
-"""What the datasets share: finding a root, pairing images with labels, and saying what is missing."""
+"""What the datasets share: finding a root, pairing images with labels, and naming what is missing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Scenes:
         classes: what the class ids mean.
         read_label: reads a label file as class ids.
         unmatched: the files that lack their counterpart, by place.
-        split_by: what says which scenes are in the split, as people would say it.
+        split_by: what determines which scenes are in the split, for people.
     """
 
     samples: list[Sample]
@@ -105,12 +105,12 @@ class Layout:
     """How a dataset lies on disk, and how its scenes are found.
 
     Attributes:
-        name: what configs call it.
-        title: what people call it.
+        name: its name in configs.
+        title: its name for people.
         classes: its classes; None where each root or config has its own.
         splits: the splits that have labels.
         tree: the folders and files that a root holds, drawn as text.
-        origin: where the data is had.
+        origin: where to get the data.
         find: ``find(root, split, **options) -> Scenes``, with an existing root.
         find_splits: ``find_splits(root, **options)`` names the labelled splits that an existing root holds.
         find_classes: ``find_classes(root, **options) -> ClassSet``, where ``classes`` is None.
@@ -136,7 +136,7 @@ class Layout:
         return tuple(key for key in inspect.signature(self.find).parameters if key not in ("root", "split"))
 
     def explain(self) -> str:
-        """Say which layout is expected and where the data is had."""
+        """Describe the layout that is expected, and where to get the data."""
         return f"{self.title} is expected as\n{self.tree}\n{self.origin}"
 
 
@@ -151,7 +151,7 @@ def check_root(layout: Layout, root: Path | str) -> Path:
         The absolute path.
 
     Raises:
-        DataError: if it is missing, no folder or empty; says the layout expected and where the data is had.
+        DataError: if it is missing, no folder or empty; names the layout expected and where to get the data.
     """
     path = Path(root).expanduser().absolute()
     if not path.exists():
@@ -178,7 +178,7 @@ def require_folders(layout: Layout, root: Path, folders: Iterable[str]) -> None:
 
 
 def require_split(layout: Layout, root: Path, split: str, present: Collection[str]) -> None:
-    """Raise a DataError unless the split is among those present; says which there are."""
+    """Raise a DataError unless the split is among those present; lists those that exist."""
     if split in present:
         return
     if not present:
@@ -310,7 +310,7 @@ def files_by_key(folder: Path, pattern: str, suffixes: Sequence[str]) -> dict[st
 
 
 def subfolders(folder: Path) -> set[str]:
-    """Name the folders in a folder, hidden ones left out."""
+    """Return the names of the folders in a folder, hidden ones left out."""
     with os.scandir(folder) as entries:
         return {entry.name for entry in entries if not entry.name.startswith(".") and is_folder(entry)}
 

@@ -13,7 +13,7 @@ from transkd.errors import DataError
 
 IMAGES, LABELS = "images", "labels40"
 VOID = 0
-_CUSTOMARY = ("train", "val", "trainval", "test")
+_USUAL = ("train", "val", "trainval", "test")
 
 _CLASSES = {
     "wall": (174, 199, 232),
@@ -85,8 +85,8 @@ def find_nyuv2(root: Path, split: str) -> Scenes:
 
 
 def nyuv2_splits(root: Path) -> set[str]:
-    """Name the splits that a root has lists of: text files that begin with the name of an image."""
-    return {path.stem for path in root.glob("*.txt") if path.stem in _CUSTOMARY or _names_an_image(root, path)}
+    """Return the names of the splits that a root has lists of: text files that begin with the name of an image."""
+    return {path.stem for path in root.glob("*.txt") if path.stem in _USUAL or _names_an_image(root, path)}
 
 
 def _names_an_image(root: Path, path: Path) -> bool:

@@ -30,7 +30,7 @@ _TRAINAUG_LISTS.append("ImageSets/SegmentationAug/train.txt")
 
 
 def voc_colours(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Give the first colours of VOC's map, in which an id's bits are spread over the channels, highest first."""
+    """Return the first colours of VOC's map, in which an id's bits are spread over the channels, highest first."""
     return tuple(_voc_colour(index) for index in range(count))
 
 
@@ -98,7 +98,7 @@ def find_voc2012(root: Path, split: str) -> Scenes:
 
 
 def voc2012_splits(root: Path) -> set[str]:
-    """Name the labelled splits that a root has lists of."""
+    """Return the names of the labelled splits that a root has lists of."""
     inside = _inside(root)
     listed = {path.stem for path in (inside / LISTS).glob("*.txt")} - _UNLABELLED.keys()
     augmented = (inside / AUGMENTED).is_dir() and any((inside / name).is_file() for name in _TRAINAUG_LISTS)

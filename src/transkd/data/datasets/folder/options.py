@@ -1,4 +1,4 @@
-"""What a folder of one's own takes as ``data.options``."""
+"""What a custom folder takes as ``data.options``."""
 
 from __future__ import annotations
 
