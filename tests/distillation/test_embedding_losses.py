@@ -159,9 +159,3 @@ def test_the_mixers_scalars_start_defined() -> None:
 def test_the_papers_stage_weights_count_from_the_deepest(student_stages: int, weights: tuple[float, ...]) -> None:
     loss = create_loss("pea", student=Widths((8,) * student_stages), teacher=Widths((8,) * 5))
     assert loss.stage_weights == weights
-
-
-def test_stage_weights_are_an_option() -> None:
-    taps = _pair()
-    loss = create_loss("pea", student=Widths(STUDENT), teacher=Widths(TEACHER), stage_weights=[0, 0, 2, 0])
-    assert loss(*taps).item() == pytest.approx(2 * loss.stage_losses(*taps)[2].item(), rel=1e-6)

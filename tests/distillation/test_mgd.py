@@ -112,7 +112,3 @@ def test_it_aligns_only_where_the_channels_differ_and_interpolates_to_the_teache
     masked = _masked_maps(loss)
     assert loss(student, teacher).isfinite()
     assert [m.shape for m in masked] == [tuple(f.shape) for f in teacher.features]
-
-
-def test_the_published_mask_ratio_and_stage_are_the_default() -> None:
-    assert (_loss().mask_ratio, _loss().pairing()) == (0.75, [(2, 2)])

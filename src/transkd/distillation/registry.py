@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from pydantic import BaseModel
 from torch import nn
 
-from transkd.distillation.base import DistillationLoss, told
+from transkd.distillation.base import DistillationLoss, custom_loss_errors
 from transkd.errors import ConfigError, did_you_mean
 from transkd.options import Problem, signature_problems
 
@@ -24,8 +24,6 @@ RESERVED = {
     **dict.fromkeys(("lr", "grad_norm", "images_per_s", "data_wait"), "metrics.csv has a column of that name"),
 }
 """Names beside which a loss's own term is logged."""
-
-BUILT = "called with the channels of student and teacher, which it gives on by super().__init__(student_channels, …)"
 
 LossClass = TypeVar("LossClass", bound=type[DistillationLoss])
 
@@ -61,9 +59,11 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
                 "derive it from transkd.DistillationLoss"
             )
         check_name(name)
-        if name in _LOSSES and not _is_written_again(_LOSSES[name], cls):
+        former = _LOSSES.get(name)
+        rewritten = former is not None and (former.__module__, former.__qualname__) == ("__main__", cls.__qualname__)
+        if former is not None and not (rewritten and cls.__module__ == "__main__"):
             raise ConfigError(
-                f"distillation loss '{name}' is registered already, by {_LOSSES[name].__name__}; "
+                f"distillation loss '{name}' is registered already, by {former.__name__}; "
                 f"choose another name than {', '.join(available_losses())}"
             )
         _check_requires(name, cls.requires)
@@ -75,7 +75,7 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
 
 
 def check_name(name: object) -> None:
-    """Refuse what cannot name a loss: its term, its config section and its module are called so.
+    """Check what is to name a loss, its term of the sum, its config section and its module.
 
     Raises:
         ConfigError: it is no text, no identifier, or the name of something else.
@@ -88,7 +88,7 @@ def check_name(name: object) -> None:
     if name in RESERVED:
         raise ConfigError(f"a distillation loss cannot be called '{name}': {RESERVED[name]}; choose another name")
     if hasattr(nn.ModuleDict(), name):
-        raise ConfigError(f"a distillation loss cannot be called '{name}', as torch's modules call something of theirs")
+        raise ConfigError(f"a distillation loss cannot be called '{name}': torch's modules have an attribute so named")
 
 
 def _check_requires(name: str, requires: object) -> None:
@@ -101,11 +101,6 @@ def _check_requires(name: str, requires: object) -> None:
         if what not in READABLE:
             hint = did_you_mean(str(what), READABLE)
             raise ConfigError(f"distillation loss '{name}': requires names {what!r}, which no loss can read; {hint}")
-
-
-def _is_written_again(former: type[DistillationLoss], cls: type[DistillationLoss]) -> bool:
-    """Return whether both are the same class of a notebook or script, whose cell ran again."""
-    return cls.__module__ == former.__module__ == "__main__" and cls.__qualname__ == former.__qualname__
 
 
 def available_losses() -> list[str]:
@@ -133,7 +128,7 @@ def create_loss(name: str, *, student: HasChannels, teacher: HasChannels, **opti
     cls = _LOSSES[name]
     _check_embeddings(cls, student=student, teacher=teacher)
     build: Callable[..., DistillationLoss] = cls
-    with told(cls, "__init__", BUILT):
+    with custom_loss_errors(cls, "__init__", "it has to call super().__init__(student_channels, teacher_channels)"):
         return build(student.channels, teacher.channels, **options)
 
 

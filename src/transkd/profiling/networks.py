@@ -17,8 +17,8 @@ from transkd.errors import ConfigError, WeightsError, did_you_mean, first_line
 from transkd.evaluation.cost import count_parameters
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.backbones import find_backbone
+from transkd.models.file_kinds import FileKind, file_kind
 from transkd.models.heads import find_head
-from transkd.models.weights import FileKind, file_kind
 
 SEGFORMER_DEPTHS = {
     0: (2, 2, 2, 2),

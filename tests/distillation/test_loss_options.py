@@ -1,4 +1,4 @@
-"""Options of losses, as their constructors declare them: every kind of mistake, and what is no mistake."""
+"""What losses default to, which stages they compare, and what needs more than one position."""
 
 from __future__ import annotations
 
@@ -7,14 +7,65 @@ import math
 import numpy as np
 import pytest
 
-from transkd.distillation import create_loss
+from transkd.distillation import DistillationLoss, create_loss
 from transkd.errors import ConfigError
 
-from .tap_builder import Widths
+from .tap_builder import LOSS_NAMES, Widths, random_labels, random_taps
 
-STUDENT, TEACHER = Widths((8, 16, 16, 24)), Widths((12, 16, 24, 32))
+STUDENT, TEACHER = (8, 16, 16, 24), (12, 16, 24, 32)
+BY_STAGES = ("at", "cirkd", "cwd", "fitnet", "ifvd", "mgd")
+
+PUBLISHED = {
+    "kd": {"temperature": 1},
+    "cwd_logits": {"temperature": 4},
+    "dist": {"inter_weight": 1, "intra_weight": 1, "temperature": 1},
+    "cwd": {"temperature": 4},
+    "at": {"power": 2},
+    "mgd": {"mask_ratio": 0.75},
+    "skd": {"pixel_weight": 1, "pair_weight": 1, "patch": 2},
+    "csf": {"criterion": "hcl"},
+    "ea": {"parts": "both", "stage_weights": (0.1, 0.1, 0.5, 1.0)},
+    "cirkd": {
+        "batch_weight": 1,
+        "pixel_weight": 0.1,
+        "region_weight": 0.1,
+        "temperature": 0.1,
+        "pixel_contrast": 4096,
+        "region_contrast": 1024,
+        "pixels_per_class": 16,
+    },
+}
+
 PAIRS = "name stages of the student once each, counted from 1; student and teacher pair at [1, 2, 3, 4]"
 NOTHING = "so it compares nothing; leave the loss out instead"
+
+
+def loss_of(name: str, teacher: tuple[int, ...] = TEACHER, **options: object) -> DistillationLoss:
+    return create_loss(name, student=Widths(STUDENT), teacher=Widths(teacher), **options)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_defaults_are_the_published_ones(name: str) -> None:
+    loss = loss_of(name)
+    assert {option: getattr(loss, option) for option in PUBLISHED[name]} == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", BY_STAGES)
+def test_stages_are_those_that_pair(name: str) -> None:
+    assert loss_of(name, stages=[4, 2]).pairing() == [(1, 1), (3, 3)]
+    assert loss_of(name, (8, 16), stages=[4]).pairing() == [(3, 1)]
+    with pytest.raises(ConfigError, match=rf"^{name}: stages is \[2\]: .* pair at \[3, 4\]$"):
+        loss_of(name, (8, 16), stages=[2])
+
+
+@pytest.mark.parametrize("name", [name for name in LOSS_NAMES if name in ("csf", "kr", "cirkd")])
+def test_batch_norm_cannot_train_on_one_position_but_can_be_evaluated(name: str) -> None:
+    loss = loss_of(name)
+    student, teacher = (random_taps(c, batch=1, image=(32, 32)) for c in (STUDENT, TEACHER))
+    labels = random_labels(student)
+    with pytest.raises(ConfigError, match=rf"^{name}: one image of \(32, 32\) pixels leaves one value a channel, too"):
+        loss.compare(student, teacher, labels)
+    assert loss.eval().compare(student, teacher, labels).isfinite()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +125,7 @@ NOTHING = "so it compares nothing; leave the loss out instead"
 )
 def test_a_value_of_another_kind_or_range(name: str, option: str, value: object, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        create_loss(name, student=STUDENT, teacher=TEACHER, **{option: value})
+        loss_of(name, **{option: value})
     assert str(caught.value).startswith(f"distillation loss '{name}': {option}: {message}")
 
 
@@ -89,7 +140,7 @@ def test_a_value_of_another_kind_or_range(name: str, option: str, value: object,
 )
 def test_a_value_in_a_list(name: str, option: str, value: object, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        create_loss(name, student=STUDENT, teacher=TEACHER, **{option: value})
+        loss_of(name, **{option: value})
     assert str(caught.value) == f"distillation loss '{name}': {message}"
 
 
@@ -124,19 +175,10 @@ def test_a_value_in_a_list(name: str, option: str, value: object, message: str) 
 )
 def test_a_value_that_does_not_fit_student_and_teacher(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        create_loss(name, student=STUDENT, teacher=TEACHER, **options)
+        loss_of(name, **options)
     assert str(caught.value).startswith(message)
 
 
-def test_a_stage_needs_a_partner() -> None:
-    shallow = Widths((8, 16))
-    assert create_loss("cwd", student=STUDENT, teacher=shallow, stages=[4]).pairing() == [(3, 1)]
-    with pytest.raises(ConfigError, match=r"^cwd: stages is \[2\]: .* pair at \[3, 4\]$"):
-        create_loss("cwd", student=STUDENT, teacher=shallow, stages=[2])
-
-
 def test_numpys_numbers_are_numbers() -> None:
-    loss = create_loss(
-        "cwd", student=STUDENT, teacher=TEACHER, stages=list(np.array([2, 4])), temperature=np.float32(4)
-    )
+    loss = loss_of("cwd", stages=list(np.array([2, 4])), temperature=np.float32(4))
     assert (loss.stages, loss.temperature) == ((2, 4), 4.0)

@@ -10,22 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transkd.models import create_segmenter
-from transkd.models.formats.transkd import LAYOUTS, Layout
+from transkd.models import Segmenter, create_segmenter
+from transkd.models.formats.transkd import RELEASED_NAMES, ReleasedNames
 from transkd.models.weights import state_shapes
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def layout_of(backbone: str) -> Layout:
-    return next(layout for layout in LAYOUTS.values() if backbone in layout.backbones)
+def names_of(backbone: str) -> ReleasedNames:
+    return next(names for family, names in RELEASED_NAMES.items() if backbone.startswith(family))
 
 
 def released_shapes(backbone: str, prefix: str = "", num_classes: int = 20) -> dict[str, tuple[int, ...]]:
     """Released name -> shape of a segmenter's tensors; prefix is "student." in a student's checkpoint."""
     with torch.device("meta"):
         shapes = state_shapes(create_segmenter(backbone, num_classes))
-    return {prefix + layout_of(backbone).released(name): shape for name, shape in shapes.items()}
+    return {prefix + names_of(backbone).released(name): shape for name, shape in shapes.items()}
 
 
 def filled(shapes: Shapes) -> dict[str, Tensor]:
@@ -35,7 +35,9 @@ def filled(shapes: Shapes) -> dict[str, Tensor]:
 
 def released_state(shapes: Shapes, prefix: str = "") -> dict[str, Tensor]:
     """A MiT segmenter's state dict under our names by the rule: each tensor seeded by its released name."""
-    return {name: rule_tensor(prefix + LAYOUTS["mit"].released(name), tuple(shape)) for name, shape in shapes.items()}
+    return {
+        name: rule_tensor(prefix + RELEASED_NAMES["mit"].released(name), tuple(shape)) for name, shape in shapes.items()
+    }
 
 
 def fingerprint(shapes: Shapes) -> tuple[int, str]:
@@ -62,3 +64,13 @@ def rule_tensor(name: str, shape: tuple[int, ...]) -> Tensor:
     else:
         values = n / np.sqrt(np.prod(shape[1:]))
     return torch.as_tensor(np.asarray(values, dtype=np.float32))
+
+
+def nvlabs_state(segmenter: Segmenter) -> dict[str, Tensor]:
+    """A MiT segmenter's tensors by NVlabs' names: those of TransKD's release, in mmsegmentation's two parts."""
+    published = {}
+    for ours, tensor in segmenter.state_dict().items():
+        name = RELEASED_NAMES["mit"].released(ours)
+        published[("decode_head." if name.startswith("linear_") else "backbone.") + name] = tensor.contiguous()
+    unused = {"weight": torch.zeros(3, 128, 1, 1), "bias": torch.zeros(3)}
+    return published | {f"decode_head.conv_seg.{name}": tensor for name, tensor in unused.items()}

@@ -12,9 +12,8 @@ from torch.nn import functional as F
 
 from transkd.errors import ConfigError
 from transkd.models import create_segmenter, load_segmenter
-from transkd.models.backbones.hierarchy import timm_backbone
 from transkd.models.backbones.patch_embedding import NoPatchEmbeddingError, find_patch_embeddings
-from transkd.models.backbones.timm_structure import timm_hierarchy
+from transkd.models.backbones.timm_network import timm_backbone, timm_hierarchy
 
 ODD, SMALL = (70, 97), (33, 47)
 # Each network's patchifying layers, as its paper and timm's source have them.
