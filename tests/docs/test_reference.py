@@ -191,7 +191,7 @@ def test_exit_codes_of_signals(workshop: Console, number: int, monkeypatch: pyte
     def stopped(*_: object, **__: object) -> None:
         os.kill(os.getpid(), number)
 
-    monkeypatch.setattr("transkd.cli.predict_run.predict_stills", stopped)
+    monkeypatch.setattr("transkd.cli.predict.run.predict_stills", stopped)
     answer = workshop.run("transkd-predict model=runs/tiny input=data/synthetic/leftImg8bit/val output=stopped")
     assert answer.code == 128 + number
     assert answer.code in exit_codes()

@@ -106,11 +106,11 @@ class YamlCommand:
 
 COMMANDS: dict[str, Command | YamlCommand] = {
     "transkd-train": YamlCommand("train", "transkd.cli.train:check", "transkd.cli.train:run_train"),
-    "transkd-eval": YamlCommand("eval_command", "transkd.cli.eval:_check", "transkd.cli.eval:_eval"),
-    "transkd-predict": YamlCommand("predict_command", "transkd.cli.predict:_check", "transkd.cli.predict:_predict"),
+    "transkd-eval": Command("transkd.cli.eval.config:EvalConfig", "transkd.cli.eval.run:run_eval"),
+    "transkd-predict": Command("transkd.cli.predict.config:PredictConfig", "transkd.cli.predict.run:run_predict"),
     "transkd-export": YamlCommand("export_command", "transkd.cli.export:_check", "transkd.cli.export:_export"),
-    "transkd-profile": YamlCommand(
-        "profile_command", "transkd.cli.profile:_check", "transkd.cli.profile:_profile", does_without=True
+    "transkd-profile": Command(
+        "transkd.cli.profile.config:ProfileConfig", "transkd.cli.profile.run:run_profile", does_without=True
     ),
     "transkd-data": YamlCommand("data_command", "transkd.cli.data:_check", "transkd.cli.data:_data"),
     "transkd-report": Command("transkd.cli.report:ReportConfig", "transkd.cli.report:run_report", does_without=True),

@@ -8,26 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
-from transkd.cli.compute import find_device, logits_function
-from transkd.cli.eval_config import EvalConfig
-from transkd.cli.eval_files import (
+from transkd.cli.eval.config import EvalConfig
+from transkd.cli.eval.output import (
     BEST,
     SUBMISSION,
     WORST,
     claim_folder,
     clear_previous,
     free_folder,
-    picture_file,
+    label_files,
+    origin,
+    pack_files,
+    print_report,
     write_json,
     write_scores,
     writing,
 )
-from transkd.cli.eval_report import facts, scores
-from transkd.cli.eval_screen import print_report
-from transkd.cli.eval_submission import pack_files, start_files
+from transkd.cli.inference import find_device, logits_function
 from transkd.cli.progress import counting, screen
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError, DataError
@@ -44,7 +43,7 @@ from transkd.options import SMALLEST_SIDE
 
 @dataclass(frozen=True)
 class Scored:
-    """A model, ready to be applied.
+    """A model, prepared to be applied.
 
     Attributes:
         model: what was loaded.
@@ -61,80 +60,62 @@ class Scored:
     of_ids: bool
 
 
-def run_eval(config: EvalConfig) -> dict[str, Any]:
+def run_eval(config: EvalConfig) -> None:
     """Score a model, write what was found, and print it.
 
-    Returns:
-        What ``scores.json`` holds, or ``submission.json`` where nothing is labelled.
-
     Raises:
-        TransKDError: for everything that a user can mend.
+        TransKDError: for everything that a user can correct.
     """
     folder = free_folder(config)
-    data = _data(config)
+    data = SceneDataModule(
+        config.data.name,
+        config.data.root,
+        size=config.input_size,
+        augment="none",
+        val_split=config.scored_split,
+        val_labelled=config.labelled,
+        label_size=config.protocol.label_size,
+        batch_size=config.images_at_once,
+        workers=config.readers,
+        persistent_workers=False,
+        dataset_options=config.data.options,
+    )
     data.setup("validate")
-    scored = _load(config, data)
+    scored = load_scored(config, data)
     claim_folder(folder)
     with writing(folder):
-        files = start_files(config, data, folder)
-    evaluation = _evaluate(config, data, scored, None if files is None else writing(folder)(files.write))
-    report = facts(config, data, scored.model)
+        files = label_files(config, data, folder)
+    evaluation = evaluate_split(config, data, scored, None if files is None else writing(folder)(files.write))
+    report = origin(config, data, scored.model)
     if evaluation.confusion.any():
         report = scores(config, data, evaluation) | report
     elif files is None:
-        raise _nothing_to_score(config)
+        raise DataError(
+            f"no pixel of the {config.scored_split} split of {config.data.name} is labelled, so there is nothing to "
+            "score: choose another split=…, or use transkd-predict to see what the model makes of it"
+        )
     else:
         report = {"images": len(data.val_dataset)} | report
     with writing(folder):
-        _write(config, folder, report, evaluation, files)
+        write_result(config, folder, report, evaluation, files)
         if evaluation.confusion.any():
-            _draw_extremes(config, data, evaluation, scored, folder)
-    print_report(report, folder, Console(markup=False, emoji=False))
-    return report
+            draw_extremes(config, data, evaluation, scored, folder)
+    print_report(report, folder)
 
 
-def _write(
-    config: EvalConfig, folder: Path, report: dict[str, Any], evaluation: Evaluation, files: LabelFiles | None
-) -> None:
-    """Put a result in the place of one before; until all that takes time is done, that one stays.
+def load_scored(config: EvalConfig, data: SceneDataModule) -> Scored:
+    """Load the model, and match its classes with the dataset's.
 
-    What is written first lets ``overwrite`` replace the folder, should the rest fail.
+    Raises:
+        ConfigError: it lacks classes, or gives class ids where logits are needed.
     """
-    if files is not None:
-        report["submission"] = pack_files(config, files)
-    clear_previous(folder)
-    if evaluation.confusion.any():
-        write_scores(folder, report, evaluation)
-    else:
-        write_json(folder / SUBMISSION, report)
-    if files is not None:
-        files.finish()
-
-
-def _data(config: EvalConfig) -> SceneDataModule:
-    data = config.data
-    return SceneDataModule(
-        data.name,
-        data.root,
-        size=config.input_size,
-        augment="none",
-        val_split=config.split,
-        val_labelled=config.labelled,
-        label_size=config.protocol.label_size,
-        batch_size=config.batch_size,
-        workers=config.workers,
-        persistent_workers=False,
-        dataset_options=data.options,
-    )
-
-
-def _load(config: EvalConfig, data: SceneDataModule) -> Scored:
     device, name = find_device(config.device), f"model={config.model}"
     model = load_model(config.model)
     outputs = outputs_for_classes(data.classes.names, model.class_names, model.num_classes, name)
+    logits_of = logits_function(model, device, config.precision)
     if isinstance(model, Segmenter):
-        return Scored(model, logits_function(model, device, config.precision), outputs, device, of_ids=False)
-    logits_of, of_ids = logits_function(model, device, config.precision), model.result == "classes"
+        return Scored(model, logits_of, outputs, device, of_ids=False)
+    of_ids = model.result == "classes"
     if of_ids:
         if config.format is not None:
             raise ConfigError(f"{name} gives class ids, which cannot be brought to the images' own sizes: {REMEDY}")
@@ -143,25 +124,25 @@ def _load(config: EvalConfig, data: SceneDataModule) -> Scored:
             model.num_classes,
             outputs,
             model=name,
-            inference=config.views,
+            inference=config.inference_views,
             resolution=config.protocol.resolution,
         )
     return Scored(model, logits_of, outputs, torch.device("cpu"), of_ids)  # takes and gives tensors on the CPU
 
 
-def _evaluate(
+def evaluate_split(
     config: EvalConfig, data: SceneDataModule, scored: Scored, keep: Callable[[Prediction], None] | None
 ) -> Evaluation:
+    """Predict the split, and count against its labels; ``keep`` is given the predictions."""
     with counting(screen()) as progress:
-        task = progress.add_task(
-            "scoring" if config.labelled else "predicting", total=len(data.val_dataset), unit="images"
-        )
+        name = "scoring" if config.labelled else "predicting"
+        task = progress.add_task(name, total=len(data.val_dataset), unit="images")
         return evaluate(
             scored.logits_of,
-            _large_enough(data),
+            large_enough(data),
             data.classes.names,
             resolution=config.protocol.resolution,
-            inference=config.views,
+            inference=config.inference_views,
             outputs=scored.outputs,
             boundary=config.boundary and config.labelled,
             of_ids=scored.of_ids,
@@ -172,7 +153,7 @@ def _evaluate(
         )
 
 
-def _large_enough(data: SceneDataModule) -> Iterator[Mapping[str, Any]]:
+def large_enough(data: SceneDataModule) -> Iterator[Mapping[str, Any]]:
     """Yield the batches.
 
     Raises:
@@ -188,26 +169,43 @@ def _large_enough(data: SceneDataModule) -> Iterator[Mapping[str, Any]]:
         yield batch
 
 
-def _nothing_to_score(config: EvalConfig) -> DataError:
-    return DataError(
-        f"no pixel of the {config.split} split of {config.data.name} is labelled, so there is nothing to score: "
-        "choose another split=…, or use transkd-predict to see what the model makes of it"
-    )
+def scores(config: EvalConfig, data: SceneDataModule, evaluation: Evaluation) -> dict[str, Any]:
+    """Return all that was counted, by group and category where the data has them."""
+    groups, names = [sample.group for sample in data.val_dataset.samples], data.classes.names
+    categories = None if data.classes.categories is None else dict(zip(names, data.classes.categories, strict=True))
+    return evaluation.report(groups=groups if any(groups) else (), categories=categories, resamples=config.resamples)
 
 
-def _draw_extremes(
+def write_result(
+    config: EvalConfig, folder: Path, report: dict[str, Any], evaluation: Evaluation, files: LabelFiles | None
+) -> None:
+    """Replace a previous result, which stays until all that takes time is done.
+
+    What is written first lets ``overwrite`` replace the folder, should the rest fail.
+    """
+    if files is not None:
+        report["submission"] = pack_files(config, files)
+    clear_previous(folder)
+    if evaluation.confusion.any():
+        write_scores(folder, report, evaluation)
+    else:
+        write_json(folder / SUBMISSION, report)
+    if files is not None:
+        files.finish()
+
+
+def draw_extremes(
     config: EvalConfig, data: SceneDataModule, evaluation: Evaluation, scored: Scored, folder: Path
 ) -> None:
-    """Draw the images with the best and the worst mean IoU of their own, the rank first in the file's name."""
+    """Draw the images with the best and the worst mIoU of their own, the rank first in the file's name."""
     ranked = evaluation.ranked()
     count = min(config.pictures, len(ranked))
-    chosen = {BEST: ranked[:count], WORST: ranked[::-1][:count]}
     mious = dict(zip(evaluation.images.tolist(), evaluation.image_mious().tolist(), strict=True))
-    for kind, places in chosen.items():
+    for kind, places in ((BEST, ranked[:count]), (WORST, ranked[::-1][:count])):
         for rank, place in enumerate(places, start=1):
             item, sample = data.val_dataset[place], data.val_dataset.samples[place]
             images = item["image"][None].to(scored.device)
-            logits = select_outputs(infer(scored.logits_of, images, config.views), scored.outputs)
+            logits = select_outputs(infer(scored.logits_of, images, config.inference_views), scored.outputs)
             predicted, _ = classes_and_labels(logits, item["label"][None].to(scored.device), "label")
             title = f"prediction, mIoU {100 * mious[place]:.1f}"
             picture = scene_picture(
@@ -216,4 +214,5 @@ def _draw_extremes(
                 data.classes.names,
                 data.classes.palette,
             )
-            picture.save(picture_file(folder, kind, rank, sample.name))
+            (folder / kind).mkdir(exist_ok=True)
+            picture.save(folder / kind / f"{rank:02d}-{sample.name}.png")
