@@ -14,8 +14,8 @@ from PIL import Image
 from rich.console import Console
 from scene_files import ids, picture, write
 
-from transkd.cli.data_check import CheckRequest, run_check
-from transkd.cli.data_outcome import print_classes
+from transkd.cli.data.actions import CheckAction
+from transkd.cli.data.check import print_classes, run_check
 from transkd.data.check import Kind, survey
 from transkd.data.colour_masks import MaskReader
 from transkd.data.datasets import classes_of, find_incomplete_scenes, find_scenes, find_splits
@@ -185,11 +185,10 @@ def test_a_list_that_names_no_file_at_all_is_told(nyu: Path) -> None:
 def checked(root: Path, pictures: int = 4) -> tuple[str, Path]:
     """Check a folder; return what the screen shows and the contact sheet."""
     console = Console(width=200, record=True, file=io.StringIO())
-    outcome = run_check(
-        CheckRequest("folder", str(root), {}, None, "train", "val", 0, pictures, root.parent / "out.json", True),
-        lambda *_: None,
-    )
-    outcome.tell(console)
+    data = {"name": "folder", "root": str(root), "size": "native"}
+    action = CheckAction(data=data, workers=0, pictures=pictures, output=str(root.parent / "out.json"), overwrite=True)
+    outcome = run_check(action, lambda *_: None)
+    outcome.print(console)
     assert outcome.sheet is not None
     return console.export_text(), outcome.sheet
 
@@ -217,9 +216,10 @@ def test_an_outcome_that_could_not_be_written_is_told_before_reading(make_camvid
     root = make_camvid()
     (root / "file").touch()
     read: list[int] = []
-    request = CheckRequest("camvid", str(root), {}, None, "train", "val", 0, 0, root / "file/x/out.json", False)
+    data = {"name": "camvid", "root": str(root), "size": "native"}
+    action = CheckAction(data=data, workers=0, pictures=0, output=str(root / "file/x/out.json"))
     with pytest.raises(DataError, match=r"cannot write .*out\.json: .*file is no folder that can be written to"):
-        run_check(request, lambda done, _: read.append(done))
+        run_check(action, lambda done, _: read.append(done))
     assert read == []
 
 

@@ -251,11 +251,11 @@ def test_folders_without_pictures(root: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"val_fraction": 2}, r"val_fraction: give a number between 0 and 1 \(it is 2\)"),
+        ({"val_fraction": 2}, r"val_fraction: give a number below 1 \(it is 2\)"),
         ({"splits": "fold"}, "splits: there is no such choice; did you mean 'folders'"),
         ({"masks_hold": "colors"}, "masks_hold: there is no such choice; did you mean 'colours'"),
         ({"split_seed": "x"}, "split_seed: give a whole number"),
-        ({"mask_sufix": "x"}, "has no option 'mask_sufix': did you mean 'mask_suffix'"),
+        ({"mask_sufix": "x"}, "mask_sufix: there is no such key; did you mean 'mask_suffix'"),
     ],
 )
 def test_options_that_make_no_sense(flat: Path, option: dict[str, object], message: str) -> None:

@@ -18,10 +18,10 @@ def make(root: Path, **options) -> SceneDataModule:
 
 
 def test_batches(make_camvid) -> None:
-    data = make(make_camvid(), augment="standard", augment_options={"crop": [16, 20]}, val_batch_size=3)
+    data = make(make_camvid(), augment="standard", augment_options={"crop": [32, 40]}, val_batch_size=3)
     data.setup("fit")
     train, val = list(data.train_dataloader()), list(data.val_dataloader())
-    assert [tuple(batch["image"].shape) for batch in train] == [(2, 3, 16, 20)] * 3
+    assert [tuple(batch["image"].shape) for batch in train] == [(2, 3, 32, 40)] * 3
     assert [tuple(batch["image"].shape) for batch in val] == [(3, 3, 24, 32), (2, 3, 24, 32)]
     assert torch.cat([batch["index"] for batch in val]).tolist() == list(range(5))
     assert data.classes is CAMVID
@@ -92,7 +92,7 @@ def test_setup_finds_what_is_wrong(make_camvid) -> None:
     ("options", "message"),
     [
         ({"augment": "standart"}, "did you mean 'standard'"),
-        ({"augment_options": {"flips": 1}}, "no option 'flips': did you mean 'flip'"),
+        ({"augment_options": {"flips": 1}}, "flips: there is no such key; did you mean 'flip'"),
         ({"size": "large"}, "size='large' is no size"),
         ({"val_size": 0}, "val_size=0 is no size"),
         ({"label_size": "full"}, "label_size='full'"),

@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from transkd.data.transform_options import parse_size
-from transkd.data.transforms import MEAN_COLOUR, Transform, build_transform, evaluation, paper, standard
+from transkd.data.transforms import MEAN_COLOUR, Transform, build_transform, evaluation, paper, parse_size, standard
 from transkd.errors import ConfigError
 
 
@@ -134,14 +133,14 @@ def test_global_random_state_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("recipe", "size", "options", "message"),
     [
-        ("papper", 64, {}, "no augmentation 'papper': did you mean 'paper'"),
-        ("paper", 64, {"shfit": 3}, "'paper' has no option 'shfit': did you mean 'shift'"),
-        ("none", 64, {"flip": 0.5}, "'none' has no option 'flip': it takes none"),
-        ("paper", 64, {"flip": 1.5}, "flip=1.5: give a number from 0 to 1"),
-        ("paper", 64, {"shift": -1}, "shift=-1: give whole pixels"),
-        ("standard", 64, {"scale": [2, 1]}, r"scale=\[2, 1\]: give a range"),
-        ("standard", 64, {"hue": 0.7}, "hue=0.7: give a number from 0 to 0.5"),
-        ("standard", 64, {"crop": 0}, "crop=0 is no size"),
+        ("papper", 64, {}, "'papper': recipe: there is no such choice; did you mean 'paper'"),
+        ("paper", 64, {"shfit": 3}, "options.shfit: there is no such key; did you mean 'shift'"),
+        ("none", 64, {"flip": 0.5}, "options.flip: there is no such key; it takes none"),
+        ("paper", 64, {"flip": 1.5}, "options.flip: give 1 or less"),
+        ("paper", 64, {"shift": -1}, "options.shift: give 0 or more"),
+        ("standard", 64, {"scale": [2, 1]}, r"options.scale: give a range .* above 0 \(it is \[2, 1\]\)"),
+        ("standard", 64, {"hue": 0.7}, "options.hue: give 0.5 or less"),
+        ("standard", 64, {"crop": 16}, "options.crop: give a side in pixels .*, 32 or more"),
         ("standard", "native", {}, "needs a size"),
         ("none", "big", {}, "size='big' is no size"),
         ("none", [64], {}, r"size=\[64\] is no size"),

@@ -91,6 +91,28 @@ def pair_stages(student_stages: int, teacher_stages: int) -> list[tuple[int, int
     return [(student_stages - pairs + i, teacher_stages - pairs + i) for i in range(pairs)]
 
 
+def require_stages(name: str, option: str, stages: Sequence[int], available: Sequence[int]) -> None:
+    """Raise a ConfigError unless an option names different stages of the student that can be compared.
+
+    Args:
+        name: the loss's name.
+        option: the option's name.
+        stages: what was given, counted from 1.
+        available: the student's stages that pair with one of the teacher's, counted from 1.
+    """
+    if not stages or len(set(stages)) < len(stages) or not set(stages) <= set(available):
+        raise ConfigError(
+            f"{name}: {option} is {list(stages)}: name stages of the student once each, counted from 1; student and "
+            f"teacher pair at {list(available)}"
+        )
+
+
+def require_weight(name: str, **weights: float) -> None:
+    """Raise a ConfigError where all weights of a loss's parts are 0, so that it would compare nothing."""
+    if not any(weights.values()):
+        raise ConfigError(f"{name}: {' and '.join(weights)} are 0, so it compares nothing; leave the loss out instead")
+
+
 def resample_to(maps: Tensor, like: Tensor) -> Tensor:
     """Resample maps bilinearly to the spatial size of others; maps of that size pass unchanged.
 

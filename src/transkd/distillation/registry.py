@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from pydantic import BaseModel
 from torch import nn
 
 from transkd.distillation.base import DistillationLoss, custom_loss_errors
 from transkd.errors import ConfigError, did_you_mean
+from transkd.options import Problem, signature_problems
 
 _LOSSES: dict[str, type[DistillationLoss]] = {}
-
-BESIDE_OPTIONS = ("weight", "schedule")
-"""What a run's config sets beside a loss's options; the loss itself never sees them."""
 
 READABLE = ("embeddings", "features", "labels", "logits")
 """What a loss can require."""
@@ -133,48 +132,40 @@ def create_loss(name: str, *, student: HasChannels, teacher: HasChannels, **opti
         return build(student.channels, teacher.channels, **options)
 
 
-def check_options(name: str, options: Mapping[str, object]) -> None:
-    """Check what can be said of a loss before student and teacher are there: its name and those of its options.
+def check_options(name: str, options: Mapping[str, object], *, beside: type[BaseModel] | None = None) -> None:
+    """Check what can be known of a loss before student and teacher are there.
 
     Args:
         name: a registered name, see :func:`available_losses`.
         options: the loss's own options.
+        beside: what else may stand among them.
 
     Raises:
-        ConfigError: if the name is unknown, or an option is unknown or missing.
+        ConfigError: listing all that :func:`option_problems` finds.
+    """
+    if problems := option_problems(name, options, beside=beside):
+        raise ConfigError(f"distillation loss '{name}': {'; '.join(map(str, problems))}")
+
+
+def option_problems(
+    name: str, options: Mapping[str, object], path: str = "", *, beside: type[BaseModel] | None = None
+) -> list[Problem]:
+    """List that there is no such loss, or its options that are unknown, missing, or have a wrong value.
+
+    Args:
+        name: of the loss.
+        options: as its constructor declares them after the channels of student and teacher.
+        path: of the options in a config.
+        beside: what else may stand among them.
     """
     if name not in _LOSSES:
         listing = f"known: {', '.join(available_losses())}"
         hint = did_you_mean(name, _LOSSES)
-        raise ConfigError(
-            f"distillation loss '{name}' does not exist; {hint}{'' if hint == listing else f' ({listing})'}; a custom "
-            "one is known once its module is imported: imports=[MODULE], or import MODULE in Python"
-        )
-    _check_names(_LOSSES[name], options)
-
-
-def _check_names(cls: type[DistillationLoss], given: Mapping[str, object]) -> None:
-    parameters = list(inspect.signature(cls).parameters.values())[2:]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
-    known = {p.name: p.default for p in parameters if p.kind is not p.VAR_POSITIONAL}
-    problems = [
-        f"takes no option '{option}'{_meant(option, known)}" for option in map(str, given) if option not in known
-    ]
-    problems += [
-        f"needs option '{option}'"
-        for option, default in known.items()
-        if default is inspect.Parameter.empty and option not in given
-    ]
-    if problems:
-        raise ConfigError(
-            f"distillation loss '{cls.name}' {' and '.join(problems)}; its options: {_listed(known) or 'none'}"
-        )
-
-
-def _meant(option: str, known: Iterable[str]) -> str:
-    hint = did_you_mean(option, [*known, *BESIDE_OPTIONS])
-    return f" ({hint})" if hint.startswith("did you mean") and option not in BESIDE_OPTIONS else ""
+        full = hint if hint == listing else f"{hint} ({listing})"
+        remedy = "a custom one is known once its module is imported: imports=[MODULE], or import MODULE in Python"
+        return [Problem(path, f"there is no such loss; {full}; {remedy}")]
+    channels = list(inspect.signature(_LOSSES[name]).parameters)[:2]
+    return signature_problems(_LOSSES[name], options, path, given=channels, beside=beside)
 
 
 def _check_embeddings(cls: type[DistillationLoss], **segmenters: HasChannels) -> None:
@@ -188,9 +179,3 @@ def _check_embeddings(cls: type[DistillationLoss], **segmenters: HasChannels) ->
                 f"distillation loss '{cls.name}' compares patch embeddings, and the {role} has none: {reason}; "
                 f"use a loss that needs none ({', '.join(others)}), or another {role}"
             )
-
-
-def _listed(options: Mapping[str, object]) -> str:
-    return ", ".join(
-        option if default is inspect.Parameter.empty else f"{option}={default!r}" for option, default in options.items()
-    )

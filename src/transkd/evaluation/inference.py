@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from transkd.errors import ConfigError
 from transkd.evaluation.protocol import logits_at
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE
 
 LogitsOf = Callable[[Tensor], Tensor]
 

@@ -21,9 +21,9 @@ from torch.utils._sympy.value_ranges import ValueRanges
 
 from transkd.errors import ExportError
 from transkd.models import Segmenter
-from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.heads.segformer import SegFormerHead
 from transkd.models.programs import PROGRAM_METADATA
+from transkd.options import SMALLEST_SIDE
 
 TRACED = (2, 256, 480)
 """Large enough that at stride 32 there are several windows of a shifted-window network, and unequal sides."""

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from transkd.errors import ConfigError
-
-SMALLEST_SIDE = 32
+from transkd.options import SMALLEST_SIDE
 
 
 def check_images(images: Tensor) -> None:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from transkd.errors import WeightsError
-from transkd.models.checks import SMALLEST_SIDE, check_images
+from transkd.models.checks import check_images
 from transkd.models.file_kinds import FileKind, file_kind
 from transkd.models.programs import check_program
 from transkd.models.segmenter import Segmenter
 from transkd.models.sources.find import load_segmenter
+from transkd.options import SMALLEST_SIDE
 
 METADATA = "transkd"
 ONNX_EXTRA = "pip install 'transkd[onnx]'"

@@ -17,7 +17,7 @@ from transkd.errors import ConfigError, DataError, NonFiniteError, TransKDError
 from transkd.evaluation.inference import Inference, LogitsOf, infer, window_starts
 from transkd.evaluation.pictures import Pixels
 from transkd.evaluation.protocol import logits_at
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE
 
 Size = int | tuple[int, int] | None
 """A short side in pixels (the aspect ratio stays), an exact (height, width), or None for a picture's own."""

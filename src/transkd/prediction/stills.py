@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from transkd.errors import DataError, TransKDError
 from transkd.evaluation.pictures import Pixels
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE
 from transkd.prediction.outputs import Model, ReadImage, see, write_outputs
 from transkd.prediction.plan import Job
 

@@ -136,9 +136,6 @@ class EvalConfig(InferenceConfig):
 
     def problems(self) -> Iterator[Problem]:
         """Yield windows, formats and keys that do not fit the data."""
-        from transkd.training.checks import dataset_problems
-
-        yield from (Problem(*found) for found in dataset_problems({"data": self.data.model_dump()}))
         yield from self.window_problems(self.input_size)
         yield from self.format_problems()
         yield from self.ignored_keys(named_keys(sys.argv[1:]))

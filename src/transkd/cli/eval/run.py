@@ -37,8 +37,8 @@ from transkd.evaluation.inference import infer
 from transkd.evaluation.report import Evaluation
 from transkd.evaluation.submission import LabelFiles
 from transkd.models import Segmenter
-from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.exported import ExportedModel, load_model
+from transkd.options import SMALLEST_SIDE
 
 
 @dataclass(frozen=True)

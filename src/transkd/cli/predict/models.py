@@ -16,8 +16,8 @@ from transkd.evaluation.class_match import plain_name
 from transkd.evaluation.inference import Inference
 from transkd.evaluation.pictures import Colour
 from transkd.models import Segmenter
-from transkd.models.checks import SMALLEST_SIDE
 from transkd.models.exported import ExportedModel, load_model
+from transkd.options import SMALLEST_SIDE
 from transkd.prediction.drawing import Classes, Drawer, class_names, colours_by_name, distinct_colours
 from transkd.prediction.network import Network, Size
 from transkd.prediction.outputs import Model

@@ -24,7 +24,7 @@ from transkd.cli.progress import counting, screen
 from transkd.data.datasets.images import IMAGE_SUFFIXES
 from transkd.data.reading import read_image
 from transkd.errors import DataError, TransKDError
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE
 from transkd.prediction.outputs import Model
 from transkd.prediction.plan import Plan, plan_outputs
 from transkd.prediction.sources import find_sources

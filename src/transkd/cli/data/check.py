@@ -1,9 +1,12 @@
-"""What was found in a dataset, and its classes, on the screen."""
+"""``transkd-data action=check``: a dataset read in full, and what was found: on the screen, in a file, as a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from transkd.data import ClassSet
-from transkd.data.check import Kind, Survey
-from transkd.errors import DataError, did_you_mean
+from transkd.cli.data.actions import CheckAction
+from transkd.data import ClassSet, Sample
+from transkd.data.check import Kind, SplitSurvey, Survey, survey
+from transkd.data.datasets import find_incomplete_scenes
+from transkd.data.reading import read_image
+from transkd.errors import ConfigError, DataError, did_you_mean
+from transkd.evaluation.pictures import scene_sheet
 
+PANEL, PANELS = 256, 2
+"""Width of a scene on the contact sheet in pixels, and scenes in a row."""
 DARK = 0.04
 """Mean level, 0 to 1, below which a split's images look black, as 12-bit numbers in 16-bit files do."""
 SUMMED_UP = 10
@@ -42,11 +51,11 @@ class CheckOutcome:
     sheet: Path | None
     missing_splits: Mapping[str, str]
 
-    def tell(self, console: Console) -> None:
+    def print(self, console: Console) -> None:
         """Print what was found.
 
         Raises:
-            DataError: if there are problems; says how many.
+            DataError: there are problems.
         """
         found = self.survey
         console.print(_overview(found))
@@ -65,6 +74,93 @@ class CheckOutcome:
         if found.findings:
             raise DataError(f"{len(found.findings)} problems in {found.name} at {found.root}; all are in {self.report}")
         _line(console, "no problems found")
+
+
+def run_check(action: CheckAction, progress: Callable[[int, int], None]) -> CheckOutcome:
+    """Read every file of a dataset, and write what was found.
+
+    Args:
+        action: the command's options.
+        progress: called with (scenes read, scenes in all).
+
+    Raises:
+        ConfigError: if the dataset does not exist, or the output does already.
+        DataError: if the root or the classes are missing, or the output cannot be written.
+    """
+    report = _report_file(action)
+    _require_writable(report)
+    splits = [action.split] if isinstance(action.split, str) else action.split
+    data = action.data
+    found = survey(
+        data.name,
+        data.root,
+        splits,
+        train_split=data.train_split,
+        val_split=data.val_split,
+        workers=os.cpu_count() or 1 if action.workers is None else action.workers,
+        progress=progress,
+        options=data.options,
+    )
+    sheet = report.with_suffix(".png")
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        sheet.unlink(missing_ok=True)
+        drawn = _draw(action, found, sheet)
+        report.write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write {report}: {error.strerror or error}") from error
+    expected = {"train_split": data.train_split, "val_split": data.val_split}
+    missing = {key: split for key, split in expected.items() if splits is None and split not in found.splits}
+    return CheckOutcome(found, report, sheet if drawn else None, missing if found.splits else {})
+
+
+def _report_file(action: CheckAction) -> Path:
+    """Return where the numbers go: what the user named, or the first number that is free."""
+    if action.output is None:
+        names = (f"checks/{action.data.name}{'' if n == 1 else f'-{n}'}.json" for n in count(1))
+        return next(path for path in map(Path, names) if not path.exists() and not path.with_suffix(".png").exists())
+    output = Path(action.output).expanduser()
+    report = output if output.suffix == ".json" else Path(f"{output}.json")
+    taken = [path for path in (report, report.with_suffix(".png")) if path.exists()]
+    if taken and not action.overwrite:
+        raise ConfigError(f"{taken[0]} exists already: choose another output=…, or overwrite=true to replace it")
+    return report
+
+
+def _require_writable(report: Path) -> None:
+    """Raise a DataError before hours of reading if the outcome could not be written after them."""
+    there = next(path for path in report.absolute().parents if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"cannot write {report}: {there} is no folder that can be written to; choose another output=…")
+
+
+def _draw(action: CheckAction, found: Survey, path: Path) -> bool:
+    """Draw scenes from all over the splits."""
+    splits = [(name, split) for name, split in found.splits.items() if split.sound]
+    if not splits or not action.pictures:
+        return False
+    cells = []
+    for place, (name, split) in enumerate(splits):
+        share = action.pictures // len(splits) + (place < action.pictures % len(splits))
+        read = find_incomplete_scenes(found.name, found.root, name, **action.data.options).read_label
+        for sample in _chosen(split, min(share, len(split.sound))):
+            cells.append((read_image(sample.image), {f"{sample.name} ({name})": read(sample.label)}))
+    classes = found.classes
+    scene_sheet(cells, classes.names, classes.palette, panel_width=PANEL, columns=PANELS).save(path)
+    return True
+
+
+def _chosen(split: SplitSurvey, count: int) -> list[Sample]:
+    """Choose sound scenes from all over a split, half of them turned ones if there are any, whose labels may not be."""
+    paths = set(split.turned)
+    turned = [sample for sample in split.sound if sample.image in paths]
+    others = [sample for sample in split.sound if sample.image not in paths]
+    first = min(len(turned), max(count - len(others), (count + 1) // 2))
+    return [*_spread(turned, first), *_spread(others, count - first)]
+
+
+def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+    return [samples[i * len(samples) // count] for i in range(count)]
 
 
 def print_classes(classes: ClassSet, console: Console) -> None:
