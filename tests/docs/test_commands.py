@@ -99,7 +99,7 @@ def _run_shell(block: Block, folder: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_in_sentences_are_right(page: str, untouched: Path) -> None:
-    lines = [Line(filled_in(command), checked=True) for _, command in inline_commands(page)]
+    lines = [Line(filled_in(command), checked=True) for command in inline_commands(page)]
     wrong = [one for one in run_lines(lines, untouched) if one.code and not _lacks_arguments(one.message)]
     assert not wrong
 
