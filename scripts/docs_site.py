@@ -245,7 +245,7 @@ def source_path(path: PurePosixPath) -> PurePosixPath:
 
 
 def main() -> None:
-    """Build, and say where the site is."""
+    """Build, and print where the site is."""
     if len(sys.argv) > 2 or any(argument.startswith("-") for argument in sys.argv[1:]):
         sys.exit(__doc__)
     output = Path(sys.argv[1] if len(sys.argv) == 2 else TOP / "site").resolve()

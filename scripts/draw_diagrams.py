@@ -66,7 +66,7 @@ class Diagram:
     """A diagram that grows by its methods.
 
     Attributes:
-        title: what it shows, for people who do not see it.
+        title: what it shows, for screen readers.
         width: in pixels.
         height: in pixels.
         boxes: all of them, in the order in which they were drawn.

@@ -1,4 +1,4 @@
-"""Every command of README.md and docs/ is run, or, where it says what it needs, checked."""
+"""Every command of README.md and docs/ is run, or checked where a comment states why it cannot run."""
 
 from __future__ import annotations
 

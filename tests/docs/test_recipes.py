@@ -39,7 +39,7 @@ def blocks_of(name: str) -> list[Block]:
 
 
 def follow(recipe: str, folder: Path) -> None:
-    """Do all that a recipe says, in its order."""
+    """Follow a recipe, in its order."""
     names: dict[str, object] = {"__name__": "recipe"}
     for block in [*blocks_of(FIRST), *blocks_of(recipe)]:
         if block.file is not None:

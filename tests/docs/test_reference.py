@@ -1,4 +1,4 @@
-"""The reference says what is there: keys, choices, names, files, exit codes and messages."""
+"""The reference matches the code: keys, choices, names, files, exit codes and messages."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def documented(heading: str) -> dict[str, bool]:
 
 
 def compare(listed: dict[str, bool], there: list[str]) -> None:
-    """Check that every key is documented, and every documented one is there or says when."""
+    """Check that every key is documented, and every documented one is there or states when."""
     patterns = {key: re.compile(re.sub(r"(?<![a-z])[A-Z]{3,}", "[^.]+", re.escape(key))) for key in listed}
     assert [key for key in there if not any(pattern.fullmatch(key) for pattern in patterns.values())] == []
     missing = [key for key, pattern in patterns.items() if listed[key] and not any(map(pattern.fullmatch, there))]
