@@ -23,6 +23,7 @@ import transkd.distillation.registry
 import transkd.errors
 from transkd.cli.app import COMMANDS, report_error
 from transkd.cli.help import help_text
+from transkd.training.config import GROUPS
 
 REFERENCE = docs_reference.REFERENCE
 FILES = REFERENCE / "files.md"
@@ -50,7 +51,7 @@ def test_every_installed_command_has_its_help_and_all_its_keys() -> None:
 def test_every_choice_is_listed_and_says_what_it_is() -> None:
     sections = dict(re.findall(r"\n## (\w+)\n(.*?)(?=\n## |\Z)", page("configs.md"), re.DOTALL))
     files = {(path.parent.name, path.stem) for path in CONF.glob("*/*.yaml")}
-    assert sections.keys() == {group for group, _ in files}
+    assert sections.keys() == {group for group, _ in files} | {path.partition("/")[0] for path in GROUPS}
     for group, choice in files:
         if choice != "base":
             assert f"| `{choice}` |" in sections[group]
