@@ -68,10 +68,9 @@ def group(choice: str | None, help: str, *, heading: str = "", **constraints: An
         heading: as for :func:`option`.
         **constraints: of pydantic's ``Field``, such as ``discriminator``.
     """
-    extra = {"group": choice, "heading": heading}
     if choice is None:  # a group without a choice is not in the composed config
         constraints["default"] = None
-    return Field(description=help, json_schema_extra=extra, **constraints)
+    return Field(description=help, json_schema_extra={"group": choice, "heading": heading}, **constraints)
 
 
 def nested(help: str, *, heading: str = "") -> Any:
