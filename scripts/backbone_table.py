@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from transkd.errors import ConfigError
 from transkd.models.backbones import find_backbone
-from transkd.models.backbones.hierarchy import TimmBackbone, timm_backbone
-from transkd.models.backbones.timm_structure import timm_hierarchy
+from transkd.models.backbones.timm_network import TimmBackbone, timm_backbone, timm_hierarchy
 
 SMALLEST = [
     *("swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256", "swinv2_cr_tiny_ns_224", "twins_pcpvt_small"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
 from pkgutil import resolve_name
 
 import yaml
-from docs_configs import CONF, ConfigFile, Default, Key, groups, read_config
+from docs_configs import CONF, ConfigFile, Default, Key, groups
 from docs_markdown import code, fenced, prose, table
 
-from transkd.cli.app import COMMANDS, Command
+from transkd.cli.app import COMMANDS
 from transkd.cli.help import help_text
 from transkd.options import Section, declared
+from transkd.options import groups as options_groups
+from transkd.training.config import GROUPS
 
 COMMANDS_HEAD = """# Commands
 
@@ -47,19 +51,13 @@ SWEPT = "hydra.sweeper.params."
 
 def composed_groups(name: str) -> tuple[Default, ...]:
     """Return the config groups of a command, with the choice by default."""
-    command = COMMANDS[name]
-    if not isinstance(command, Command):
-        return read_config(CONF / f"{command.primary}.yaml").defaults
-    options = declared(resolve_name(command.schema))
+    options = declared(resolve_name(COMMANDS[name].schema))
     return tuple(Default(one.path, shown(one.default), one.help) for one in options if one.is_group)
 
 
 def own_keys(name: str) -> tuple[Key, ...]:
     """Return the keys of a command that are not of a config group."""
-    command = COMMANDS[name]
-    if not isinstance(command, Command):
-        return read_config(CONF / f"{command.primary}.yaml").keys
-    return schema_keys(resolve_name(command.schema))
+    return schema_keys(resolve_name(COMMANDS[name].schema))
 
 
 def schema_keys(schema: type[Section]) -> tuple[Key, ...]:
@@ -87,6 +85,8 @@ def _command(name: str) -> str:
         parts.append("It composes one choice of each of these groups:\n\n" + table(["group", "default", ""], rows))
     if keys := own_keys(name):
         parts.append("Its own keys:\n\n" + keys_table(keys))
+    for action, schema in COMMANDS[name].actions.items():
+        parts.append(f"Keys of `action={action}`:\n\n" + keys_table(schema_keys(resolve_name(schema))))
     if name == "transkd-train":
         parts.append("It also takes " + ", ".join(f"[`{group}`](configs.md#{group})" for group in ADDED) + ".")
     return "\n\n".join(parts) + "\n"
@@ -106,9 +106,24 @@ def configs_page() -> str:
     """Return docs/reference/configs.md."""
     composed = {name: composed_groups(name) for name in COMMANDS}
     parts = [CONFIGS_HEAD]
-    for name, choices in groups().items():
+    files = groups()
+    names = sorted({*files, *(path.partition("/")[0] for path in GROUPS)})
+    for name in names:
+        choices = [*_section_choices(name), *files.get(name, [])]
         parts += [f"## {name}", ADDED.get(name) or _used_by(name, composed), *_choices(name, choices)]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def _section_choices(group: str) -> list[ConfigFile]:
+    """Return the choices of a group that are sections of a schema, ``base`` among them."""
+    found = []
+    for path, section in GROUPS.items():
+        folder, _, choice = path.rpartition("/")
+        if folder == group:
+            keys = tuple(replace(key, path=f"{group}.{key.path}") for key in schema_keys(section))
+            about = "" if choice == "base" else (inspect.getdoc(section) or "").partition("\n\n")[0]
+            found.append(ConfigFile(CONF / f"{path}.yaml", about, (), keys))
+    return found
 
 
 def _used_by(group: str, composed: dict[str, tuple[Default, ...]]) -> str:
@@ -119,8 +134,8 @@ def _used_by(group: str, composed: dict[str, tuple[Default, ...]]) -> str:
                 about = about or entry.comment
                 default = "none by default" if entry.choice == "null" else f"default `{entry.choice}`"
                 uses.append(f"[`{command}`](commands.md#{command}) ({default})")
-    actions = [read_config(path) for path in sorted((CONF / "action").glob("*.yaml"))]
-    asking = [f"`action={action.name}`" for action in actions if any(entry.group == group for entry in action.defaults)]
+    actions = [item for command in COMMANDS.values() for item in command.actions.items()]
+    asking = [f"`action={action}`" for action, schema in actions if group in options_groups(resolve_name(schema))]
     if asking:
         uses.append(f"`transkd-data` ({', '.join(asking)})")
     return f"{prose(about)}\n\nGroup of {', '.join(uses)}." if about else f"Group of {', '.join(uses)}."

@@ -7,14 +7,16 @@ reference pages print what it declares (:func:`declared`), and :func:`validate` 
 from __future__ import annotations
 
 import inspect
+import numbers
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
-from typing import Any, NamedTuple, Self, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from transkd.errors import ConfigError, did_you_mean
@@ -23,6 +25,20 @@ S = TypeVar("S", bound="Section")
 
 REQUIRED = "???"
 """The default of an option that the user has to give, as Hydra writes it."""
+
+SMALLEST_SIDE = 32
+"""The shortest side of an image, in pixels, that a segmenter takes: the stride of its deepest stage."""
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=SMALLEST_SIDE)]
+Size = Annotated[
+    Side | tuple[Side, Side] | Literal["native"],
+    Field(title=f"a short side in pixels (512), [height, width] ([512, 1024]), {SMALLEST_SIDE} or more, or native"),
+]
 
 
 def option(default: Any, help: str, *, heading: str = "", give: str = "", **constraints: Any) -> Any:
@@ -43,15 +59,21 @@ def option(default: Any, help: str, *, heading: str = "", give: str = "", **cons
     return Field(default_factory=lambda: deepcopy(default), description=help, json_schema_extra=extra, **constraints)
 
 
-def group(choice: str | None, help: str, *, heading: str = "") -> Any:
+def group(choice: str | None, help: str, *, heading: str = "", **constraints: Any) -> Any:
     """Declare a config group: a folder of ``conf/``, of which one choice is composed.
 
     Args:
         choice: the choice by default; None for none, :data:`REQUIRED` where the user has to choose.
         help: what it is.
         heading: as for :func:`option`.
+        **constraints: of pydantic's ``Field``, such as ``discriminator``.
     """
-    return Field(description=help, json_schema_extra={"group": choice, "heading": heading})
+    return Field(description=help, json_schema_extra={"group": choice, "heading": heading}, **constraints)
+
+
+def nested(help: str, *, heading: str = "") -> Any:
+    """Declare a section within a :class:`Section`, whose defaults are its own; arguments as for :func:`option`."""
+    return Field(description=help, json_schema_extra={"heading": heading})
 
 
 class Problem(NamedTuple):
@@ -91,6 +113,28 @@ class Section(BaseModel):
         return validate(cls, values)
 
 
+class OpenSection(Section):
+    """A section that takes any further option, which :meth:`problems` judges; it reads like a mapping of them all."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of all options, the declared ones first."""
+        return [*type(self).model_fields, *(self.model_extra or {})]
+
+    def __getitem__(self, key: str) -> Any:
+        """Return the value of an option.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return {**self.__dict__, **(self.model_extra or {})}[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of an option, or ``default`` where there is none of that name."""
+        return self[key] if key in self.keys() else default
+
+
 class Declared(NamedTuple):
     """What a section declares of one key: for ``--help`` and the reference.
 
@@ -120,8 +164,9 @@ def declared(schema: type[Section], prefix: str = "", heading: str = "") -> Iter
         sections = _sections(field)
         if "group" in extra:
             yield Declared(path, extra["group"], field.description or "", heading, True, field.annotation)
-        elif not sections:
-            yield Declared(path, extra.get("default"), field.description or "", heading, False, field.annotation)
+        elif "default" in extra:
+            yield Declared(path, extra["default"], field.description or "", heading, False, field.annotation)
+            continue
         if len(sections) == 1:
             yield from declared(sections[0], f"{path}.", heading)
 
@@ -132,7 +177,7 @@ def defaults(schema: type[Section]) -> dict[str, Any]:
     for name, field in schema.model_fields.items():
         extra, sections = _extra(field), _sections(field)
         if "group" not in extra:
-            values[name] = defaults(sections[0]) if sections and "default" not in extra else deepcopy(extra["default"])
+            values[name] = deepcopy(extra["default"]) if "default" in extra else defaults(sections[0])
     return values
 
 
@@ -165,17 +210,30 @@ def find_problems(schema: type[Section], values: Mapping[str, Any]) -> list[Prob
 
 
 def signature_problems(
-    function: Callable[..., Any], options: Mapping[str, Any], path: str = "", *, given: Sequence[str] = ()
+    function: Callable[..., Any],
+    options: Mapping[str, Any],
+    path: str = "",
+    *,
+    given: Collection[str] = (),
+    beside: type[BaseModel] | None = None,
 ) -> list[Problem]:
     """List the options that a function or class does not take, or not with such values.
+
+    Types are meant strictly: text is no number, and true is none. A list will do for a tuple.
 
     Args:
         function: its parameters are the options; their annotations say what values they take.
         options: what was given.
         path: of the options, before each problem's own.
         given: parameters that the caller fills in itself.
+        beside: further options that stand beside the function's own.
     """
-    found = _schema_problems(_signature_schema(function, tuple(given)), options)
+    schema = _signature_schema(function, tuple(given), beside)
+    options = _plain(options, list)
+    found = _schema_problems(schema, options)
+    if found:
+        wrong = {problem.path.split(".")[0] for problem in _schema_problems(schema, _plain(options, tuple))}
+        found = [problem for problem in found if problem.path.split(".")[0] in wrong]
     return [Problem(f"{path}.{problem.path}".strip("."), problem.message) for problem in found]
 
 
@@ -199,32 +257,31 @@ def as_clause(error: Exception) -> str:
     return text if text[:2].isupper() else f"{text[:1].lower()}{text[1:]}"
 
 
-def unknown_key(path: Sequence[str], known: Iterable[str]) -> Problem:
+def unknown_key(path: Sequence[str], known: Collection[str]) -> Problem:
     """Return the problem of a key that does not exist, with the nearest one that does."""
-    section = ".".join(path[:-1])
-    hint = did_you_mean(path[-1], known) if list(known) else "it takes none"
-    if section:
-        hint = hint.replace("did you mean '", f"did you mean '{section}.").replace("known: ", f"known in {section}: ")
+    hint = did_you_mean(path[-1], known) if known else "it takes none"
     return Problem(".".join(path), f"there is no such key; {hint}")
 
 
 Context = Mapping[str, Any]
 
 # By pydantic's names for what is wrong: https://docs.pydantic.dev/latest/errors/validation_errors/
-_SAID: dict[str, Callable[[Context], str]] = {
-    "bool": lambda _: "give true or false",
-    "int": lambda _: "give a whole number",
-    "float": lambda _: "give a number",
-    "finite_number": lambda _: "give a number",
-    "string": lambda _: "give text",
-    "list": lambda _: "give a list",
-    "tuple": lambda _: "give a list",
-    "dict": lambda _: "this is a section, which takes keys of its own",
-    "model": lambda _: "this is a section, which takes keys of its own",
-    "greater_than": lambda c: f"give a number above {c['gt']:g}",
-    "greater_than_equal": lambda c: f"give {c['ge']:g} or more",
-    "less_than": lambda c: f"give a number below {c['lt']:g}",
-    "less_than_equal": lambda c: f"give {c['le']:g} or less",
+_WANTED: dict[str, Callable[[Context], str]] = {
+    "bool": lambda _: "true or false",
+    "int": lambda _: "a whole number",
+    "float": lambda _: "a number",
+    "finite_number": lambda _: "a number",
+    "string": lambda _: "text",
+    "list": lambda _: "a list",
+    "tuple": lambda _: "a list",
+    "sequence_str": lambda _: "a list",
+    "dict": lambda _: "a section with keys of its own",
+    "model": lambda _: "a section with keys of its own",
+    "literal_error": lambda c: c["expected"].replace("'", ""),
+    "greater_than": lambda c: f"a number above {c['gt']:g}",
+    "greater_than_equal": lambda c: f"{c['ge']:g} or more",
+    "less_than": lambda c: f"a number below {c['lt']:g}",
+    "less_than_equal": lambda c: f"{c['le']:g} or less",
 }
 _KINDS_OF_TYPE = re.compile(r"_(type|parsing|from_float|unicode|attributes_type|parsing_size)$")
 
@@ -233,8 +290,15 @@ def _schema_problems(schema: type[BaseModel], values: Mapping[str, Any]) -> list
     try:
         schema.model_validate(values)
     except ValidationError as error:
-        found = [_problem(schema, values, dict(wrong)) for wrong in error.errors(include_url=False)]
-        return list(dict.fromkeys(found))
+        places: dict[str, list[tuple[FieldInfo | None, dict[str, Any]]]] = {}
+        found: list[Problem] = []
+        for wrong in error.errors(include_url=False):
+            path, field, model = _place(schema, values, wrong["loc"])
+            if wrong["type"] == "extra_forbidden":
+                found.append(unknown_key(path, model.model_fields if model else ()))
+            else:
+                places.setdefault(".".join(path), []).append((field, dict(wrong)))
+        return found + [_problem(values, path, [w for _, w in wrong], wrong[0][0]) for path, wrong in places.items()]
     return []
 
 
@@ -258,18 +322,42 @@ def _own_problems(
 
 
 @cache
-def _signature_schema(function: Callable[..., Any], given: tuple[str, ...]) -> type[BaseModel]:
-    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
+def _signature_schema(
+    function: Callable[..., Any], given: Collection[str], beside: type[BaseModel] | None
+) -> type[BaseModel]:
+    try:
+        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
+    except (NameError, TypeError):  # a type that only type checkers know, or no function
+        hints = {}
     fields: dict[str, Any] = {}
     extra = "forbid"
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             extra = "allow"
         elif name not in given and parameter.kind is not parameter.VAR_POSITIONAL:
-            default = ... if parameter.default is parameter.empty else parameter.default
-            fields[name] = (hints.get(name, Any), default)
-    config = ConfigDict(extra=extra, arbitrary_types_allowed=True, protected_namespaces=())  # type: ignore[typeddict-item]
-    return create_model(getattr(function, "__name__", "Options"), __config__=config, **fields)
+            fields[name] = (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
+    config = {"extra": extra, "strict": True, "arbitrary_types_allowed": True, "protected_namespaces": ()}
+    base: Any = type("Options", (beside or BaseModel,), {"model_config": config, "__module__": __name__})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an option may be called as something that pydantic's models have
+        model: type[BaseModel]
+        try:
+            model = create_model("Options", __base__=base, **fields)
+        except PydanticUserError:  # an annotation that says nothing of values
+            untyped: dict[str, Any] = {name: (Any, default) for name, (_, default) in fields.items()}
+            model = create_model("Options", __base__=base, **untyped)
+        return model
+
+
+def _plain(value: Any, sequence: Callable[[Iterable[Any]], Any]) -> Any:
+    """Return a value with lists and tuples as one of them, and numpy's numbers as Python's."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item, sequence) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return sequence(_plain(item, sequence) for item in value)
+    if isinstance(value, int | float) or not isinstance(value, numbers.Real):
+        return value
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
 def _extra(field: FieldInfo) -> dict[str, Any]:
@@ -277,28 +365,36 @@ def _extra(field: FieldInfo) -> dict[str, Any]:
     return extra if isinstance(extra, dict) else {}
 
 
-def _problem(schema: type[BaseModel], values: Mapping[str, Any], wrong: Mapping[str, Any]) -> Problem:
-    kind, context = str(wrong["type"]), wrong.get("ctx", {})
-    path, field, model = _place(schema, values, wrong["loc"])
-    if kind == "extra_forbidden":
-        return unknown_key(path, model.model_fields if model else ())
-    name = ".".join(path)
+def _problem(values: Any, path: str, wrongs: Sequence[Mapping[str, Any]], field: FieldInfo | None) -> Problem:
+    """Return what is wrong at one place, which of a union is wrong with each of its members."""
+    wrong, kind, context = wrongs[0], str(wrongs[0]["type"]), wrongs[0].get("ctx", {})
     if kind == "missing":
-        return Problem(name, "is missing")
-    value = wrong["input"]
+        return Problem(path, "is missing")
     if kind == "union_tag_invalid":
         hint = did_you_mean(context["tag"], _quoted(context["expected_tags"]))
-        return Problem(f"{name}.{_quoted(context['discriminator'])[0]}", f"there is no such choice; {hint}")
+        return Problem(f"{path}.{_quoted(context['discriminator'])[0]}", f"there is no such choice; {hint}")
     if kind == "union_tag_not_found":
-        return Problem(f"{name}.{_quoted(context['discriminator'])[0]}", "is missing")
+        return Problem(f"{path}.{_quoted(context['discriminator'])[0]}", "is missing")
+    value = wrong["input"]
+    wanted = [want for w in wrongs if (want := _wanted(w))]
     if field is not None and field.title:
-        value, message = _value_at(values, path), f"give {field.title}"
-    elif kind == "literal_error":
-        message = f"there is no such choice; {did_you_mean(str(value), _quoted(context['expected']))}"
+        value, message = _value_at(values, path.split(".")), f"give {field.title}"
+    elif kind == "literal_error" and isinstance(value, str) and len(wrongs) == 1:
+        message = f"there is no such choice; {did_you_mean(value, _quoted(context['expected']))}"
+    elif wanted:
+        *most, last = dict.fromkeys(wanted)
+        message = f"give {', '.join(most)} or {last}" if most else f"give {last}"
     else:
-        say = _SAID.get(kind) or _SAID.get(_KINDS_OF_TYPE.sub("", kind))
-        message = say(context) if say else str(wrong["msg"]).removeprefix("Value error, ")
-    return Problem(name, message if isinstance(value, Mapping) else f"{message} (it is {shown(value)})")
+        message = str(wrong["msg"]).removeprefix("Value error, ")
+    return Problem(path, message if isinstance(value, Mapping) else f"{message} (it is {shown(value)})")
+
+
+def _wanted(wrong: Mapping[str, Any]) -> str | None:
+    """Return what to give in place of a wrong value, as far as a config can hold it."""
+    kind, context = _KINDS_OF_TYPE.sub("", wrong["type"]), wrong.get("ctx", {})
+    if context.get("class") == "Sequence":
+        return "a list"
+    return _WANTED[kind](context) if kind in _WANTED else None
 
 
 def _place(
@@ -318,14 +414,16 @@ def _place(
         if not is_key and not isinstance(part, int):
             model = next((c for c in choices if _is_tagged(c, part)), model)
             continue
+        if isinstance(part, int) and isinstance(values, Mapping):
+            continue  # one in the place of a list of them
         path.append(str(part))
-        values = values.get(part) if isinstance(values, Mapping) else None
+        values = _at(values, part)
         field = model.model_fields.get(str(part)) if model else None
         if field is None:
             continue
         if field.title:
             break
-        choices = _sections(field)
+        choices = _models(field.annotation)
         if number < len(loc) - 1:
             model = choices[0] if choices else None
     return path, field, model
@@ -338,6 +436,13 @@ def _sections(field: FieldInfo) -> list[type[Section]]:
     return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
 
 
+def _models(kind: Any) -> list[type[BaseModel]]:
+    """Return the models that a type is made of: as itself, a member of a union, or what a list or section holds."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [kind]
+    return [model for part in get_args(kind) for model in _models(part)]
+
+
 def _is_tagged(section: type[BaseModel], tag: str | int) -> bool:
     return any(tag in get_args(field.annotation) for field in section.model_fields.values())
 
@@ -348,5 +453,11 @@ def _quoted(text: str) -> list[str]:
 
 def _value_at(values: Any, path: Sequence[str]) -> Any:
     for key in path:
-        values = values.get(key) if isinstance(values, Mapping) else None
+        values = _at(values, key)
     return values
+
+
+def _at(values: Any, key: str | int) -> Any:
+    if isinstance(values, list | tuple) and str(key).isdigit() and int(key) < len(values):
+        return values[int(key)]
+    return values.get(key) if isinstance(values, Mapping) else None

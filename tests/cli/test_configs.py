@@ -14,7 +14,8 @@ from transkd.cli.app import config_folder
 from transkd.cli.arguments import users_form
 from transkd.cli.compose import composing
 from transkd.data.datasets import get_layout
-from transkd.training.config import config_problems, parse_config
+from transkd.options import find_problems
+from transkd.training.config import TrainConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
@@ -60,7 +61,7 @@ def test_the_experiments_and_distillations_that_are_promised_exist() -> None:
     + [("camvid_mitb0", name) for name in DISTILLATIONS if name not in ("none", "transkd_ea")],
 )
 def test_every_experiment_goes_with_every_distillation(composed: Compose, experiment: str, distillation: str) -> None:
-    config = parse_config(composed(f"+experiment={experiment}", f"distillation={distillation}"))
+    config = TrainConfig.validated(composed(f"+experiment={experiment}", f"distillation={distillation}"))
     assert config.distillation.name == distillation
     assert config.name.startswith(experiment)
     assert config.output == f"runs/{config.name}"
@@ -73,7 +74,7 @@ def test_every_experiment_goes_with_every_distillation(composed: Compose, experi
 def test_every_choice_of_every_group_composes(composed: Compose, choice: str) -> None:
     group, _, name = choice.partition("=")
     open_choice = [f"{group}.backbone=resnet18"] if name == "timm" else []
-    problems = [str(problem) for problem in config_problems(composed(choice, *open_choice))]
+    problems = [str(problem) for problem in find_problems(TrainConfig, composed(choice, *open_choice))]
     if choice in ("trainer=gpu", "trainer=ddp"):  # Lightning has no GPU to find here
         problems = [problem for problem in problems if "backend" not in problem and "gpu" not in problem]
     assert not problems
@@ -86,7 +87,7 @@ def test_debug_has_the_last_word_wherever_it_stands(composed: Compose, debug: st
     after = composed(experiment, form.format(debug))
     before = composed(form.format(debug), experiment)
     assert before == after
-    config = parse_config(after)
+    config = TrainConfig.validated(after)
     assert config.trainer["max_epochs"] < 400  # the experiment's
     assert config.name == f"debug_{debug}-camvid-mit_b2-none-s0"
 
@@ -118,8 +119,8 @@ def test_debug_overfit_repeats_its_batches(composed: Compose) -> None:
 @pytest.mark.parametrize("data", ["cityscapes", "acdc"])
 @pytest.mark.parametrize("what", ["mitb0", "teacher"])
 def test_the_papers_recipe(composed: Compose, data: str, what: str) -> None:
-    config = parse_config(composed(f"+experiment={data}_{what}"))
-    assert config.optimizer == {
+    config = TrainConfig.validated(composed(f"+experiment={data}_{what}"))
+    assert dict(config.optimizer) == {
         "_target_": "torch.optim.AdamW",
         "lr": 6e-5,
         "betas": [0.9, 0.999],

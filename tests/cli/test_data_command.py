@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_used_is_named(data: Command, tmp_path: Path, ro
         ),
         (
             ["action=check", "data=folder", "data.options.val_fraction=3"],
-            ["data.options.val_fraction: give a number between 0 and 1 (it is 3)"],
+            ["data.options.val_fraction: give a number below 1 (it is 3)"],
         ),
         (
             ["action=classes", "data=camvid", "data.name=camvit"],
@@ -208,7 +208,7 @@ def test_a_download_that_is_stopped_goes_on(data: Command, tmp_path: Path, numbe
         arguments = ["action=download", "data=voc2012", "data.root=set", f"url={served.url}/voc.tar", "checksum=false"]
         outcome = data(*arguments)
         assert outcome.code == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
-        assert outcome.err == "transkd-data: stopped; what was downloaded is kept, and the same command goes on\n"
+        assert outcome.err == "transkd-data: stopped; what was downloaded is kept, and the same command resumes it\n"
         assert [path.name for path in (tmp_path / "set").iterdir()] == [".download"]
         kept = (tmp_path / "set/.download/VOCtrainval_11-May-2012.tar.part").stat().st_size
         assert 0 < kept < len(content)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from command_runs import Command, Outcome
 from PIL import Image
 
-from transkd.cli.eval_config import ProtocolConfig
+from transkd.cli.eval.config import ProtocolConfig
 from transkd.data import build_dataset
 from transkd.data.classes import CITYSCAPES
 from transkd.evaluation.evaluate import evaluate
 from transkd.export import export_segmenter
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.exported import ExportedModel
+
+SIZE_NOTE = "; data.size=[32,64] scores as it was trained"
 
 
 @pytest.fixture
@@ -145,12 +149,11 @@ def test_every_mistake_is_named(score) -> None:
 
 
 def test_keys_that_would_do_nothing_say_what_to_set_instead(score) -> None:
-    ignored = ("data.label_size=image", "data.batch_size=1", "data.val_batch_size=1", "protocol=paper")
+    ignored = ("data.label_size=image", "data.batch_size=1", "protocol=paper")
     assert score(*ignored).refused("transkd-eval").splitlines()[1:] == [
-        "  data.label_size: is for training; here the protocol says it: protocol.label_size=image",
-        "  data.size: the protocol has an input size of its own (512): protocol.size=[64,128]",
-        "  data.batch_size: is for training; here it is batch_size=1",
-        "  data.val_batch_size: batch_size says the same and counts; leave out one of the two",
+        "  data.label_size: has no effect here; use protocol.label_size=image",
+        "  data.batch_size: has no effect here; use batch_size=1",
+        "  data.size: has no effect here; use protocol.size=[64,128]",
     ]
 
 
@@ -182,7 +185,7 @@ def test_a_file_of_class_ids_scores_what_its_source_scores(score, teachers: Path
     fast = ("pictures=1", "boundary=false")
     assert score("output=own", *fast).code == 0
     model = ClassIds(load_segmenter(teachers / "b0"), tmp_path / "ids.onnx")
-    monkeypatch.setattr("transkd.cli.eval_run.load_model", lambda _: model)
+    monkeypatch.setattr("transkd.cli.eval.run.load_model", lambda _: model)
     assert score("output=ids", *fast).code == 0
     ids, own = (json.loads((tmp_path / f"{name}/scores.json").read_text()) for name in ("ids", "own"))
     assert ids["miou"] == own["miou"]
@@ -204,7 +207,7 @@ def test_an_image_too_small_for_the_model_is_named(score, scenes: Path) -> None:
 
 def test_what_to_score_on_has_to_be_said(run: Command, teachers: Path) -> None:
     message = run(f"model={teachers / 'b0'}", name="transkd-eval").refused("transkd-eval")
-    assert "data: is missing: say what to score on, such as data=camvid (acdc, camvid" in message
+    assert "data: is missing" in message
     assert "split" not in message
     message = run(f"model={teachers / 'b0'}", "data=camvdi", name="transkd-eval").refused("transkd-eval")
     assert "data=camvdi: there is no such choice; did you mean 'camvid'?" in message
@@ -212,7 +215,7 @@ def test_what_to_score_on_has_to_be_said(run: Command, teachers: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_shows_before_anything_is_scored(score, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("transkd.cli.eval_run.evaluate", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr("transkd.cli.eval.run.evaluate", lambda *_, **__: pytest.fail("scored"))
     (tmp_path / "file").touch()
     message = score("output=file/out").refused("transkd-eval", code=2)
     assert "file/out cannot be written (Not a directory): choose another output=…" in message
@@ -222,13 +225,13 @@ def test_a_fault_of_reading_is_not_told_as_one_of_writing(score, monkeypatch) ->
     def full(*_: object, **__: object) -> None:
         raise OSError("no shared memory is left")
 
-    monkeypatch.setattr("transkd.cli.eval_run.evaluate", full)
+    monkeypatch.setattr("transkd.cli.eval.run.evaluate", full)
     outcome = score("output=out")
     assert outcome.code == 1
     assert "OSError: no shared memory is left" in outcome.err
     assert "cannot be written" not in outcome.err
-    monkeypatch.setattr("transkd.cli.eval_run.evaluate", evaluate)
-    monkeypatch.setattr("transkd.cli.eval_run.write_scores", full)
+    monkeypatch.setattr("transkd.cli.eval.run.evaluate", evaluate)
+    monkeypatch.setattr("transkd.cli.eval.run.write_scores", full)
     message = score("output=out").refused("transkd-eval", code=2)
     assert "out cannot be written (no shared memory is left)" in message
 
@@ -272,10 +275,25 @@ def test_ctrl_c_ends_in_a_line(score, tmp_path: Path, monkeypatch) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("transkd.cli.eval_run.evaluate", stopped)
+    monkeypatch.setattr("transkd.cli.eval.run.evaluate", stopped)
     assert "stopped before it was done" in score("output=out").refused("transkd-eval", code=130)
     assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_device_that_is_not_there(score) -> None:
     assert "device=cuda:9 is not there" in score("device=cuda:9").refused("transkd-eval", code=2)
+
+
+@pytest.mark.parametrize(("size", "noted"), [("[64,128]", True), ("[32,64]", False), ("48", True)])
+def test_a_size_that_is_not_the_runs_is_told(
+    run: Command, drawn: Path, teachers: Path, tmp_path: Path, size: str, noted: bool
+) -> None:
+    model = Path(shutil.copytree(teachers / "b0", tmp_path / "run/student"))
+    config = {"data": {"name": "cityscapes", "root": str(drawn), "size": [32, 64]}, "student": {"backbone": "mit_b0"}}
+    (model.parent / "config.yaml").write_text(yaml.safe_dump(config))
+    fixed = ["data=synthetic", f"data.root={drawn}", "workers=0", "resamples=0", "pictures=0", "boundary=false"]
+    outcome = run(f"model={model}", *fixed, f"data.size={size}", "output=out", name="transkd-eval")
+    assert outcome.code == 0, outcome.err
+    shown = {"[64,128]": "64x128", "48": "a short side of 48"}.get(size, "")
+    assert (f"trained at 32x64 ({model.parent}/config.yaml), scored here at {shown}{SIZE_NOTE}" in outcome.out) == noted
+    assert ("as it was trained" in outcome.out) == noted

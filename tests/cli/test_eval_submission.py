@@ -184,7 +184,7 @@ def test_files_are_never_overwritten_unasked_and_unfinished_ones_do_not_stay(
 ) -> None:
     asked = ("split=test", "format=cityscapes", "zip=true")
     with monkeypatch.context() as patch:
-        patch.setattr("transkd.cli.eval_run.pack_files", stop)
+        patch.setattr("transkd.cli.eval.run.pack_files", stop)
         assert write(cityscapes, *asked).code == 130
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["labelIds.unfinished"]
     assert write(cityscapes, *asked).code == 0
@@ -224,11 +224,11 @@ def stop(*_: object) -> None:
 def test_what_cannot_be_written_for_a_server_is_told(run: Command, write, cityscapes: Path, model: Path) -> None:
     camvid = (f"model={model}", "data=camvid", "data.root=nowhere")
     message = run(*camvid, "format=cityscapes", name="transkd-eval").refused("transkd-eval")
-    assert "format: cityscapes is for data=cityscapes, not for camvid; CamVid has no test server" in message
+    assert "format: cityscapes is for data=cityscapes, not for camvid: leave it out" in message
     message = write(cityscapes, "format=acdc").refused("transkd-eval")
     assert "format: acdc is for data=acdc, not for cityscapes: use format=cityscapes" in message
     assert "zip: packs the files for a test server" in write(cityscapes, "zip=true").refused("transkd-eval")
-    assert "format: give cityscapes, acdc or null (it is 'voc')" in write(cityscapes, "format=voc").refused(
+    assert "format: there is no such choice; known: acdc, cityscapes" in write(cityscapes, "format=voc").refused(
         "transkd-eval"
     )
     message = write(cityscapes, "split=test").refused("transkd-eval", code=1)

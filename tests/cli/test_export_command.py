@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from command_runs import Command, Outcome
 
-from transkd.cli.export import _export
 from transkd.data.classes import CITYSCAPES
 from transkd.models import create_segmenter
 from transkd.models.exported import load_model
@@ -91,13 +90,10 @@ def test_a_place_that_cannot_be_written_is_one_message(export, tmp_path: Path) -
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys) -> None:
-    def interrupted(config: object) -> None:
+def test_ctrl_c_ends_without_a_traceback(export, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("transkd.cli.export_config.parse_export", lambda values: values)
-    monkeypatch.setattr("transkd.cli.export_run.run_export", interrupted)
-    with pytest.raises(SystemExit) as caught:
-        _export({})
-    assert caught.value.code == 130
-    assert capsys.readouterr().err == "transkd-export: stopped; of what was being written nothing is left\n"
+    monkeypatch.setattr("transkd.models.load_segmenter", interrupted)
+    message = export("format=onnx", "output=x.onnx").refused("transkd-export", code=130)
+    assert message == "\ntranskd-export: stopped before it was done\n"

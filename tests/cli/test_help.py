@@ -11,15 +11,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_runs import Command as Call
+from command_runs import Command
 from omegaconf import OmegaConf
 
 import transkd
 from help_examples import examples_of_help
-from transkd.cli.app import COMMANDS, Command
+from transkd.cli.app import COMMANDS
 from transkd.cli.arguments import split_arguments, users_form
 from transkd.cli.help import choices, help_text, short_help
-from transkd.cli.overrides import check_overrides
+from transkd.cli.mistakes import find_mistakes
 
 SLOW = ("torch", "lightning", "timm", "albumentations", "cv2", "wandb", "matplotlib")
 CALLS = """
@@ -73,17 +73,17 @@ def test_help_is_what_examples_and_where_more_is(name: str) -> None:
     assert len(examples) >= 3
     for example in examples:
         _, overrides = split_arguments(users_form(shlex.split(example.partition(" > ")[0])[1:]))
-        checked = check_overrides(name, overrides)
+        checked = find_mistakes(name, overrides)
         assert (checked.problems, checked.missing) == ([], ()), example
 
 
-@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if isinstance(command, Command)])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_lists_every_key_and_every_choice_of_a_group(name: str) -> None:
     text = help_text(name)
-    config = check_overrides(name, []).config
+    config = find_mistakes(name, []).config
     assert config is not None
     for key in config:
-        assert re.search(rf"^  {key}[=.]", text, flags=re.MULTILINE), key
+        assert re.search(rf"^ *{key}[=.]", text, flags=re.MULTILINE), key
     for group in re.findall(r"^  \+?(\w+)=NAME", text, flags=re.MULTILINE):
         listed = re.search(rf"^  \+?{group}=NAME.*?(?=^  \S|\n\n)", text, flags=re.MULTILINE | re.DOTALL)
         assert listed is not None
@@ -104,7 +104,7 @@ def test_a_closed_pipe_prints_no_traceback(arguments: list[str], code: int) -> N
 
 
 @pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if not command.does_without])
-def test_without_arguments_there_is_a_short_help(run: Call, name: str, tmp_path: Path) -> None:
+def test_without_arguments_there_is_a_short_help(run: Command, name: str, tmp_path: Path) -> None:
     outcome = run(name=name)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == short_help(name) + "\n"
@@ -113,7 +113,7 @@ def test_without_arguments_there_is_a_short_help(run: Call, name: str, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_composed_config_is_yaml_of_every_key(run: Call) -> None:
+def test_the_composed_config_is_yaml_of_every_key(run: Command) -> None:
     outcome = run("+experiment=cityscapes_mitb0", "seed=5", "--cfg", "job", "--resolve")
     assert outcome.code == 0, outcome.err
     config = OmegaConf.create(outcome.out)
@@ -123,7 +123,7 @@ def test_the_composed_config_is_yaml_of_every_key(run: Call) -> None:
     assert "did you mean 'distillation'?" in run("distilation=none", "--cfg", "job").refused()
 
 
-def test_completion_is_hydras(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completion_is_hydras(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = run("-sc", "install=bash")
     assert outcome.code == 0
     assert "complete -o nospace -o default -F hydra_bash_completion transkd-train" in outcome.out

@@ -35,7 +35,6 @@ def test_every_kind_of_mistake_is_told_at_once(run: Command) -> None:
         "seed=abc",
         "data.val_batch_size=0",
         "data.size=big",
-        "data.name=camvd",
         "trainer.max_epoch=3",
         "trainer.precision=foo",
         "augment.options.flipp=0.5",
@@ -47,9 +46,9 @@ def test_every_kind_of_mistake_is_told_at_once(run: Command) -> None:
         "schedule.name=polly",
     )
     outcome.refused()
-    assert outcome.err.splitlines()[0] == "transkd-train: there are 19 mistakes in the arguments:"
+    assert outcome.err.splitlines()[0] == "transkd-train: there are 18 mistakes in the arguments:"
     said = dict(line.split(": ", 1) for line in outcome.lines)
-    assert len(said) == 19
+    assert len(said) == 18
     hints = {
         "experiment=camvid_mitb": "did you mean 'camvid_mitb0'?",
         "distilation": "did you mean 'distillation'?",
@@ -60,11 +59,10 @@ def test_every_kind_of_mistake_is_told_at_once(run: Command) -> None:
         "seed": "give a whole number (it is 'abc')",
         "data.val_batch_size": "give 1 or more (it is 0)",
         "data.size": "give a short side in pixels (512), [height, width] ([512, 1024]), 32 or more, or native",
-        "data.name": "did you mean 'camvid'?",
-        "trainer.max_epoch": "did you mean 'trainer.max_epochs'?",
+        "trainer.max_epoch": "did you mean 'max_epochs'?",
         "trainer.precision": "bf16-mixed",
         "augment.options.flipp": "did you mean 'flip'?",
-        "augment.options.flip": "give a number from 0 to 1 (it is 3)",
+        "augment.options.flip": "give 1 or less (it is 3)",
         "student.backbone": "there is no backbone 'mit_b9'; did you mean 'mit_b",
         "objective.loss_resolution": "did you mean 'label'?",
         "callbacks.stop": "'os.system' is refused",
@@ -95,25 +93,25 @@ ONE_MISTAKE = {
     "student=base": "student=base: there is no such choice; known: convnext_small",
     "data.size=[64,64,64]": "data.size: give a short side in pixels",
     "data.size=native": "augment: size='native': the standard recipe scales images, so it needs a size in pixels",
-    "augment.options.crop=10": "augment.options.crop: give 32 pixels or more a side (it is 10)",
-    "augment.recipe=papr": "augment.recipe: there is no augmentation 'papr'; did you mean 'paper'?",
-    "data.options.city=ulm": "data.options.city: Cityscapes has no such option; it takes none",
+    "augment.options.crop=10": "augment.options.crop: give a side in pixels (512)",
+    "augment.recipe=papr": "augment.recipe: there is no such choice; did you mean 'paper'?",
+    "data.options.city=ulm": "data.options.city: there is no such key; it takes none",
     "data.root.deeper=1": "data.root.deeper: there is no such key; did you mean 'data.root'?",
     "student.head=segformr": "student.head: there is no head 'segformr'; did you mean 'segformer'?",
     "objective.class_weights=[1,2]": "objective.class_weights: give 19 numbers, one a class (there are 2)",
     "objective.class_weights=some": "objective.class_weights: give none, dataset or a list of numbers",
     "trainer.logger=true": "trainer.logger: the run itself sets this; the key for it is logger",
-    "trainer.max_epochs=many": "trainer.max_epochs: give a whole number or null (it is 'many')",
+    "trainer.max_epochs=many": "trainer.max_epochs: give a whole number (it is 'many')",
     "trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches: give 1 or more (it is 0)",
     "trainer.accelerator=quantum": "trainer: you selected an invalid accelerator name",
-    "optimizer.lrr=1": "optimizer: torch.optim.AdamW takes no option 'lrr'; did you mean 'lr'?",
+    "optimizer.lrr=1": "optimizer.lrr: there is no such key; did you mean 'lr'?",
     "optimizer.lr=-1": "optimizer: torch.optim.AdamW refuses its options",
-    "distillation.losses.cfs.weight=1": "distillation.losses.cfs: distillation loss 'cfs' does not exist; did you mean",
-    "distillation.losses.csf.widht=1": "distillation.losses.csf: distillation loss 'csf' takes no option 'widht'",
+    "distillation.losses.cfs.weight=1": "distillation.losses.cfs: there is no such loss; did you mean 'csf'?",
+    "distillation.losses.csf.widht=1": "distillation.losses.csf.widht: there is no such key; did you mean 'weight'?",
     "distillation.losses.csf.weight=much": "distillation.losses.csf.weight: give a number (it is 'much')",
     "logger.wandb.mode=onlin": "logger.wandb.mode: there is no such choice; did you mean 'online'?",
     "imports=losses": "imports: give a list (it is 'losses')",
-    "callbacks.x=5": "callbacks.x: this is a section, which takes keys of its own (it is 5)",
+    "callbacks.x=5": "callbacks.x: give {_target_: lightning.pytorch.callbacks.NAME, option: value} (it is 5)",
     "channels_last=maybe": "channels_last: give true or false (it is 'maybe')",
     "ema_decay=1": "ema_decay: give a number below 1 (it is 1)",
 }
@@ -174,7 +172,7 @@ def test_a_dataset_without_class_weights_says_so(run: Command) -> None:
 
 def test_an_option_of_a_dataset_is_guessed(run: Command) -> None:
     assert run("data=acdc", "data.options.condition=[fog]").lines == [
-        "data.options.condition: ACDC has no such option; did you mean 'conditions'?"
+        "data.options.condition: there is no such key; did you mean 'conditions'?"
     ]
 
 
@@ -226,7 +224,7 @@ def test_a_mistyped_class_is_guessed(run: Command) -> None:
 
 def test_a_nested_target_is_an_option_like_any_other(run: Command) -> None:
     target = "callbacks.x._target_=lightning.pytorch.callbacks.Timer"
-    assert "takes no option 'y'" in run(target, "callbacks.x.y._target_=os.system").refused()
+    assert "callbacks.x.y: there is no such key" in run(target, "callbacks.x.y._target_=os.system").refused()
 
 
 def test_a_folder_of_configs_that_does_not_exist(run: Command) -> None:
@@ -266,10 +264,10 @@ def test_a_sweep_over_nothing(run: Command) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("distillation.losses.ce.weight=1", "cannot be called 'ce': it is the cross-entropy's name"),
-        ("+distillation.losses={a.b:{weight:1}}", "cannot be called 'a.b': give it a name of letters"),
-        ("distillation.losses.kd.student=3", "distillation loss 'kd' takes no option 'student'"),
-        ("distillation.losses.kd.name=x", "distillation loss 'kd' takes no option 'name'"),
+        ("distillation.losses.ce.weight=1", "losses.ce: there is no such loss"),
+        ("+distillation.losses={a.b:{weight:1}}", "losses.a.b: there is no such loss"),
+        ("distillation.losses.kd.student=3", "losses.kd.student: there is no such key"),
+        ("distillation.losses.kd.name=x", "losses.kd.name: there is no such key"),
         (f"distillation.losses.kd.weight=1{'0' * 400}", "give a number"),
     ],
 )

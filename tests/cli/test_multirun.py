@@ -13,7 +13,7 @@ import torch
 from command_runs import Command, Outcome
 from safetensors.torch import load_file
 
-from transkd.cli import train_sweep
+from transkd.cli import train
 from transkd.distillation import registry
 from transkd.errors import CheckpointError
 from transkd.models.backbones import registry as backbones
@@ -69,7 +69,7 @@ def test_a_bug_in_one_job_is_logged_and_the_others_go_on(
     assert "Traceback" not in outcome.err
     (log,) = tmp_path.glob("runs/multirun/*/jobs/0.log")
     assert log.read_text().endswith("RuntimeError: sizes do not fit\n")
-    assert f"transkd-train: RuntimeError: sizes do not fit (all of it: {log})" in outcome.err
+    assert f"transkd-train: RuntimeError: sizes do not fit (traceback: {log})" in outcome.err
 
 
 def test_a_finished_run_of_other_data_is_not_taken_for_this_one(
@@ -84,7 +84,7 @@ def test_a_finished_run_of_other_data_is_not_taken_for_this_one(
     outcome = run("-m", *tiny, "seed=0", f"data.root={tmp_path / 'other'}")
     assert fates(outcome) == ["failed"]
     assert "holds a finished run on other data, in " in outcome.err
-    assert "/other, the training split has other files. Give this sweep's runs folders of their own" in outcome.err
+    assert "/other, the training split has other files. Give this sweep's runs other folders" in outcome.err
 
 
 def test_a_mistake_in_a_loss_of_ones_own_is_a_message_and_no_log(
@@ -138,7 +138,7 @@ def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(
     assert fates(other) == ["failed"]
     assert (
         "runs/same holds a finished run of other settings (trainer.max_epochs: it was 1, it is 2): give this "
-        "sweep's runs folders of their own by name=… or output=…, or move that run away"
+        "sweep's runs other folders by name=… or output=…, or move that run away"
     ) in other.err
 
 
@@ -261,16 +261,16 @@ def test_what_is_no_finished_run_is_not_taken_for_one(
     if config is not None:
         (tmp_path / "config.yaml").write_text(config)
     with pytest.raises(CheckpointError, match=f"cannot be taken for a finished run .{said}"):
-        train_sweep._finished({"seed": 0}, RunFolder(tmp_path))
+        train._finished({"seed": 0}, RunFolder(tmp_path))
 
 
 def test_other_weights_of_the_same_training_are_another_run(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text('{"miou": 0.5}')
     (tmp_path / "config.yaml").write_text("checkpoint: {select: best, every_n_steps: 5}\ndata: {root: there}\n")
     wished = {"checkpoint": {"select": "best", "every_n_steps": 9}, "data": {"root": "here"}}
-    assert train_sweep._finished(wished, RunFolder(tmp_path)) == {"miou": 0.5}
+    assert train._finished(wished, RunFolder(tmp_path)) == {"miou": 0.5}
     with pytest.raises(CheckpointError, match=r"checkpoint\.select: it was best, it is last"):
-        train_sweep._finished(wished | {"checkpoint": {"select": "last"}}, RunFolder(tmp_path))
+        train._finished(wished | {"checkpoint": {"select": "last"}}, RunFolder(tmp_path))
 
 
 def test_mistakes_in_a_sweep_are_told_before_the_first_run(run: Command, tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_job_of_several_processes_is_refused(run: Command, tiny: list[str]) ->
 def test_wandb_shows_the_runs_of_a_sweep_as_one_group(
     monkeypatch: pytest.MonkeyPatch, wished: str | None, given: str
 ) -> None:
-    monkeypatch.setattr(train_sweep, "sweep_name", lambda: "2026-01-01")
+    monkeypatch.setattr("transkd.cli.sweep.jobs.sweep_name", lambda: "2026-01-01")
     values = {"logger": {"wandb": {"project": "p", "group": wished}}, "seed": 1}
-    assert train_sweep._grouped(values) == {"logger": {"wandb": {"project": "p", "group": given}}, "seed": 1}
-    assert train_sweep._grouped({"logger": {"tensorboard": {}}}) == {"logger": {"tensorboard": {}}}
+    assert train._grouped(values) == {"logger": {"wandb": {"project": "p", "group": given}}, "seed": 1}
+    assert train._grouped({"logger": {"tensorboard": {}}}) == {"logger": {"tensorboard": {}}}

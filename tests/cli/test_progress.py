@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 from command_runs import Command
 
-import transkd.cli
-
 CODE = """
 import time
 from transkd.cli.progress import counting, passing_line, screen, starting, working
@@ -123,11 +121,3 @@ def test_a_command_that_is_piped_writes_plain_lines(run: Command, drawn: Path) -
     assert outcome.code == 0, outcome.err
     assert "no problems found" in outcome.out
     assert not re.search(r"[\r\x1b]", outcome.out + outcome.err)
-
-
-def test_bars_are_made_in_one_place() -> None:
-    """What else makes a bar may show it in logs, or on terminals that cannot."""
-    package = Path(transkd.cli.__file__).parent
-    makers = re.compile(r"\bProgress\(|\.status\(|\.is_terminal, transient")
-    found = {path.name for path in package.glob("*.py") if makers.search(path.read_text(encoding="utf-8"))}
-    assert found == {"progress.py"}

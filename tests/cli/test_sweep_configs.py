@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from transkd.cli.app import config_folder
 from transkd.cli.arguments import users_form
-from transkd.cli.sweep_plan import plan_sweep
-from transkd.training.config import config_problems
+from transkd.cli.sweep.plan import plan_sweep
+from transkd.options import find_problems
+from transkd.training.config import TrainConfig
 
 # Jobs a seed.
 JOBS = {
@@ -51,7 +52,7 @@ def test_a_ready_sweep_composes_jobs_that_train(sweep: str) -> None:
         values = OmegaConf.to_container(config, resolve=True)
         assert isinstance(values, dict)
         names.add(values["name"])
-        found.extend(config_problems(values))
+        found.extend(find_problems(TrainConfig, values))
         return []
 
     plan = plan_sweep("transkd-train", users_form([*arguments, f"+sweep={sweep}"]), check=check)

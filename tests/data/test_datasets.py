@@ -168,19 +168,20 @@ def remove(root: Path, *names: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "error", "message"),
+    ("name", "options", "message"),
     [
-        ("cityscape", {}, ConfigError, r"no dataset 'cityscape': did you mean 'cityscapes'\?"),
-        ("camvid", {"conditions": "fog"}, ConfigError, "CamVid has no option 'conditions': it takes none"),
-        ("acdc", {"condition": "fog"}, ConfigError, r"ACDC has no option 'condition': did you mean 'conditions'\?"),
-        ("acdc", {"conditions": "nigth"}, DataError, r"ACDC has no condition 'nigth': did you mean 'night'\?"),
-        ("acdc", {"conditions": []}, DataError, "No ACDC condition chosen"),
-        ("acdc", {"conditions": 3}, DataError, r"data\.options\.conditions: give 'all' or some of fog, night, rain,"),
+        ("cityscape", {}, r"no dataset 'cityscape': did you mean 'cityscapes'\?"),
+        ("camvid", {"conditions": "fog"}, r"CamVid: data.options.conditions: there is no such key; it takes none"),
+        ("acdc", {"condition": "fog"}, r"condition: there is no such key; did you mean 'conditions'\?"),
+        (
+            "acdc",
+            {"conditions": ["fog", "nigth"]},
+            r"ACDC: data.options.conditions: give all, or one or several of fog",
+        ),
+        ("acdc", {"conditions": []}, r"ACDC: data.options.conditions: give all, or one or several of fog"),
     ],
 )
-def test_names_that_do_not_exist(
-    acdc_root: Path, name: str, options: dict[str, object], error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
+def test_names_that_do_not_exist(acdc_root: Path, name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         find_scenes(name, acdc_root, "val", **options)
     assert available_datasets() == ("acdc", "camvid", "cityscapes", "folder", "nyuv2", "voc2012")

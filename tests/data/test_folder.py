@@ -319,11 +319,11 @@ def test_mistakes_in_files(root: Path, tree: Tree, options: dict[str, object], w
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"val_fraction": 2}, r"val_fraction: give a number between 0 and 1 \(it is 2\)"),
+        ({"val_fraction": 2}, r"val_fraction: give a number below 1 \(it is 2\)"),
         ({"splits": "fold"}, "splits: there is no such choice; did you mean 'folders'"),
         ({"masks_hold": "colors"}, "masks_hold: there is no such choice; did you mean 'colours'"),
         ({"split_seed": "x"}, "split_seed: give a whole number"),
-        ({"mask_sufix": "x"}, "has no option 'mask_sufix': did you mean 'mask_suffix'"),
+        ({"mask_sufix": "x"}, "mask_sufix: there is no such key; did you mean 'mask_suffix'"),
         ({"images": "images"}, "masks: name both folders"),
         ({"group": "whether"}, r"group: .*train\.csv has no column 'whether'; did you mean 'weather'"),
         ({"val_fraction": 0.5}, r"val_fraction: the splits come from lists, nothing is drawn: .* \(it is 0\.5\)"),

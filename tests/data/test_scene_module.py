@@ -17,10 +17,10 @@ def make(root: Path, **options) -> SceneDataModule:
 
 
 def test_batches(make_camvid) -> None:
-    data = make(make_camvid(), augment="standard", augment_options={"crop": [16, 20]}, val_batch_size=3)
+    data = make(make_camvid(), augment="standard", augment_options={"crop": [32, 40]}, val_batch_size=3)
     data.setup("fit")
     train, val = list(data.train_dataloader()), list(data.val_dataloader())
-    assert [tuple(batch["image"].shape) for batch in train] == [(2, 3, 16, 20)] * 3
+    assert [tuple(batch["image"].shape) for batch in train] == [(2, 3, 32, 40)] * 3
     assert [tuple(batch["image"].shape) for batch in val] == [(3, 3, 24, 32), (2, 3, 24, 32)]
     assert torch.cat([batch["index"] for batch in val]).tolist() == list(range(5))
     assert data.classes is CAMVID
@@ -119,7 +119,7 @@ def test_fingerprints_know_files_and_not_roots(make_camvid) -> None:
     [
         ({"name": "kamvid"}, "no dataset 'kamvid': did you mean 'camvid'"),
         ({"augment": "standart"}, "did you mean 'standard'"),
-        ({"augment_options": {"flips": 1}}, "no option 'flips': did you mean 'flip'"),
+        ({"augment_options": {"flips": 1}}, "flips: there is no such key; did you mean 'flip'"),
         ({"size": "large"}, "size='large' is no size"),
         ({"label_size": "full"}, "label_size='full'"),
         ({"batch_size": 0}, "batch_size=0: give 1 or more"),

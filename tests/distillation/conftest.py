@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))  # released_layout: the release's tensor names
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))  # released_names: the release's tensor names
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from released_layout import released_shapes
+from released_names import released_shapes
 
 from transkd.distillation import create_loss
 from transkd.distillation.release import FORMS, Form, adapter_names

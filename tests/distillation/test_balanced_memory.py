@@ -113,15 +113,6 @@ def test_a_draw_is_random_even_and_says_what_is_empty() -> None:
     assert sorted(vectors[there, 0].tolist()) == list(range(42))
 
 
-def test_a_draw_follows_torchs_seed() -> None:
-    def draw(seed: int) -> torch.Tensor:
-        torch.manual_seed(seed)
-        return BalancedMemory(64, 2)(*_numbered([0] * 40), 5)[0]
-
-    assert torch.equal(draw(1), draw(1))
-    assert not torch.equal(draw(1), draw(2))
-
-
 def test_evaluation_leaves_it_as_it_was_but_draws_from_what_is_new() -> None:
     memory = BalancedMemory(8, 2).eval()
     _, there = memory(*_numbered([0] * 5), 8)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr, softmax
 
 from transkd.distillation import create_loss
-from transkd.errors import ConfigError
 
 from .tap_builder import Widths, random_labels, random_taps
 
@@ -200,59 +199,3 @@ def test_a_resumed_run_is_bitwise_the_run_that_never_stopped() -> None:
     forgetful.load_state_dict({k: v for k, v in saved.items() if k.startswith("projections")}, strict=False)
     torch.set_rng_state(generator)
     assert train(forgetful, range(4, 7))[0] != never_stopped[0], "the memory does not matter here"
-
-
-def test_half_precision_changes_the_projection_alone() -> None:
-    loss = _loss(**EVERYTHING).eval()
-    student, teacher = _taps()
-    labels = random_labels(student)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = loss(student, teacher, labels=labels)
-    assert value.dtype == torch.float32
-    for projection in loss.projections:
-        projection.register_forward_hook(lambda _, __, output: output.bfloat16().float())
-    assert value.item() == pytest.approx(loss(student, teacher, labels=labels).item(), rel=5e-3)
-    no_memory = _loss(pixel_weight=0, region_weight=0)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = no_memory(student, teacher, labels=labels)
-    assert value.item() == no_memory(student, teacher, labels=labels).item()
-
-
-def test_a_single_position_cannot_train_but_can_be_evaluated() -> None:
-    loss = _loss(**SMALL)
-    student, teacher = _taps(batch=1, image=(16, 16))
-    labels = random_labels(student)
-    with pytest.raises(
-        ConfigError, match=r"^cirkd: one image of \(16, 16\) pixels leaves one value a channel, too few"
-    ):
-        loss(student, teacher, labels=labels)
-    assert loss.eval()(student, teacher, labels=labels).isfinite()
-
-
-def test_defaults_are_the_published_ones_where_there_is_one() -> None:
-    loss = _loss()
-    assert (loss.batch_weight, loss.pixel_weight, loss.region_weight, loss.temperature) == (1, 0.1, 0.1, 0.1)
-    assert (loss.pixel_contrast, loss.region_contrast, loss.pixels_per_class) == (4096, 1024, 16)
-    assert loss.pairing() == [(1, 1)]
-    assert [tuple(memory[0].vectors.shape) for memory in (loss.pixels, loss.regions)] == [(16384, 7), (4096, 7)]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"temperature": 0}, "cirkd: temperature is 0, it must be a number above 0"),
-        ({"pixel_memory": 0}, "cirkd: pixel_memory is 0, it must be a whole number of 1 or more"),
-        ({"region_contrast": 1e3}, "cirkd: region_contrast is 1000.0, it must be a whole number of 1 or more"),
-        ({"pooling": "2"}, "cirkd: pooling is '2', it must be a whole number of 1 or more"),
-        ({"region_weight": -1}, "cirkd: region_weight is -1, it must be a number of 0 or more"),
-        (
-            {"batch_weight": 0, "pixel_weight": 0, "region_weight": 0},
-            "cirkd: batch_weight and pixel_weight and region_weight are 0, so it compares nothing; "
-            "leave the loss out instead",
-        ),
-    ],
-)
-def test_options_that_cannot_be_are_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        _loss(**options)
-    assert str(caught.value) == message

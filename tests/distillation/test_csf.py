@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from transkd.distillation.csf import ChannelSelection, CrossSelectiveFusion
-from transkd.errors import ConfigError
 
 from .tap_builder import random_taps
 
@@ -77,31 +76,3 @@ def test_the_middle_and_squeezed_widths_are_the_papers() -> None:
 
     assert widths() == (64, 32)
     assert widths(mid_channels=1024) == (1024, 64)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"criterion": "cwd_position"},
-            r"csf: criterion is 'cwd_position', there is no such choice; did you mean 'cwd_positions'\?",
-        ),
-        ({"criterion": "mse"}, r"criterion is 'mse', there is no such choice; known: cwd_channels, cwd_positions, hcl"),
-        ({"criterion": 3}, r"csf: criterion is 3, there is no such choice; known: "),
-        ({"criterion": None}, r"csf: criterion is None, there is no such choice; known: "),
-        ({"mid_channels": 0}, r"csf: mid_channels is 0, it must be a whole number of 1 or more"),
-        ({"mid_channels": "wide"}, r"csf: mid_channels is 'wide', it must be a whole number of 1 or more"),
-        ({"mid_channels": 64.5}, r"csf: mid_channels is 64.5, it must be a whole number of 1 or more"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        CrossSelectiveFusion((4, 8), (6, 12), **options)
-
-
-def test_a_single_position_cannot_train_but_can_be_evaluated() -> None:
-    loss = CrossSelectiveFusion((4, 8), (6, 12))
-    student, teacher = (random_taps(c, batch=1, image=(32, 32), strides=(16, 32)) for c in ((4, 8), (6, 12)))
-    with pytest.raises(ConfigError, match=r"csf: one image of \(32, 32\) pixels leaves one value a channel"):
-        loss(student, teacher)
-    assert loss.eval()(student, teacher).isfinite()

@@ -13,7 +13,8 @@ from hydra import compose
 from omegaconf import OmegaConf
 
 from transkd.cli.compose import composing
-from transkd.training.config import config_problems
+from transkd.options import find_problems
+from transkd.training.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
@@ -27,7 +28,7 @@ def _overrides(command: str) -> list[str]:
 
 
 def _losses(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    assert [str(problem) for problem in config_problems(values)] == []
+    assert [str(problem) for problem in find_problems(TrainConfig, values)] == []
     return values["distillation"]["losses"]
 
 
@@ -94,9 +95,15 @@ def test_ready_combinations_are_the_single_losses_at_the_published_weights(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("+distillation.losses.cdw.weight=1", "distillation.losses.cdw: distillation loss 'cdw' does not exist; did"),
-        ("+distillation.losses.kd.temprature=2", "distillation.losses.kd: distillation loss 'kd' takes no option"),
-        ("+distillation.losses.kd.shedule={name:decay}", "distillation.losses.kd: distillation loss 'kd' takes no"),
+        ("+distillation.losses.cdw.weight=1", "distillation.losses.cdw: there is no such loss; did you mean 'cwd'"),
+        (
+            "+distillation.losses.kd.temprature=2",
+            "distillation.losses.kd.temprature: there is no such key; did you mean 'temperature'",
+        ),
+        (
+            "+distillation.losses.kd.shedule={name:decay}",
+            "distillation.losses.kd.shedule: there is no such key; did you mean 'schedule'",
+        ),
     ],
 )
 @pytest.mark.parametrize("backbone", ["mit_b2", "null"])
@@ -104,5 +111,5 @@ def test_mistyped_names_are_told_with_the_config_even_if_the_weights_say_the_bac
     wrong: str, said: str, backbone: str, compose_config: Compose
 ) -> None:
     overrides = ("+experiment=camvid_mitb0", "distillation=kd", f"teacher.backbone={backbone}", "teacher.weights=RUN")
-    (problem,) = config_problems(compose_config(*overrides, wrong))
+    (problem,) = find_problems(TrainConfig, compose_config(*overrides, wrong))
     assert str(problem).startswith(said)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cosine
 
 from transkd.distillation import create_loss
-from transkd.errors import ConfigError
 
 from .tap_builder import Widths, random_labels, random_taps
 
@@ -109,9 +108,3 @@ def test_features_of_zeros_do_not_give_nan() -> None:
     value.backward()
     assert value.isfinite()
     assert student.features[2].grad.isfinite().all()
-
-
-def test_without_labels_it_says_what_it_needs() -> None:
-    with pytest.raises(ConfigError) as caught:
-        _loss()(*_taps())
-    assert str(caught.value) == "ifvd: compares pixels by their labels, so it needs labels=, (B, H, W) uint8"

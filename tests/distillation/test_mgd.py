@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.signal import correlate2d
 
 from transkd.distillation import create_loss
-from transkd.errors import ConfigError
 
 from .tap_builder import Widths, random_taps
 
@@ -113,21 +112,3 @@ def test_it_aligns_only_where_the_channels_differ_and_interpolates_to_the_teache
     masked = _masked_maps(loss)
     assert loss(student, teacher).isfinite()
     assert [m.shape for m in masked] == [tuple(f.shape) for f in teacher.features]
-
-
-def test_the_published_mask_ratio_and_stage_are_the_default() -> None:
-    assert (_loss().mask_ratio, _loss().pairing()) == (0.75, [(2, 2)])
-
-
-@pytest.mark.parametrize(
-    ("ratio", "message"),
-    [
-        (1.0, "mgd: mask_ratio is 1.0, which masks everything; it must be below 1"),
-        (-0.1, "mgd: mask_ratio is -0.1, it must be a number of 0 or more"),
-        ("0.5", "mgd: mask_ratio is '0.5', it must be a number of 0 or more"),
-    ],
-)
-def test_ratios_that_cannot_be_are_refused(ratio: object, message: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        _loss(mask_ratio=ratio)
-    assert str(caught.value) == message

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from released_layout import released_state, rule_tensor
+from released_names import released_state, rule_tensor
 from torch import Tensor, nn
 
 from transkd.distillation import DistillationLoss, create_loss

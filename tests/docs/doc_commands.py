@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -27,13 +26,6 @@ def script(block: Block) -> str:
     """Return the block as a script: what cannot run is checked where it is a command of transkd, else left out."""
     lines = [_line(block, filled_in(line)) for line in logical_lines(block.text)]
     return "\n".join([block.given, *lines])
-
-
-def left_out(block: Block) -> Iterator[str]:
-    """Yield the commands of a block that are neither run nor checked: others' programs that cannot run here."""
-    for line in logical_lines(block.text):
-        if line.strip() and not line.lstrip().startswith("#") and block.need_of(line) and not COMMAND.search(line):
-            yield line
 
 
 def check_line(command: str) -> str:

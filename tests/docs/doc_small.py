@@ -19,9 +19,9 @@ import onnx
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from transkd.cli import sweep_plan
 from transkd.cli.app import COMMANDS
-from transkd.cli.sweeps import Sweep
+from transkd.cli.sweep import plan as sweep_plan
+from transkd.cli.sweep.jobs import Sweep
 from transkd.evaluation.digest import module_digest
 from transkd.export import exporting
 from transkd.export.graph import ExportGraph

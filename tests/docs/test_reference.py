@@ -9,15 +9,13 @@ import re
 import signal
 from collections.abc import Iterator
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 import docs_reference
 import pytest
 from docs_commands import own_keys
-from docs_configs import CONF, groups, read_config
+from docs_configs import CONF, groups
 from docs_console import BLOCK, Console
-from docs_markdown import prose, table
 from omegaconf import OmegaConf
 
 import transkd
@@ -36,15 +34,6 @@ def page(name: str) -> str:
 
 def test_generated_pages_are_up_to_date() -> None:
     assert docs_reference.stale_pages() == [], "run: python scripts/docs_reference.py"
-
-
-def test_a_page_that_was_changed_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docs_reference, "PAGES", {"a.md": lambda: "# A\n", "b.md": lambda: "# B\n"})
-    docs_reference.write_pages(tmp_path)
-    assert docs_reference.stale_pages(tmp_path) == []
-    (tmp_path / "a.md").write_text("# A, by hand\n")
-    (tmp_path / "b.md").unlink()
-    assert docs_reference.stale_pages(tmp_path) == [tmp_path / "a.md", tmp_path / "b.md"]
 
 
 def test_every_installed_command_has_its_help_and_all_its_keys() -> None:
@@ -78,36 +67,6 @@ def test_every_key_of_a_run_is_in_the_reference(workshop: Console) -> None:
     keys = [key for key in dict(flattened(config)) if not key.endswith(".name")]
     assert len(keys) > 50
     assert [key for key in keys if key not in told] == []
-
-
-def test_a_config_is_read_as_yaml_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("docs_configs.CONF", tmp_path)
-    path = tmp_path / "group/choice.yaml"
-    path.parent.mkdir()
-    path.write_text(
-        "# About it,\n# in two lines.\ndefaults:\n  - base\n  # Which one.\n  - /other: a\n  - _self_\n\nfirst: 1\n"
-        "# Of the second.\nsecond:\n  # Deep.\n  deep: [1,\n    2]\n  plain: {a: 1}\n"
-    )
-    found = read_config(path)
-    assert found.about == "About it, in two lines."
-    assert [(entry.group, entry.choice, entry.comment) for entry in found.defaults] == [
-        ("", "base", ""),
-        ("other", "a", "Which one."),
-    ]
-    assert [(key.path, key.value, key.comment) for key in found.keys] == [
-        ("group.first", "1", ""),
-        ("group.second", "", "Of the second."),
-        ("group.second.deep", "[1, 2]", "Deep."),
-        ("group.second.plain", "{a: 1}", ""),
-    ]
-
-
-def test_comments_become_markdown() -> None:
-    assert prose("null: data.size=[H,W], or *.png in a_b/ and <x>.") == (
-        "null: `data.size=[H,W]`, or \\*.png in `a_b/` and &lt;x>."
-    )
-    assert prose("`a_b` is x_y") == "`a_b` is `x_y`"
-    assert table(["a"], [["x|y"], ["`x|y`"]]).splitlines()[2:] == ["| x&#124;y |", "| `x\\|y` |"]
 
 
 def test_the_api_page_has_every_public_name() -> None:
@@ -195,14 +154,6 @@ def test_the_checks_json_is_as_documented(workshop: Console) -> None:
     compare(told, list(dict(flattened(found))))
 
 
-def test_a_key_that_is_missing_or_not_documented_is_told() -> None:
-    compare({"a.NAME": True, "sometimes": False}, ["a.x y"])
-    with pytest.raises(AssertionError):
-        compare({"a.NAME": True}, ["a.x", "b"])
-    with pytest.raises(AssertionError):
-        compare({"a.NAME": True, "b": True}, ["a.x"])
-
-
 @pytest.mark.slow
 def test_every_error_message_is_what_the_command_says(workshop: Console) -> None:
     text = page("errors.md")
@@ -240,7 +191,7 @@ def test_exit_codes_of_signals(workshop: Console, number: int, monkeypatch: pyte
     def stopped(*_: object, **__: object) -> None:
         os.kill(os.getpid(), number)
 
-    monkeypatch.setattr("transkd.cli.predict_run.predict_stills", stopped)
+    monkeypatch.setattr("transkd.cli.predict.run.predict_stills", stopped)
     answer = workshop.run("transkd-predict model=runs/tiny input=data/synthetic/leftImg8bit/val output=stopped")
     assert answer.code == 128 + number
     assert answer.code in exit_codes()

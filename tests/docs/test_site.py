@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import fill
 import pytest
 import yaml
-from docs_assemble import bars_in_code
-from docs_links import Links
-from docs_mathml import MathMLExtension, mathml
 from docs_notebooks import notebook_page
 from docs_site import SiteError, build_site
-from markdown import markdown
 
 TOP = Path(__file__).resolve().parents[2]
 MATHML = "{http://www.w3.org/1998/Math/MathML}"
@@ -112,15 +105,6 @@ def small_repository(folder: Path, index: str) -> Path:
     return folder
 
 
-def test_links_out_of_docs_lead_to_pages_of_the_site(tmp_path: Path) -> None:
-    build_site(tmp_path / "site", small_repository(tmp_path / "top", "# Home\n\n[other](other.md#here) $x^2$\n"))
-    other = Page(tmp_path / "site/other.html")
-    assert "index.html" in other.links
-    assert "source/code/a.py.html" in other.links
-    assert "42" in (tmp_path / "site/source/code/a.py.html").read_text()
-    assert "math" in Page(tmp_path / "site/index.html").tags
-
-
 @pytest.mark.parametrize(
     ("index", "message"),
     [
@@ -135,64 +119,6 @@ def test_what_is_wrong_in_a_page_ends_the_build(tmp_path: Path, index: str, mess
     with pytest.raises(SiteError, match=message):
         build_site(tmp_path / "site", small_repository(tmp_path / "top", f"# Home\n\n{index}\n"))
     assert not (tmp_path / "site").exists()
-
-
-def test_navigation_and_pages_are_the_same(tmp_path: Path) -> None:
-    top = small_repository(tmp_path / "top", "# Home\n")
-    shutil.move(top / "docs/other.md", top / "docs/another.md")
-    with pytest.raises(SiteError) as error:
-        build_site(tmp_path / "site", top)
-    assert str(error.value).splitlines() == [
-        "mkdocs.yml: nav names other.md, which is not there",
-        "mkdocs.yml: nav leaves out another.md",
-    ]
-
-
-def test_links_in_code_are_left_alone(tmp_path: Path) -> None:
-    links = Links(tmp_path)
-    text = "`[a](b.md)` and\n\n```\n[c](d.md)\n```\n\n[e](https://example.org) [f](#g) <!-- [h](i.md) -->\n"
-    assert links.rewritten(text, PurePosixPath("docs/index.md")) == text
-    assert links.problems == []
-    links.rewritten('[`a`](b.md) <img src="c.svg">', PurePosixPath("docs/index.md"))
-    assert links.problems == ["docs/index.md: b.md leads to nothing", "docs/index.md: c.svg leads to nothing"]
-
-
-def test_bars_in_code_in_tables_show_without_a_backslash() -> None:
-    page = "| a | b |\n| --- | --- |\n| `x\\|y` | z \\| w |\n\nNo table: `x\\|y`\n"
-    html = markdown(bars_in_code(page), extensions=["tables"])
-    assert "<td><code>x|y</code></td>" in html
-    assert "<td>z | w</td>" in html
-    assert "No table: <code>x\\|y</code>" in html
-
-
-def texts(element: ET.Element) -> Iterator[tuple[str, str]]:
-    for inner in element.iter():
-        if inner.text and inner.text.strip():
-            yield inner.tag.removeprefix(MATHML), inner.text.strip()
-
-
-def test_equations_become_mathml() -> None:
-    html = markdown("A loss $\\frac{a}{b_i}$.\n\n$$\n\\sum_i x_i^2\n$$\n", extensions=[MathMLExtension()])
-    root = ET.fromstring(f"<div>{html}</div>")
-    inline, display = root.iter(f"{MATHML}math")
-    assert (inline.get("display"), display.get("display")) == ("inline", "block")
-    fraction = inline.find(f".//{MATHML}mfrac")
-    assert fraction is not None
-    assert list(texts(fraction)) == [("mi", "a"), ("mi", "b"), ("mi", "i")]
-    assert list(texts(display)) == [("mo", "∑"), ("mi", "i"), ("mi", "x"), ("mi", "i"), ("mn", "2")]
-
-
-def test_dollars_that_are_no_equations_stay() -> None:
-    text = "It costs $5 and \\$6, `$HOME` and `$x$`.\n\n```bash\necho $A $B\n```\n"
-    html = markdown(text, extensions=["pymdownx.superfences", MathMLExtension()])
-    assert "<math" not in html
-    assert "$5 and $6" in html
-
-
-def test_an_equation_that_cannot_be_written_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"\\nocommand in the equation"):
-        mathml("x + \\nocommand")
-    assert mathml("\\begin{aligned}a&=b\\\\c&=d\\end{aligned}").count("<mtr") == 2
 
 
 def notebook(path: Path, *outputs: dict[str, object]) -> Path:

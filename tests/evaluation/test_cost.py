@@ -8,10 +8,6 @@ from transkd.evaluation import count_macs, count_parameters, latency_ms, segment
 from transkd.models import create_segmenter
 
 
-def test_parameters_of_the_released_student() -> None:
-    assert count_parameters(create_segmenter("mit_b0", 20)) == 3_719_284
-
-
 def test_trainable_parameters_leave_out_frozen_ones() -> None:
     layer = nn.Linear(3, 2)
     layer.weight.requires_grad_(False)
@@ -24,12 +20,6 @@ def test_macs_of_a_convolution_and_a_product_by_hand() -> None:
     image = torch.zeros(2, 4, 5, 7)
     assert count_macs(lambda: conv(image)) == 2 * 5 * 7 * 6 * (4 // 2) * 9
     assert count_macs(lambda: torch.zeros(3, 4) @ torch.zeros(4, 5)) == 3 * 4 * 5
-
-
-def test_attention_is_counted() -> None:
-    query = torch.zeros(1, 2, 10, 8)
-    macs = count_macs(lambda: nn.functional.scaled_dot_product_attention(query, query, query))
-    assert macs == 2 * (2 * 10 * 10 * 8)
 
 
 def test_gmacs_of_b0_are_those_of_a_real_pass() -> None:

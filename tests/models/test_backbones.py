@@ -9,8 +9,8 @@ import torch
 from transkd.errors import ConfigError
 from transkd.models import available_backbones, create_segmenter
 from transkd.models.backbones import find_backbone
-from transkd.models.backbones.hierarchy import TimmBackbone
 from transkd.models.backbones.pyramid import PyramidBackbone
+from transkd.models.backbones.timm_network import TimmBackbone
 
 
 def test_available_backbones():

@@ -86,14 +86,6 @@ def test_dropout_drops_whole_channels_in_training_only():
     assert torch.equal(head(features), head(features))
 
 
-def test_memory_layout_does_not_change_the_logits():
-    torch.manual_seed(0)
-    head = make_head().eval()
-    features = feature_maps(16, 16, torch.float32)
-    channels_last = [f.detach().contiguous(memory_format=torch.channels_last) for f in features]
-    torch.testing.assert_close(head(channels_last), head(features), rtol=1e-5, atol=1e-5)
-
-
 def test_autocast_multiplies_the_matrices_in_full_precision():
     torch.manual_seed(0)
     head = make_head().eval()

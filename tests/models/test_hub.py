@@ -15,7 +15,7 @@ from hub_server import BROKEN, COMMIT, GATED, HubServer, serving
 from huggingface_hub import constants
 
 from transkd.errors import WeightsError
-from transkd.models.sources.places import HubFileMissingError, hub_file
+from transkd.models.sources.hub import HubFileMissingError, hub_file
 
 REPO, CONTENT = "acme/net", b"weights" * 1000
 
@@ -120,7 +120,7 @@ def test_what_can_be_no_repository_is_told_so(name):
 
 def test_the_environment_names_the_mirror_and_turns_downloads_off(hub, tmp_path):
     program = (
-        "from transkd.models.sources.places import hub_file\n"
+        "from transkd.models.sources.hub import hub_file\n"
         "from transkd.errors import WeightsError\n"
         "print(hub_file('acme/net', 'model.safetensors'))\n"
     )

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from released_layout import filled, released_shapes
+from released_names import filled, released_shapes
 from torch import nn
 from torch.export import Dim
 from torch.nn import functional as F

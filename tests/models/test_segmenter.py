@@ -110,14 +110,17 @@ def test_unfit_images_are_refused(segmenter, images, message):
         ({"head_width": -1}, "head_width must be a whole number of at least 1, not -1"),
         ({"dropout": 1.0}, "dropout must be at least 0 and less than 1, not 1.0"),
         ({"drop_path_rate": -0.1}, "drop_path_rate must be at least 0 and less than 1, not -0.1"),
-        ({"mean": (0.5,)}, "mean must have a value for each of red, green and blue"),
+        ({"mean": (0.5,)}, "mean must have a number for each of red, green and blue"),
+        ({"std": (1, float("nan"), 1)}, "std must have a number for each"),
         ({"std": (1, 0, 1)}, "std must be positive"),
-        ({"std": (1, float("nan"), 1)}, "std must be numbers, not"),
-        ({"norm_eps": -1.0}, "norm_eps must be a small positive number, such as 1e-6, or left out, not -1.0"),
-        ({"norm_eps": "x"}, "norm_eps must be a small positive number"),
-        ({"num_classes": True}, "num_classes must be a whole number of at least 1, not True"),
+        ({"norm_eps": -1.0}, "norm_eps must be a small positive number, such as 1e-6, or null, not -1.0"),
         ({"num_classes": 2, "class_names": [1, 2]}, r"class_names must be text, not \[1, 2\]"),
-        ({"class_names": ["road", "sky"]}, "there are 2 class_names for num_classes=19"),
+        ({"class_names": ["road", "sky"]}, "class_names has 2 entries for num_classes=19"),
+        ({"num_classes": 2, "palette": [(0, 0, 0)]}, "palette has 1 entries for num_classes=2"),
+        (
+            {"num_classes": 1, "palette": [(0, 0, 256)]},
+            r"blue of 0 to 255 for each class, not \[0, 0, 256\]",
+        ),
     ],
 )
 def test_unfit_options_are_refused(options, message):
@@ -132,11 +135,6 @@ def test_head_width_follows_the_backbone(backbone, width):
     with torch.device("meta"):
         assert create_segmenter(backbone, head="segformer").head.fuse.out_channels == width
         assert create_segmenter(backbone, head="segformer", head_width=64).head.fuse.out_channels == 64
-
-
-def test_pvt_v2_with_the_segformer_head():
-    segmenter = create_segmenter("pvt_v2_b0", num_classes=4, head="segformer").eval()
-    assert segmenter(torch.rand(1, 3, 65, 33)).shape == (1, 4, 17, 9)
 
 
 def test_config_is_plain_and_makes_the_segmenter_again():
@@ -180,14 +178,6 @@ def test_bf16_autocast_is_close_and_leaves_weights_alone(segmenter):
     assert 0 < error < 0.05 * expected.abs().max()
 
 
-def test_channels_last_gives_the_same(segmenter):
-    images = torch.rand(1, 3, 64, 64)
-    other = copy.deepcopy(segmenter).to(memory_format=torch.channels_last)
-    with torch.no_grad():
-        logits = other(images.contiguous(memory_format=torch.channels_last))
-        torch.testing.assert_close(logits, segmenter(images), rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("training", [False, True])
 def test_backbone_and_head_compile_without_graph_breaks(segmenter, training):
     model = copy.deepcopy(segmenter).train(training)
@@ -201,17 +191,6 @@ def test_backbone_and_head_compile_without_graph_breaks(segmenter, training):
     torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert model.taps(images, logits=True).logits.dtype == torch.bfloat16
-
-
-def test_deepcopy_is_equal_and_independent(segmenter):
-    images = torch.rand(1, 3, 64, 64)
-    twin = copy.deepcopy(segmenter)
-    with torch.no_grad():
-        before = segmenter(images)
-        assert torch.equal(twin(images), before)
-        twin.head.classifier.bias += 1
-        assert torch.equal(segmenter(images), before)
-    assert twin.config == segmenter.config
 
 
 def test_no_float64_anywhere(segmenter):

@@ -93,11 +93,6 @@ def test_pictures_are_resized_as_the_loader_resizes_them(size: Any, own: tuple[i
     assert np.array_equal(resize(image, input_size(own, size)), theirs)
 
 
-def test_predictions_have_the_pictures_own_size(segmenter: Segmenter) -> None:
-    found = only(Network(segmenter, segmenter.predict, CPU, size=64).predict([picture(90, 131)]))
-    assert found.ids.shape == (90, 131)
-
-
 def test_a_tiny_picture_is_enlarged_for_the_segmenter(segmenter: Segmenter) -> None:
     assert input_size((5, 300), None) == (32, 300)
     assert only(Network(segmenter, segmenter.predict, CPU).predict([picture(5, 40)])).ids.shape == (5, 40)
@@ -207,13 +202,6 @@ def test_what_a_score_sees_is_what_a_prediction_sees(segmenter: Segmenter) -> No
         assert found.confidence is not None
         assert np.array_equal(found.ids, expected.argmax(0).numpy())
         np.testing.assert_allclose(found.confidence, expected.max(0).values.numpy(), rtol=1e-5)
-
-
-def test_a_picture_too_small_for_a_scale_is_told_with_it(segmenter: Segmenter) -> None:
-    network = Network(segmenter, segmenter.predict, CPU, views=Inference(scales=(0.5, 1.0)))
-    (failed,) = network.predict([picture(40, 64)])
-    assert isinstance(failed, ConfigError)
-    assert "scale 0.5 makes 20x32 pixels" in str(failed)
 
 
 def test_a_strip_is_not_enlarged_beyond_measure() -> None:

@@ -8,17 +8,19 @@ import pytest
 from PIL import Image
 
 from transkd.evaluation.pictures import BACKGROUND, INK, SteadyLegend
-from transkd.prediction.colours import Classes, class_names, colours_by_name, distinct_colours
 from transkd.prediction.drawing import (
     LEAST_LEGEND,
     LEAST_PANEL,
     MOST_PANEL,
     MOST_PANEL_HEIGHT,
+    Classes,
     Drawer,
+    colours_by_name,
     confidence_pixels,
+    distinct_colours,
 )
 from transkd.prediction.network import Prediction
-from transkd.prediction.plan import write_ids, write_rgb
+from transkd.prediction.outputs import write_ids, write_pixels
 
 CLASSES = Classes(("road", "car", "sky"), ((128, 64, 128), (0, 0, 142), (70, 130, 180)))
 
@@ -80,14 +82,6 @@ def test_a_tiny_picture_is_enlarged_to_a_legend_that_can_be_read() -> None:
     assert Drawer("m", CLASSES).overlay(np.zeros((3000, 3, 3), np.uint8), halves(3000, 3)).shape[0] < 3100
 
 
-def test_letters_grow_with_the_picture() -> None:
-    heights = []
-    for width in (400, 4000):
-        image = np.zeros((60, width, 3), np.uint8)
-        heights.append(Drawer("m", CLASSES).overlay(image, halves(60, width)).shape[0] - 60)
-    assert heights[1] > 3 * heights[0]
-
-
 @pytest.mark.parametrize(("width", "panel"), [(100, LEAST_PANEL), (500, 500), (3000, MOST_PANEL)])
 def test_a_comparison_shows_picture_and_both_predictions(width: int, panel: int) -> None:
     image = np.full((width // 5, width, 3), 200, np.uint8)
@@ -116,17 +110,6 @@ def test_classes_of_the_same_name_and_colour_stand_in_a_legend_once() -> None:
     steady = Drawer("m", CLASSES).steady_legend("compare", image, [other])
     assert steady is not None
     assert list(steady.names) == ["road", "car", "sky", "boat"]
-
-
-def test_the_legend_of_a_video_keeps_size_and_places() -> None:
-    steady = SteadyLegend(CLASSES.names, CLASSES.colours, 300, 13, 100)
-    first = np.asarray(steady.strip([1])).copy()
-    second = np.asarray(steady.strip([0]))
-    assert first.shape == second.shape
-    assert CLASSES.colours[0] not in colours_in(first)
-    assert {CLASSES.colours[0], CLASSES.colours[1]} <= colours_in(second)
-    where = np.argwhere((first == CLASSES.colours[1]).all(-1))
-    assert (second[tuple(where.T)] == CLASSES.colours[1]).all()
 
 
 def test_the_legend_of_a_video_shows_what_is_mixed_and_no_name_is_cut() -> None:
@@ -174,11 +157,6 @@ def test_colours_come_from_the_legend_that_knows_most_names() -> None:
     assert colours_by_name(("boat",), []) is None
 
 
-def test_a_model_without_names_has_numbers() -> None:
-    assert class_names(None, 3) == ("class 0", "class 1", "class 2")
-    assert class_names(["a"], 1) == ("a",)
-
-
 def test_ids_are_8_bits_with_the_colours_as_palette(tmp_path: Path) -> None:
     ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
     write_ids(ids, distinct_colours(12), tmp_path / "ids.png")
@@ -193,6 +171,6 @@ def test_ids_are_8_bits_with_the_colours_as_palette(tmp_path: Path) -> None:
 def test_confidences_are_grey_and_jpegs_are_jpegs(tmp_path: Path) -> None:
     grey = confidence_pixels(Prediction(np.zeros((1, 3), np.uint8), np.array([[0, 0.5, 1]], np.float32)))
     assert grey.tolist() == [[0, 128, 255]]
-    write_rgb(np.zeros((8, 8, 3), np.uint8), "overlay", tmp_path / "x.jpg")
+    write_pixels(np.zeros((8, 8, 3), np.uint8), "overlay", tmp_path / "x.jpg")
     with Image.open(tmp_path / "x.jpg") as file:
         assert file.format == "JPEG"

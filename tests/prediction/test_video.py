@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 from pathlib import Path
 
@@ -14,13 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from transkd.errors import DataError, NonFiniteError
-from transkd.prediction.clips import predict_clip
-from transkd.prediction.colours import Classes, distinct_colours
-from transkd.prediction.drawing import Drawer
+from transkd.prediction.drawing import Classes, Drawer, distinct_colours
 from transkd.prediction.network import Network
 from transkd.prediction.outputs import Model
-from transkd.prediction.plan import FullError, Job, Source
-from transkd.prediction.videos import Pace, VideoReader, VideoWriter, pace_of
+from transkd.prediction.plan import Job
+from transkd.prediction.sources import Source
+from transkd.prediction.videos import Pace, VideoReader, VideoWriter, pace_of, predict_clip
 
 FRAMES = 12
 CLASSES = Classes(("dark", "bright"), ((200, 30, 30), (30, 30, 200)))
@@ -242,27 +240,6 @@ def test_a_late_start_is_no_early_end(tmp_path: Path) -> None:
     assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) == 36
     clip = predict_clip(job(video, colour=tmp_path / "out.mp4"), model())
     assert (clip.frames, clip.shortfall) == (30, None)
-
-
-def test_pixels_that_are_no_squares_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    get = cv2.VideoCapture.get
-    wide = {cv2.CAP_PROP_SAR_NUM: 16.0, cv2.CAP_PROP_SAR_DEN: 11.0}
-    monkeypatch.setattr(cv2.VideoCapture, "get", lambda self, key: wide.get(key) or get(self, key), raising=False)
-    clip = predict_clip(job(record(tmp_path / "v.mp4"), colour=tmp_path / "out.mp4"), model())
-    assert any("its pixels are to be shown 1.45 times as wide as high" in note for note in clip.notes)
-
-
-def test_a_full_disk_ends_a_video_at_once_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = shutil.disk_usage(tmp_path)
-    room = iter([usage] * 4)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: next(room, usage._replace(free=0)))
-    video, seen = record(tmp_path / "v.mp4"), []
-    with pytest.raises(FullError, match=r"/o\.mp4 cannot be written: No space left on device"):
-        predict_clip(
-            job(video, overlay=tmp_path / "o.mp4"), model(batch_size=1), progress=lambda *told: seen.append(told)
-        )
-    assert len(seen) == 4
-    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
 
 
 def test_ctrl_c_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Maker:
 
     Args:
         root: the folder.
-        compose: composes conf/train.yaml with overrides.
+        compose: composes the config of a training.
     """
 
     def __init__(self, root: Path, compose: Compose) -> None:

@@ -74,9 +74,7 @@ def test_stopped(start, run, lean, alone, tmp_path, number, target, workers, cod
     stopped = start(tmp_path / "run", *options, signal_at=at("on_train_batch_end:6", number, target))
     assert stopped.returncode == code, stopped.stderr
     assert time.monotonic() - began < PROCESS_SECONDS / 2
-    message = (
-        f"stopped by {number.name} after step 6: the run is saved; the same command with resume=auto goes on with it"
-    )
+    message = f"stopped by {number.name} after step 6: the run is saved; the same command with resume=auto resumes it"
     assert stopped.stderr.strip().splitlines()[-1] == message
     assert "Traceback" not in stopped.stderr
     run(tmp_path / "run", *options, "resume=auto")

@@ -10,22 +10,27 @@ from test_distill_module import BATCH
 from test_resuming import train_killed_and_resumed
 from tiny_runs import rows
 
-from transkd import DistillModule, create_loss, create_segmenter
+from transkd import DistillModule, Segmenter, create_loss, create_segmenter
 from transkd.errors import ConfigError
-from transkd.training.config import config_problems
-from transkd.training.weight_schedules import LossWeight, read_weight
+from transkd.options import find_problems
+from transkd.training.config import TrainConfig
+from transkd.training.weight_schedules import LossWeight, Weighing
 
 DISTILLED = "distillation=transkd_base"
 
 
+def segmenters() -> tuple[Segmenter, Segmenter]:
+    return create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
+
+
 def over(steps: int, schedule: object, base: float = 1.0) -> list[float]:
-    weight = read_weight("csf", base, schedule)
+    weight = Weighing(weight=base, schedule=schedule).loss_weight()
     return [weight.at(step, steps) for step in range(steps + 1)]
 
 
 def test_constant() -> None:
     assert over(4, None, 0.5) == over(4, {"name": "constant"}, 0.5) == [0.5] * 5
-    assert read_weight("csf", 1, {"name": "constant"}).is_constant
+    assert Weighing(schedule={"name": "constant"}).loss_weight().is_constant
 
 
 def test_warm_up_rises_linearly_from_its_beginning() -> None:
@@ -46,7 +51,7 @@ def test_decay_falls_to_its_end_and_stays_there() -> None:
 def test_the_factors_of_several_multiply() -> None:
     schedule = [{"name": "warm_up", "share": 0.5}, {"name": "decay", "begin": 0.25, "share": 0.5}]
     assert over(8, schedule, 4.0) == pytest.approx([0, 1, 2, 4 * 0.75 * 0.75, 4 * 0.5, 4 * 0.25, 0, 0, 0])
-    assert str(read_weight("csf", 4, schedule)) == "4 x warm_up x decay"
+    assert str(Weighing(weight=4, schedule=schedule).loss_weight()) == "4 x warm_up x decay"
 
 
 WRONG = {
@@ -54,7 +59,7 @@ WRONG = {
     "no name": ({"share": 0.1}, "schedule.name: is missing"),
     "option": (
         {"name": "decay", "ends": 0.1},
-        "schedule.ends: there is no such key; did you mean 'schedule.end'?",
+        "schedule.ends: there is no such key; did you mean 'end'?",
     ),
     "range": ({"name": "warm_up", "share": 0}, "schedule.share: give a number above 0 (it is 0)"),
     "truth value": ({"name": "decay", "share": True}, "schedule.share: give a number (it is true)"),
@@ -81,18 +86,18 @@ def test_a_mistaken_schedule_is_told_by_config_and_module_alike(case: str, run, 
     schedule, said = WRONG[case]
     values = run.config(tmp_path / "run", DISTILLED)
     values["distillation"]["losses"]["csf"]["schedule"] = schedule
-    assert [str(problem) for problem in config_problems(values)] == [f"distillation.losses.csf.{said}"]
+    assert [str(problem) for problem in find_problems(TrainConfig, values)] == [f"distillation.losses.csf.{said}"]
     with pytest.raises(ConfigError) as refusal:
-        read_weight("csf", 1.0, schedule)
-    assert str(refusal.value) == f"losses.csf.{said}"
+        DistillModule(*segmenters(), {"csf": {"schedule": schedule}})
+    assert str(refusal.value) == f"distillation loss 'csf': {said}"
 
 
 def test_all_mistakes_are_told_at_once(run, tmp_path: Path) -> None:
-    values = run.config(tmp_path / "run", DISTILLED, "seed=-1", "trainer.max_epochs=-1")
+    values = run.config(tmp_path / "run", DISTILLED, "seed=-1", "trainer.max_epochs=many")
     losses = values["distillation"]["losses"]
     losses["csf"] = {"weight": -1, "schedule": {"name": "decay", "end": 2, "shape": "bent"}}
     losses["pea"] = {"weight": "much", "stage_wights": [1]}
-    told = {problem.path for problem in config_problems(values)}
+    told = {problem.path for problem in find_problems(TrainConfig, values)}
     assert told == {
         "seed",
         "trainer.max_epochs",
@@ -100,30 +105,30 @@ def test_all_mistakes_are_told_at_once(run, tmp_path: Path) -> None:
         "distillation.losses.csf.schedule.end",
         "distillation.losses.csf.schedule.shape",
         "distillation.losses.pea.weight",
-        "distillation.losses.pea",
+        "distillation.losses.pea.stage_wights",
     }
 
 
 def test_a_schedule_needs_a_training_of_known_length(run, tmp_path: Path) -> None:
     endless = ("schedule=paper", "trainer.max_epochs=-1", "trainer.max_time=00:01:00:00")
-    assert config_problems(run.config(tmp_path / "run", DISTILLED, *endless)) == []
+    assert find_problems(TrainConfig, run.config(tmp_path / "run", DISTILLED, *endless)) == []
     scheduled = "+distillation.losses.csf.schedule={name:decay}"
-    (problem,) = config_problems(run.config(tmp_path / "run", DISTILLED, *endless, scheduled))
+    (problem,) = find_problems(TrainConfig, run.config(tmp_path / "run", DISTILLED, *endless, scheduled))
     assert str(problem) == (
         "trainer.max_epochs: the training's length is unknown, and distillation.losses.csf.schedule spans it: give "
         "trainer.max_epochs or trainer.max_steps (trainer.max_time may end it earlier)"
     )
-    (problem,) = config_problems(
-        run.config(tmp_path / "run", "trainer.max_epochs=null", "trainer.max_time=00:01:00:00")
+    (problem,) = find_problems(
+        TrainConfig, run.config(tmp_path / "run", "trainer.max_epochs=null", "trainer.max_time=00:01:00:00")
     )
     assert "schedule.name=poly spans it" in str(problem)
-    (problem,) = config_problems(run.config(tmp_path / "run", "trainer.max_time=1h"))
+    (problem,) = find_problems(TrainConfig, run.config(tmp_path / "run", "trainer.max_time=1h"))
     assert problem.path == "trainer"
     assert "DD:HH:MM:SS" in problem.message
 
 
 def test_the_module_takes_what_the_config_takes() -> None:
-    student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
+    student, teacher = segmenters()
     by_hand = create_loss("csf", student=student, teacher=teacher)
     schedule = {"name": "warm_up", "share": 0.5}
     module = DistillModule(
@@ -136,7 +141,7 @@ def test_the_module_takes_what_the_config_takes() -> None:
 
 
 def test_a_loss_of_weight_0_is_left_out_and_said_so() -> None:
-    student, teacher = create_segmenter("tiny", 19), create_segmenter("tiny_teacher", 19)
+    student, teacher = segmenters()
     with pytest.warns(UserWarning, match=r"losses\.csf has weight 0: it is left out"):
         module = DistillModule(student, teacher, {"csf": 0, "pea": 1.0})
     assert set(module.losses) == {"pea"}

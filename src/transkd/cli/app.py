@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from io import TextIOWrapper
@@ -35,7 +35,7 @@ from transkd.errors import ConfigError, TransKDError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from transkd.cli.sweeps import Sweep
+    from transkd.cli.sweep.jobs import Sweep
     from transkd.options import Section
 
 
@@ -49,6 +49,7 @@ class Command:
         run: ``module:function``, called with the validated config; may return an ``Outcome`` for a sweep's table.
         actions: schema of each choice of ``action``, for a command that does several things.
         added: config groups that it takes besides those of its schema, by ``+GROUP``, and what each is.
+        plain: whether ``run`` takes the validated values in plain containers, as a run's folder keeps them.
         does_without: whether it is of use when it is called with no arguments.
     """
 
@@ -56,6 +57,7 @@ class Command:
     run: str
     actions: Mapping[str, str] = field(default_factory=dict)
     added: Mapping[str, str] = field(default_factory=dict)
+    plain: bool = False
     does_without: bool = False
 
     def schema_of(self, values: Mapping[str, Any]) -> type[Section]:
@@ -82,41 +84,40 @@ class Command:
         from transkd.options import validate
 
         schema = self.schema_of(values)
-        return resolve_name(self.run)(schema.model_validate(values) if checked else validate(schema, values))
+        config = schema.model_validate(values) if checked else validate(schema, values)
+        return resolve_name(self.run)(values if self.plain else config)
 
 
-@dataclass(frozen=True)
-class YamlCommand:
-    """A command whose options are a YAML file of ``conf/``, checked by a function; to become a :class:`Command`."""
-
-    primary: str
-    check: str
-    run: str
-    does_without: bool = False
-
-    def problems(self, values: Mapping[str, Any]) -> Sequence[object]:
-        """List what is wrong with a composed config."""
-        found: Sequence[object] = resolve_name(self.check)(values)
-        return found
-
-    def execute(self, values: Mapping[str, Any], *, checked: bool) -> Any:
-        """Run the command."""
-        return resolve_name(self.run)(values)
-
-
-COMMANDS: dict[str, Command | YamlCommand] = {
-    "transkd-train": YamlCommand("train", "transkd.cli.train:check", "transkd.cli.train:run_train"),
-    "transkd-eval": YamlCommand("eval_command", "transkd.cli.eval:_check", "transkd.cli.eval:_eval"),
-    "transkd-predict": YamlCommand("predict_command", "transkd.cli.predict:_check", "transkd.cli.predict:_predict"),
-    "transkd-export": YamlCommand("export_command", "transkd.cli.export:_check", "transkd.cli.export:_export"),
-    "transkd-profile": YamlCommand(
-        "profile_command", "transkd.cli.profile:_check", "transkd.cli.profile:_profile", does_without=True
+COMMANDS: dict[str, Command] = {
+    "transkd-train": Command(
+        "transkd.training.config:TrainConfig",
+        "transkd.cli.train:run_train",
+        added={
+            "experiment": "A whole recipe, whose keys can all be changed.",
+            "debug": "A small run that finds mistakes.",
+            "sweep": "What is compared, with -m: docs/sweeps.md.",
+        },
+        plain=True,
     ),
-    "transkd-data": YamlCommand("data_command", "transkd.cli.data:_check", "transkd.cli.data:_data"),
+    "transkd-eval": Command("transkd.cli.eval.config:EvalConfig", "transkd.cli.eval.run:run_eval"),
+    "transkd-predict": Command("transkd.cli.predict.config:PredictConfig", "transkd.cli.predict.run:run_predict"),
+    "transkd-export": Command("transkd.cli.export:ExportConfig", "transkd.cli.export:run_export"),
+    "transkd-profile": Command(
+        "transkd.cli.profile.config:ProfileConfig", "transkd.cli.profile.run:run_profile", does_without=True
+    ),
+    "transkd-data": Command(
+        "transkd.cli.data.actions:DataCommand",
+        "transkd.cli.data.actions:run_action",
+        actions={
+            "download": "transkd.cli.data.actions:DownloadAction",
+            "check": "transkd.cli.data.actions:CheckAction",
+            "classes": "transkd.cli.data.actions:ClassesAction",
+            "nyuv2": "transkd.cli.data.actions:NyuAction",
+            "synth": "transkd.cli.data.actions:SynthAction",
+        },
+    ),
     "transkd-report": Command("transkd.cli.report:ReportConfig", "transkd.cli.report:run_report", does_without=True),
-    "transkd-doctor": YamlCommand(
-        "doctor_command", "transkd.cli.doctor:_check", "transkd.cli.doctor:_doctor", does_without=True
-    ),
+    "transkd-doctor": Command("transkd.cli.doctor:DoctorConfig", "transkd.cli.doctor:run_doctor", does_without=True),
 }
 
 
@@ -196,7 +197,7 @@ def _answer(name: str) -> int | None:
 
 
 def run_hydra(name: str) -> int:
-    """Run what the command line says, in ``sys.argv``, once it has no mistakes.
+    """Run what the command line in ``sys.argv`` asks for, once it has no mistakes.
 
     Args:
         name: the command.
@@ -208,26 +209,27 @@ def run_hydra(name: str) -> int:
         ConfigError: for mistakes in the arguments, all of them.
     """
     import hydra
+    from hydra.errors import HydraException
 
     from transkd.cli.compose import register
-    from transkd.cli.mistakes import refuse_mistakes, resolved
+    from transkd.cli.mistakes import plain, refuse_mistakes
     from transkd.cli.progress import starting
-    from transkd.cli.sweep_arguments import environment
 
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises what goes wrong, instead of printing a part of it
     flags, overrides = split_arguments(sys.argv[1:])
-    command, folder, primary = COMMANDS[name], config_folder(), register(name)
+    command, primary = COMMANDS[name], register(name)
     sweep: Sweep | None = None
     checked: dict[str, Any] | None = None
     if not has_flag(flags, "--hydra-help", "--info", "-i", "--shell-completion", "-sc"):
         with starting(name):
             checked = refuse_mistakes(name, flags, overrides, command.problems)
         if has_flag(flags, *SWEEPS) and not has_flag(flags, *OTHER_CONFIG, *SHOWS_CONFIG):
-            sweep = _planned(name, flags, overrides, command.problems)
+            sweep = _planned(name, flags, overrides)
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
         def action() -> Any:
-            values = resolved(config)
+            values = plain(config)
             return command.execute(values, checked=values == checked)
 
         if sweep is None:
@@ -235,27 +237,26 @@ def run_hydra(name: str) -> int:
         else:
             sweep.run(action)
 
-    app = hydra.main(version_base="1.3", config_path=str(folder), config_name=primary)(job)
-    if sweep is None:
-        # Hydra then lets a closed pipe through, instead of printing a traceback.
-        with environment(HYDRA_FULL_ERROR="1") if has_flag(flags, *SHOWS_CONFIG) else nullcontext():
-            app()
-        return max(codes, default=0)
-    sys.argv.insert(1, f"hydra.sweep.dir={quoted(str(sweep.plan.folder))}")
-    return sweep.launch(app)
+    app = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=primary)(job)
+    if sweep is not None:
+        sys.argv.insert(1, f"hydra.sweep.dir={quoted(str(sweep.plan.folder))}")
+        return sweep.launch(app)
+    try:
+        app()
+    except HydraException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    return max(codes, default=0)
 
 
-def _planned(
-    name: str, flags: Sequence[str], overrides: Sequence[str], check: Callable[[dict[str, Any]], Sequence[object]]
-) -> Sweep:
+def _planned(name: str, flags: Sequence[str], overrides: Sequence[str]) -> Sweep:
     from transkd.cli.mistakes import value_problems
-    from transkd.cli.sweep_plan import plan_sweep
-    from transkd.cli.sweeps import Sweep
+    from transkd.cli.sweep.jobs import Sweep
+    from transkd.cli.sweep.plan import plan_sweep
 
-    dirs = config_dirs(flags)
-    return Sweep(
-        name, plan_sweep(name, overrides, further_folders=dirs, check=lambda config: value_problems(config, check))
-    )
+    def check(config: DictConfig) -> Sequence[object]:
+        return value_problems(config, COMMANDS[name].problems)
+
+    return Sweep(name, plan_sweep(name, overrides, further_folders=config_dirs(flags), check=check))
 
 
 def _exit_code(name: str, action: Callable[[], Any]) -> int:

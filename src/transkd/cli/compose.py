@@ -14,7 +14,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
-from transkd.cli.app import COMMANDS, Command, config_folder
+from transkd.cli.app import COMMANDS, config_folder
 from transkd.options import Section, defaults, groups
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
@@ -35,16 +35,14 @@ def register(name: str) -> str:
         The name of its primary config: ``"train"``.
     """
     command = COMMANDS[name]
-    if not isinstance(command, Command):
-        return command.primary
     store = ConfigStore.instance()
     schema: type[Section] = resolve_name(command.schema)
     if command.actions or groups(schema):
-        from transkd.training import config
+        from transkd.training.config import GROUPS
 
-        bases: dict[str, type[Section]] = getattr(config, "GROUP_BASES", {})
-        for group, base in bases.items():
-            store.store("base", defaults(base), group=group)
+        for choice, section in GROUPS.items():
+            group, _, name_of_choice = choice.rpartition("/")
+            store.store(name_of_choice, defaults(section), group=group)
     for action, named in command.actions.items():
         kind: type[Section] = resolve_name(named)
         chosen = [{f"/{group}": choice} for group, choice in groups(kind).items()]

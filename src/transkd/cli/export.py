@@ -1,28 +1,248 @@
-"""``transkd-export``: a student out of the door, with proof that nothing changed on the way."""
+"""``transkd-export``: write a student for other programs, compare the result, and score both where data is given."""
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from transkd.cli.progress import starting
+from pydantic import Field
+
+from transkd.cli.progress import counting, screen, starting, working
+from transkd.options import (
+    REQUIRED,
+    SMALLEST_SIDE,
+    NonNegativeFloat,
+    Positive,
+    Problem,
+    Section,
+    Side,
+    group,
+    nested,
+    option,
+)
+from transkd.training.config import DataConfig
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import Tensor
+
+    from transkd.data import SceneDataModule
+    from transkd.evaluation import Scores
+    from transkd.export.exporting import ExportReport
+    from transkd.export.options import ExportOptions
+    from transkd.models import Segmenter
+
+ImageSize = Annotated[
+    tuple[Side, Side] | None, Field(title=f"[height, width] in pixels, {SMALLEST_SIDE} or more each ([512, 1024])")
+]
 
 
-def _check(values: dict[str, Any]) -> Sequence[object]:
-    from transkd.cli.export_config import export_problems
+class CalibrationConfig(Section):
+    """Images that int8 is calibrated on."""
 
-    return export_problems(values)
+    images: str | None = option(None, "A folder of images like those that the file will see; int8 needs it.")
+    count: Positive = option(64, "How many of them are used.")
+    size: ImageSize = option(None, "[height, width] that they are resized to; null: what the run trained on.")
 
 
-def _export(values: dict[str, Any]) -> None:
+class ExportConfig(Section):
+    r"""Write a segmenter as ONNX, torch.export or transformers files.
+
+    Examples:
+      transkd-export model=runs/NAME/student format=onnx output=student.onnx
+      transkd-export model=runs/NAME/student format=onnx output=int8.onnx \
+        precision=int8 calibration.images=photos
+      transkd-export model=runs/NAME/student format=huggingface output=student-hf
+
+    Each file is run and compared with its source on several sizes; one that
+    differs too much is not kept.
+
+    More: docs/export.md
+    """
+
+    model: str = option(
+        REQUIRED, "A run's folder or its student/, a hub id, or a published checkpoint.", heading="What is written"
+    )
+    format: Literal["onnx", "torch", "huggingface"] = option(
+        REQUIRED, "onnx: a file; torch: a file, a torch.export program; huggingface: a folder for transformers."
+    )
+    output: str = option(REQUIRED, "The file or folder to write.")
+    overwrite: bool = option(False, "true: replace what is there.")
+    push: str | None = option(None, "USER/NAME of a hub repository that a huggingface folder is uploaded to.")
+    result: Literal["logits", "classes"] = option(
+        "logits",
+        "What the file gives, at the images' size: logits, or class ids (uint8; int32 above 256 classes).",
+        heading="What the file takes and gives",
+    )
+    input: Literal["uint8", "float"] = option(
+        "uint8", "RGB images, 0 to 255 (uint8) or 0 to 1 (float); they are normalised inside."
+    )
+    precision: Literal["fp32", "fp16", "int8"] = option("fp32", "fp16 and int8 are for onnx.")
+    dynamic: bool = option(True, "true: images of any size; false: of `size` only, for runtimes that need it.")
+    size: ImageSize = option(None, "[height, width] in pixels of the images that dynamic=false takes.")
+    calibration: CalibrationConfig = nested("What precision=int8 is calibrated on.")
+    tolerance: NonNegativeFloat | None = option(
+        None,
+        "How much the file may differ from its source: for fp32 a share of the largest logit (null: 1e-4), for fp16 "
+        "and int8 a share of the pixels whose class changes (null: 0.02 and 0.15).",
+        heading="Checks",
+    )
+    data: DataConfig | None = group(None, "A dataset on whose validation split source and file are scored.")
+    imports: list[str] = option(
+        [], "Python modules to import first, from the current folder too: where custom names are registered."
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield choices that contradict each other."""
+        for key, text in self.options().problems().items():
+            yield Problem(key, text)
+        if self.dynamic and self.size is not None:
+            yield Problem("size", "is for images of one size only: add dynamic=false, or leave it out")
+        if not self.dynamic and self.size is None:
+            yield Problem("size", "dynamic=false needs the images' size: size=[512,1024]")
+
+    def options(self) -> ExportOptions:
+        """Return the options of the exporter."""
+        from transkd.export.options import ExportOptions
+
+        return ExportOptions(
+            self.format,
+            input=self.input,
+            result=self.result,
+            precision=self.precision,
+            size=self.size,
+            calibration=self.calibration.images,
+            calibration_size=self.calibration.size,
+            calibration_count=self.calibration.count,
+            tolerance=self.tolerance,
+            push=self.push,
+            overwrite=self.overwrite,
+        )
+
+
+def run_export(config: ExportConfig) -> None:
+    """Export, print how the result compares, and score source and file where a dataset is given.
+
+    Raises:
+        TransKDError: for everything that a user can correct.
+    """
     with starting("transkd-export"):
-        from transkd.cli.export_config import parse_export
-        from transkd.cli.export_run import run_export
+        from rich.console import Console
 
-    try:
-        run_export(parse_export(values))
-    except KeyboardInterrupt:
-        print("transkd-export: stopped; of what was being written nothing is left", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        from transkd.evaluation import outputs_for_classes
+        from transkd.export.exporting import export_segmenter
+        from transkd.models import load_segmenter
+
+    console = Console()
+    data = None if config.data is None else _data(config, config.data)
+    segmenter = load_segmenter(config.model)
+    outputs: tuple[int, ...] = ()
+    if data is not None:
+        title = f"model={config.model}"
+        outputs = outputs_for_classes(data.classes.names, segmenter.class_names, segmenter.num_classes, title)
+        if config.result == "classes":
+            _logits_of_ids(segmenter.predict, segmenter, outputs, config.output)  # raises if it could not be scored
+    with working(f"exporting {config.model} to {config.format}"):
+        report = export_segmenter(config.model, config.output, **vars(config.options()))
+    _print_differences(report, config.model, console)
+    if config.data is not None and data is not None:
+        title = f"{config.data.name}, {config.data.val_split}"
+        _print_scores(data, segmenter, report.path, outputs, title, console)
+
+
+def _data(config: ExportConfig, data: DataConfig) -> SceneDataModule:
+    from transkd.data import SceneDataModule
+
+    module = SceneDataModule(
+        data.name,
+        data.root,
+        size=config.size or data.size,
+        augment="none",
+        val_split=data.val_split,
+        label_size="image" if config.result == "classes" else data.label_size,  # ids cannot be resized as logits are
+        batch_size=data.val_batch_size,
+        workers=data.workers,
+        persistent_workers=False,
+        dataset_options=data.options,
+    )
+    module.setup("validate")
+    return module
+
+
+def _print_differences(report: ExportReport, model: str, console: Console) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{report.path} in {report.ran_in}, against {model}", title_justify="left")
+    for heading in ("images", "size", "largest logit difference", "of the largest logit", "pixels of another class"):
+        table.add_column(heading, justify="right")
+    for found in report.differences:
+        by_logit = ("-", "-") if math.isnan(found.logit) else (f"{found.logit:.1e}", f"{found.logit / found.scale:.1e}")
+        height, width = found.size
+        table.add_row(str(found.batch), f"{height}x{width}", *by_logit, f"{100 * found.pixels:.3f} %")
+    console.print(table)
+    console.print(
+        f"wrote {report.path}, {report.bytes / 1e6:.1f} MB; every difference is within the tolerance of "
+        f"{report.tolerance:g}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if report.pushed_to is not None:
+        console.print(f"uploaded to {report.pushed_to}", highlight=False, soft_wrap=True)
+
+
+def _print_scores(
+    data: SceneDataModule,
+    segmenter: Segmenter,
+    path: Path,
+    outputs: tuple[int, ...],
+    title: str,
+    console: Console,
+) -> None:
+    from rich.table import Table
+
+    from transkd.export.graph import ExportGraph
+
+    source = ExportGraph(segmenter, "uint8", "logits")  # at the images' size, as the file answers
+    runs = {
+        "source": _score(data, source, outputs),
+        "exported": _score(data, _runner(path, segmenter, outputs), outputs),
+    }
+    table = Table("", "mIoU", "pixel accuracy", title=title, title_justify="left")
+    for name, scores in runs.items():
+        table.add_row(name, f"{100 * scores.miou:.2f}", f"{100 * scores.pixel_accuracy:.2f}")
+    console.print(table)
+    change = 100 * (runs["exported"].miou - runs["source"].miou)
+    console.print(f"exporting changes the mIoU by {change:+.2f} points (both at the images' size)", highlight=False)
+
+
+def _runner(path: Path, segmenter: Segmenter, outputs: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+    from transkd.export.huggingface import open_folder
+    from transkd.models.exported import ExportedModel, load_model
+
+    if path.is_dir():
+        return open_folder(path)[0]
+    model = load_model(path)
+    assert isinstance(model, ExportedModel)
+    return _logits_of_ids(model.predict, segmenter, outputs, path) if model.result == "classes" else model
+
+
+def _logits_of_ids(
+    predict: Callable[[Tensor], Tensor], segmenter: Segmenter, outputs: tuple[int, ...], path: str | Path
+) -> Callable[[Tensor], Tensor]:
+    from transkd.evaluation.class_ids import logits_of_ids
+    from transkd.evaluation.inference import Inference
+
+    count = segmenter.num_classes
+    return logits_of_ids(predict, count, outputs, model=str(path), inference=Inference(), resolution="label")
+
+
+def _score(data: SceneDataModule, logits_of: Callable[[Tensor], Tensor], outputs: tuple[int, ...]) -> Scores:
+    import torch
+
+    from transkd.evaluation import score_model
+
+    with counting(screen()) as progress, torch.inference_mode():
+        batches = progress.track(data.val_dataloader(), description="scoring")
+        return score_model(logits_of, batches, data.classes.names, outputs=outputs)

@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from textwrap import TextWrapper
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from transkd.cli.app import COMMANDS, Command, YamlCommand, config_folder
+from transkd.cli.app import COMMANDS, Command, config_folder
 from transkd.options import REQUIRED, Declared, Section, as_clause, declared, shown
 
 COLUMNS = 79
@@ -27,8 +27,6 @@ def help_text(name: str) -> str:
         name: the command, such as ``"transkd-train"``.
     """
     command = COMMANDS[name]
-    if isinstance(command, YamlCommand):
-        return _template(command)
     schema = resolve_name(command.schema)
     opening, notes = _docstring(name, schema)
     parts = [opening, *_option_blocks(command, schema), *notes, f"Every key with its default: {name} --cfg job"]
@@ -37,18 +35,16 @@ def help_text(name: str) -> str:
 
 def short_help(name: str) -> str:
     """Return what a command does, its examples, and where the rest is."""
-    command = COMMANDS[name]
-    if isinstance(command, YamlCommand):
-        what, _, rest = _template(command).partition("\nExamples\n")
-        opening = f"{what.rstrip()}\n\nExamples\n{rest.partition(chr(10) * 2)[0]}"
-    else:
-        opening, _ = _docstring(name, resolve_name(command.schema))
+    opening, _ = _docstring(name, resolve_name(COMMANDS[name].schema))
     return f"{opening}\n\n{name} --help lists all options."
 
 
 def choices(group: str) -> list[str]:
-    """Return the choices of a config group: the files of its folder in ``conf/``."""
-    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml") if path.stem != BASE)
+    """Return the choices of a config group: the files of its folder in ``conf/``, and those that are sections."""
+    from transkd.training.config import GROUPS
+
+    sections = {choice.rpartition("/")[2] for choice in GROUPS if choice.rpartition("/")[0] == group}
+    return sorted(({path.stem for path in (config_folder() / group).glob("*.yaml")} | sections) - {BASE})
 
 
 def _docstring(name: str, schema: type[Section]) -> tuple[str, list[str]]:
@@ -74,7 +70,8 @@ def _option_blocks(command: Command, schema: type[Section]) -> Iterator[str]:
         yield _block(title, [_option(one) for one in own if "." not in one.path])
     options = [one for one in [*declared(schema), *shared.values()] if not (command.actions and one.path == "action")]
     for heading in dict.fromkeys(one.heading for one in options):
-        yield _block(heading or "Options", [_option(one) for one in options if one.heading == heading])
+        title = heading or ("Dataset" if command.actions else "Options")
+        yield _block(title, [_option(one) for one in options if one.heading == heading])
 
 
 def _block(heading: str, lines: Sequence[str]) -> str:
@@ -84,14 +81,16 @@ def _block(heading: str, lines: Sequence[str]) -> str:
 def _option(one: Declared) -> str:
     known = choices(one.path) if one.is_group else []
     value = "NAME" if one.is_group else _placeholder(one.kind)
-    return _line(f"{one.path}={value}", one.help, _default(one.default), known)
+    default = "the choice's" if one.default == REQUIRED and "." in one.path else _default(one.default)
+    return _line(f"{one.path}={value}", one.help, default, known)
 
 
 def _line(key: str, about: str, default: str, known: Sequence[str]) -> str:
-    listed = f": {', '.join(known)}" if known else ""
-    text = f"{about}{listed}{f' ({default})' if default else ''}"
+    text = f"{about.removesuffix('.')}: {', '.join(known)}" if known else about
+    text = f"{text} ({default})" if default else text
     margin = " " * INDENT
     wrapper = TextWrapper(COLUMNS, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False)
+
     lines = wrapper.wrap(text)
     if len(key) + 4 <= INDENT and lines:
         return "\n".join([f"  {key}{lines[0][len(key) + 2 :]}", *lines[1:]])
@@ -110,7 +109,7 @@ def _placeholder(kind: Any) -> str:
     """Return what stands for a value of a type: its choices, or a word for its kind."""
     found = dict.fromkeys(_kinds(kind))
     text = "|".join(found)
-    return text if len(text) <= COLUMNS // 2 else "…"
+    return text if 0 < len(text) <= COLUMNS // 2 else "…"
 
 
 def _kinds(kind: Any) -> Iterator[str]:
@@ -124,10 +123,3 @@ def _kinds(kind: Any) -> Iterator[str]:
             yield from _kinds(member)
     elif (known := origin or kind) in PLACEHOLDERS:
         yield PLACEHOLDERS[known]
-
-
-def _template(command: YamlCommand) -> str:
-    import yaml
-
-    values = yaml.safe_load((config_folder() / f"{command.primary}.yaml").read_text(encoding="utf-8"))
-    return str(values["hydra"]["help"]["template"]).rstrip()

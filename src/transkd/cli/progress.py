@@ -1,4 +1,4 @@
-"""What a person at a terminal sees while they wait; in logs and pipes nothing of it."""
+"""Progress that is shown at a terminal, and in logs and pipes not at all."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
+    from rich.progress import Progress, ProgressColumn, Task
 
 ERASED = "\r\x1b[2K"
 
 
 def is_watched() -> bool:
     """Return whether standard error is a terminal on which a line can be taken back, and this is the first process."""
-    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown") and _is_first()
+    return (
+        sys.stderr.isatty()
+        and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+        and (os.environ.get("LOCAL_RANK", "0") == "0")
+    )
 
 
 @contextmanager
@@ -64,7 +68,10 @@ def working(what: str) -> Iterator[None]:
     if not console.is_interactive:
         yield
         return
-    with counting(console, *_waiting_columns()) as progress:
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with counting(console, *columns) as progress:
         progress.add_task(what, total=None)
         yield
 
@@ -77,9 +84,20 @@ def counting(console: Console, *columns: ProgressColumn) -> Progress:
         columns: what they say; left out: what is done of how much, how fast (in a task's ``unit``) and how
             long it still takes.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
-    from transkd.cli.progress_columns import Speed
+    class Speed(ProgressColumn):
+        """How much is done in a second, or how long one takes where that is more."""
+
+        def render(self, task: Task) -> Text:
+            """Return the speed, empty until it is known."""
+            speed, unit = task.finished_speed or task.speed, task.fields.get("unit")
+            if not speed:
+                return Text("")
+            if speed < 1:
+                return Text(f"{1 / speed:.1f} s each")
+            return Text(f"{speed:.1f} {unit}/s" if unit else f"{speed:.1f}/s")
 
     shown = columns or (
         TextColumn("{task.description}", markup=False),
@@ -89,13 +107,3 @@ def counting(console: Console, *columns: ProgressColumn) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*shown, console=console, disable=not console.is_interactive, transient=True)
-
-
-def _waiting_columns() -> tuple[ProgressColumn, ...]:
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    return SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-
-
-def _is_first() -> bool:
-    return os.environ.get("LOCAL_RANK", "0") == "0"

@@ -17,8 +17,7 @@ from transkd.data.classes import ClassSet
 from transkd.data.dataset import SegmentationDataset, build_dataset
 from transkd.data.datasets import classes_of
 from transkd.data.loading import EpochBatchSampler, ResumableLoader
-from transkd.data.transform_options import LabelSize, parse_size
-from transkd.data.transforms import build_transform, evaluation
+from transkd.data.transforms import LabelSize, build_transform, evaluation, parse_size
 from transkd.errors import CheckpointError, ConfigError
 
 

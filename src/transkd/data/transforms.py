@@ -5,19 +5,19 @@ The only module that knows albumentations and OpenCV.
 
 from __future__ import annotations
 
-import inspect
 import os
 import random
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import AfterValidator, Field
 
 from transkd.data.classes import IGNORE_INDEX
-from transkd.data.transform_options import LabelSize, Size, check_fraction, check_pixels, check_range, parse_size
 from transkd.errors import ConfigError, did_you_mean
+from transkd.options import Count, PositiveFloat, Problem, Side, signature_problems
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks a package registry for the newest version
 
@@ -26,6 +26,50 @@ import cv2
 
 MEAN_COLOUR = (124, 116, 104)
 """ImageNet's mean in RGB, 0 to 255: what padding is filled with, so that it is near zero once normalised."""
+
+Size = int | tuple[int, int] | None
+"""A short side in pixels (the aspect ratio stays), an exact (height, width), or None for "as it is"."""
+
+LabelSize = Literal["image", "own"]
+"""Whether labels are resized to the new size of their image, or keep their own."""
+
+
+def _ascending(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] > values[1]:
+        raise ValueError("the least is above the most")
+    return values
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Range = Annotated[
+    tuple[PositiveFloat, PositiveFloat],
+    AfterValidator(_ascending),
+    Field(title="a range [least, most] of factors above 0"),
+]
+Crop = Annotated[
+    Side | tuple[Side, Side] | None, Field(title="a side in pixels (512) or [height, width] ([512, 1024]), 32 or more")
+]
+
+
+def parse_size(value: object, key: str = "size") -> Size:
+    """Read a size as people write it.
+
+    Args:
+        value: an int (short side), a pair [height, width], or "native" or None for images as they are.
+        key: what to call it in errors.
+
+    Raises:
+        ConfigError: if it is none of these.
+    """
+    if value is None or value == "native":
+        return None
+    sides: Sequence[Any] = value if isinstance(value, list | tuple) and len(value) == 2 else [value]
+    if all(type(side) is int and side > 0 for side in sides):
+        return (sides[0], sides[1]) if len(sides) == 2 else sides[0]
+    raise ConfigError(
+        f"{key}={value!r} is no size: give a short side in pixels (512), [height, width] ([512, 1024]), "
+        "or 'native' for images as they are."
+    )
 
 
 def single_threaded_opencv() -> None:
@@ -93,7 +137,7 @@ def none(size: Size) -> Transform:
     return evaluation(size)
 
 
-def paper(size: Size, *, flip: float = 0.5, shift: int = 2) -> Transform:
+def paper(size: Size, *, flip: Probability = 0.5, shift: Count = 2) -> Transform:
     """Make the TransKD paper's recipe: resize, flip, shift by a few pixels.
 
     The release shifts labels by as many pixels of the smaller label map, out of register with the image; this
@@ -103,26 +147,21 @@ def paper(size: Size, *, flip: float = 0.5, shift: int = 2) -> Transform:
         size: what images and labels are resized to (the paper: short side 512).
         flip: the probability of a horizontal flip.
         shift: the largest shift, in pixels of the resized image, to either side; drawn for x and y apart.
-
-    Raises:
-        ConfigError: if an option has no meaningful value.
     """
-    check_fraction("flip", flip)
-    check_pixels("shift", shift)
     return Transform(lambda: [*_resize(size), *_flip(flip), *_shift(shift)])
 
 
 def standard(
     size: Size,
     *,
-    crop: object = None,
-    scale: Sequence[float] = (0.5, 2.0),
-    flip: float = 0.5,
-    photometric: float = 0.5,
-    brightness: float = 0.125,
-    contrast: float = 0.5,
-    saturation: float = 0.5,
-    hue: float = 0.05,
+    crop: Crop = None,
+    scale: Range = (0.5, 2.0),
+    flip: Probability = 0.5,
+    photometric: Probability = 0.5,
+    brightness: Probability = 0.125,
+    contrast: Probability = 0.5,
+    saturation: Probability = 0.5,
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.05,
 ) -> Transform:
     """Make the field's standard recipe: random scale, crop, flip, photometric distortion.
 
@@ -139,19 +178,12 @@ def standard(
         hue: the largest change, in turns of the colour circle, 0 to 0.5.
 
     Raises:
-        ConfigError: if an option has no meaningful value, or ``size`` is None.
+        ConfigError: if ``size`` is None.
     """
     if size is None:
         raise ConfigError("size='native': the standard recipe scales images, so it needs a size in pixels.")
-    window = parse_size(size if crop is None else crop, "crop")
-    if window is None:
-        raise ConfigError("crop='native': give the crop's side or [height, width] in pixels.")
-    check_range("scale", scale)
-    check_fraction("flip", flip)
-    check_fraction("photometric", photometric)
+    window = size if crop is None else crop
     changes = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
-    for name, value in changes.items():
-        check_fraction(name, value, 0.5 if name == "hue" else 1.0)
     side = size if isinstance(size, int) else min(size)
     return Transform(
         lambda: [
@@ -180,15 +212,16 @@ def build_transform(recipe: str, size: object, **options: Any) -> Transform:
     Raises:
         ConfigError: if the recipe or an option does not exist or has no meaningful value.
     """
+    if problems := recipe_problems(recipe, options):
+        raise ConfigError(f"augmentation '{recipe}': {'; '.join(map(str, problems))}")
+    return RECIPES[recipe](parse_size(size), **options)
+
+
+def recipe_problems(recipe: str, options: Mapping[str, Any]) -> list[Problem]:
+    """List that there is no such recipe, or its options that are unknown or have a wrong value."""
     if recipe not in RECIPES:
-        raise ConfigError(f"There is no augmentation '{recipe}': {did_you_mean(recipe, RECIPES)}")
-    function = RECIPES[recipe]
-    known = [name for name in inspect.signature(function).parameters if name != "size"]
-    for name in options:
-        if name not in known:
-            hint = did_you_mean(name, known) if known else "it takes none"
-            raise ConfigError(f"The augmentation '{recipe}' has no option '{name}': {hint}")
-    return function(parse_size(size), **options)
+        return [Problem("recipe", f"there is no such choice; {did_you_mean(recipe, RECIPES)}")]
+    return signature_problems(RECIPES[recipe], options, "options", given=("size",))
 
 
 # "Exact" nearest samples at pixel centres, as the image's interpolation does; plain nearest is off by half.

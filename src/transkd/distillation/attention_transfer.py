@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from transkd.distillation.base import resample_to
 from transkd.distillation.criteria import mean_squared_error
 from transkd.distillation.feature_loss import FeatureLoss
-from transkd.distillation.options import at_least
 from transkd.distillation.registry import register_loss
 
 
@@ -32,7 +33,7 @@ class AttentionTransfer(FeatureLoss):
         power: p, 1 or more, the paper's 2.
 
     Raises:
-        ConfigError: if the power is below 1, or a stage does not exist or pairs with none of the teacher's.
+        ConfigError: if a stage does not exist or pairs with none of the teacher's.
     """
 
     all_stages = True
@@ -43,10 +44,10 @@ class AttentionTransfer(FeatureLoss):
         teacher_channels: Sequence[int],
         *,
         stages: Sequence[int] | None = None,
-        power: float = 2.0,
+        power: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0,
     ) -> None:
         super().__init__(student_channels, teacher_channels, stages=stages)
-        self.power = at_least(self.name, "power", power, 1)
+        self.power = power
 
     def stage_loss(self, student: Tensor, teacher: Tensor, pair: int) -> Tensor:
         """Return the mean squared difference of a pair's normalised attention maps; see :class:`FeatureLoss`."""

@@ -19,16 +19,16 @@ from transkd.models.taps import Taps
 
 
 @contextmanager
-def told(cls: type, doing: str, remedy: str) -> Iterator[None]:
-    """Tell an error in a class that is not of transkd as one message with its place, and keep it as the cause.
+def custom_loss_errors(cls: type, doing: str, remedy: str) -> Iterator[None]:
+    """Raise an error in a custom loss as one message with its line, and keep it as the cause.
 
     Args:
         cls: the loss's class.
-        doing: what it was asked to do, such as ``"forward"``.
-        remedy: what to look at.
+        doing: what was called, such as ``"forward"``.
+        remedy: what to check.
 
     Raises:
-        ConfigError: in the place of any other error of such a class, but for memory that ran out.
+        ConfigError: in the place of any other error of a custom loss, but for memory that ran out.
     """
     try:
         yield
@@ -37,45 +37,43 @@ def told(cls: type, doing: str, remedy: str) -> Iterator[None]:
     except Exception as error:
         if cls.__module__.partition(".")[0] == "transkd":
             raise
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         name = getattr(cls, "name", cls.__name__)
         raise ConfigError(
-            f"distillation loss '{name}' failed in {doing}{_place(cls, error)}: {said}; {remedy}"
+            f"distillation loss '{name}' failed in {doing}{_failing_line(cls, error)}: {reason}; {remedy}"
         ) from error
 
 
-def check_result(name: str, result: object) -> Tensor:
-    """Return what a loss's forward gave, if it can be a term of the sum.
-
-    Raises:
-        ConfigError: if it is no tensor, has more than one number, or a type that has no gradient.
-    """
-    if not isinstance(result, Tensor):
-        given = f"{type(result).__name__} {result!r}" if isinstance(result, int | float) else type(result).__name__
-        wrong = "nothing; it has no return" if result is None else given
-    elif result.ndim:
-        wrong = f"a tensor of shape {tuple(result.shape)}"
-    elif not result.is_floating_point():
-        wrong = f"a tensor of {result.dtype}"
-    else:
-        return result
-    raise ConfigError(
-        f"distillation loss '{name}': forward returned {wrong}. It has to return one number, a floating-point "
-        "tensor of shape (), such as (a - b).pow(2).mean()"
-    )
-
-
-def _place(cls: type, error: BaseException) -> str:
-    """Return the last line of the class's own file that the error came through, if it did."""
+def _failing_line(cls: type, error: BaseException) -> str:
+    """Return the last line of the class's own file that the error came through, "" where there is none."""
     try:
         file = inspect.getfile(cls)
     except (TypeError, OSError):  # a class of a notebook, whose cell is no file
-        file = ""
+        return ""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     if not frames:
         return ""
     line = f" (`{frames[-1].line}`)" if frames[-1].line else ""
     return f", {Path(file).name} line {frames[-1].lineno}{line}"
+
+
+def check_result(name: str, result: object) -> Tensor:
+    """Return what a loss's forward returned, if it can be a term of the sum.
+
+    Raises:
+        ConfigError: if it is no floating-point tensor of one number.
+    """
+    if isinstance(result, Tensor) and result.ndim == 0 and result.is_floating_point():
+        return result
+    wrong = f"a {type(result).__name__}"
+    if result is None:
+        wrong = "nothing; it has no return"
+    elif isinstance(result, Tensor):
+        wrong = f"a tensor of shape {tuple(result.shape)} of {result.dtype}"
+    raise ConfigError(
+        f"distillation loss '{name}': forward returned {wrong}. It has to return one number, a floating-point "
+        "tensor of shape (), such as (a - b).pow(2).mean()"
+    )
 
 
 def pair_stages(student_stages: int, teacher_stages: int) -> list[tuple[int, int]]:
@@ -91,6 +89,28 @@ def pair_stages(student_stages: int, teacher_stages: int) -> list[tuple[int, int
     """
     pairs = min(student_stages, teacher_stages)
     return [(student_stages - pairs + i, teacher_stages - pairs + i) for i in range(pairs)]
+
+
+def require_stages(name: str, option: str, stages: Sequence[int], available: Sequence[int]) -> None:
+    """Raise a ConfigError unless an option names different stages of the student that can be compared.
+
+    Args:
+        name: the loss's name.
+        option: the option's name.
+        stages: what was given, counted from 1.
+        available: the student's stages that pair with one of the teacher's, counted from 1.
+    """
+    if not stages or len(set(stages)) < len(stages) or not set(stages) <= set(available):
+        raise ConfigError(
+            f"{name}: {option} is {list(stages)}: name stages of the student once each, counted from 1; student and "
+            f"teacher pair at {list(available)}"
+        )
+
+
+def require_weight(name: str, **weights: float) -> None:
+    """Raise a ConfigError where all weights of a loss's parts are 0, so that it would compare nothing."""
+    if not any(weights.values()):
+        raise ConfigError(f"{name}: {' and '.join(weights)} are 0, so it compares nothing; leave the loss out instead")
 
 
 def resample_to(maps: Tensor, like: Tensor) -> Tensor:
@@ -183,17 +203,17 @@ class DistillationLoss(nn.Module):
         """Call the loss with what it requires: with ``labels`` (B, H, W) only if it names them in :attr:`requires`.
 
         Raises:
-            ConfigError: if a loss of one's own fails, or returns something else than a scalar.
+            ConfigError: if a custom loss fails, or returns something else than a scalar.
         """
         needed = {"labels": labels} if "labels" in self.requires else {}
         if "logits" not in self.requires:
             student, teacher = replace(student, logits=None), replace(teacher, logits=None)
-        with told(type(self), "forward", self._given()):
+        with custom_loss_errors(type(self), "forward", self._given()):
             result = self(student, teacher, **needed)
         return check_result(self.name, result)
 
     def _given(self) -> str:
-        """Return what :meth:`forward` gets, and what it would have to ask for."""
+        """Return what :meth:`forward` is called with, and how to request more."""
         labels = ", labels" if "labels" in self.requires else ""
         logits = " and .logits" if "logits" in self.requires else ""
         given = f"called as forward(student, teacher{labels}), with .embeddings and .features of each stage{logits}"
@@ -201,7 +221,7 @@ class DistillationLoss(nn.Module):
         if not missing:
             return given
         named = ", ".join(repr(what) for what in sorted({*self.requires, missing[0]}))
-        return f"{given}, without {' or '.join(missing)}: `requires = frozenset({{{named}}})` asks for {missing[0]}"
+        return f"{given}, without {' or '.join(missing)}: `requires = frozenset({{{named}}})` requests {missing[0]}"
 
     def pairing(self) -> list[tuple[int, int]]:
         """List the stages that are compared, as (student stage, teacher stage), 0-based, shallowest first."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transkd.distillation.base import resample_to
+from transkd.distillation.base import require_weight, resample_to
 from transkd.distillation.batch_norm import check_batch_norm
 from transkd.distillation.criteria import softened_divergence
 from transkd.distillation.labelled_loss import (
@@ -19,9 +19,9 @@ from transkd.distillation.labelled_loss import (
     class_means,
     memberships,
 )
-from transkd.distillation.options import not_all_zero, positive, whole_number
 from transkd.distillation.registry import register_loss
 from transkd.models.taps import Taps
+from transkd.options import NonNegativeFloat, Positive, PositiveFloat
 
 
 class BalancedMemory(nn.Module):
@@ -179,8 +179,7 @@ class CrossImageRelations(LabelledFeatureLoss):
         pixels_per_class: how many random pixels of a class an image puts into the memory at most.
 
     Raises:
-        ConfigError: if a weight is below 0 or all are, the temperature is not above 0, a number is no whole one of 1 or
-            more, or a stage does not exist or pairs with none of the teacher's.
+        ConfigError: if all weights are 0, or a stage does not exist or pairs with none of the teacher's.
     """
 
     def __init__(
@@ -189,32 +188,26 @@ class CrossImageRelations(LabelledFeatureLoss):
         teacher_channels: Sequence[int],
         *,
         stages: Sequence[int] | None = None,
-        batch_weight: float = 1.0,
-        pixel_weight: float = 0.1,
-        region_weight: float = 0.1,
-        temperature: float = 0.1,
-        pooling: int = 1,
-        pixel_memory: int = 16384,
-        region_memory: int = 4096,
-        pixel_contrast: int = 4096,
-        region_contrast: int = 1024,
-        pixels_per_class: int = 16,
+        batch_weight: NonNegativeFloat = 1.0,
+        pixel_weight: NonNegativeFloat = 0.1,
+        region_weight: NonNegativeFloat = 0.1,
+        temperature: PositiveFloat = 0.1,
+        pooling: Positive = 1,
+        pixel_memory: Positive = 16384,
+        region_memory: Positive = 4096,
+        pixel_contrast: Positive = 4096,
+        region_contrast: Positive = 1024,
+        pixels_per_class: Positive = 16,
     ) -> None:
         super().__init__(student_channels, teacher_channels, stages=stages)
-        self.batch_weight, self.pixel_weight, self.region_weight = not_all_zero(
-            self.name, batch_weight=batch_weight, pixel_weight=pixel_weight, region_weight=region_weight
-        )
-        self.temperature = positive(self.name, "temperature", temperature)
-        self.pooling = whole_number(self.name, "pooling", pooling, 1)
-        self.pixel_contrast = whole_number(self.name, "pixel_contrast", pixel_contrast, 1)
-        self.region_contrast = whole_number(self.name, "region_contrast", region_contrast, 1)
-        self.pixels_per_class = whole_number(self.name, "pixels_per_class", pixels_per_class, 1)
-        pixels = whole_number(self.name, "pixel_memory", pixel_memory, 1)
-        regions = whole_number(self.name, "region_memory", region_memory, 1)
+        require_weight(self.name, batch_weight=batch_weight, pixel_weight=pixel_weight, region_weight=region_weight)
+        self.batch_weight, self.pixel_weight, self.region_weight = batch_weight, pixel_weight, region_weight
+        self.temperature, self.pooling, self.pixels_per_class = temperature, pooling, pixels_per_class
+        self.pixel_contrast, self.region_contrast = pixel_contrast, region_contrast
         channels = self.paired_channels()
         widths = [taught for _, taught in channels]
-        self.pixels = nn.ModuleList(BalancedMemory(pixels, width) for width in widths if self.pixel_weight)
-        self.regions = nn.ModuleList(BalancedMemory(regions, width) for width in widths if self.region_weight)
+        self.pixels = nn.ModuleList(BalancedMemory(pixel_memory, width) for width in widths if self.pixel_weight)
+        self.regions = nn.ModuleList(BalancedMemory(region_memory, width) for width in widths if self.region_weight)
         self.projections = nn.ModuleList(_projection(*pair) for pair in channels if self.pixels or self.regions)
 
     def stage_losses(self, student: Taps, teacher: Taps, labels: Tensor | None = None) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from transkd.distillation.base import DistillationLoss, resample_to
 from transkd.distillation.batch_norm import check_batch_norm, normed_convolution, start_from_kaiming_uniform
 from transkd.distillation.criteria import FEATURE_CRITERIA
-from transkd.distillation.options import one_of, whole_number
 from transkd.distillation.registry import register_loss
 from transkd.models.taps import Taps
+from transkd.options import Positive
 
 
 class ChannelSelection(nn.Module):
@@ -91,9 +91,6 @@ class CrossSelectiveFusion(DistillationLoss):
             loss, or channel-wise distillation, ``"cwd_positions"`` (each channel a softmax over positions) or
             ``"cwd_channels"`` (each position a softmax over channels).
         mid_channels: channels of the fused map, 64 in the paper.
-
-    Raises:
-        ConfigError: if an option's value does not exist or does not fit.
     """
 
     requires = frozenset({"features"})
@@ -103,15 +100,14 @@ class CrossSelectiveFusion(DistillationLoss):
         student_channels: Sequence[int],
         teacher_channels: Sequence[int],
         *,
-        criterion: str = "hcl",
-        mid_channels: int = 64,
+        criterion: Literal["hcl", "cwd_positions", "cwd_channels"] = "hcl",
+        mid_channels: Positive = 64,
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        self.criterion = one_of(self.name, "criterion", criterion, FEATURE_CRITERIA)
-        middle = whole_number(self.name, "mid_channels", mid_channels, 1)
+        self.criterion = criterion
         channels = self.paired_channels()
         self.stages = nn.ModuleList(
-            FusionStage(own, middle, teachers, deepest=i == len(channels) - 1)
+            FusionStage(own, mid_channels, teachers, deepest=i == len(channels) - 1)
             for i, (own, teachers) in enumerate(channels)
         )
 

@@ -10,8 +10,8 @@ from transkd.distillation.base import resample_to
 from transkd.distillation.criteria import channel_wise_over_positions
 from transkd.distillation.feature_loss import FeatureLoss
 from transkd.distillation.logit_loss import LogitLoss
-from transkd.distillation.options import positive
 from transkd.distillation.registry import register_loss
+from transkd.options import PositiveFloat
 
 # Shu et al.'s, for logits and feature maps.
 TEMPERATURE = 4.0
@@ -29,16 +29,17 @@ class ChannelWiseLogits(LogitLoss):
         student_channels: channels of the student's feature maps, which this loss does not read.
         teacher_channels: the same of the teacher.
         temperature: T, the paper's 4.
-
-    Raises:
-        ConfigError: if the temperature is not above 0.
     """
 
     def __init__(
-        self, student_channels: Sequence[int], teacher_channels: Sequence[int], *, temperature: float = TEMPERATURE
+        self,
+        student_channels: Sequence[int],
+        teacher_channels: Sequence[int],
+        *,
+        temperature: PositiveFloat = TEMPERATURE,
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        self.temperature = positive(self.name, "temperature", temperature)
+        self.temperature = temperature
 
     def logit_distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the mean over samples and classes of logits (B, K, H, W), a scalar in float32."""
@@ -60,7 +61,7 @@ class ChannelWiseFeatures(FeatureLoss):
         temperature: T, the paper's 4.
 
     Raises:
-        ConfigError: if the temperature is not above 0, or a stage does not exist or pairs with none of the teacher's.
+        ConfigError: if a stage does not exist or pairs with none of the teacher's.
     """
 
     def __init__(
@@ -69,10 +70,10 @@ class ChannelWiseFeatures(FeatureLoss):
         teacher_channels: Sequence[int],
         *,
         stages: Sequence[int] | None = None,
-        temperature: float = TEMPERATURE,
+        temperature: PositiveFloat = TEMPERATURE,
     ) -> None:
         super().__init__(student_channels, teacher_channels, stages=stages)
-        self.temperature = positive(self.name, "temperature", temperature)
+        self.temperature = temperature
         self.adapters = nn.ModuleList(
             nn.Identity() if own == taught else nn.Conv2d(own, taught, 1, bias=False)
             for own, taught in self.paired_channels()

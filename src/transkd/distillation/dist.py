@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from transkd.distillation.base import require_weight
 from transkd.distillation.criteria import correlation_distance
 from transkd.distillation.logit_loss import LogitLoss
-from transkd.distillation.options import not_all_zero, positive
 from transkd.distillation.registry import register_loss
+from transkd.options import NonNegativeFloat, PositiveFloat
 
 
 @register_loss("dist")
@@ -32,7 +33,7 @@ class Dist(LogitLoss):
         temperature: T of the softmax.
 
     Raises:
-        ConfigError: if a weight is below 0, both are 0, or the temperature is not above 0.
+        ConfigError: if both weights are 0.
     """
 
     def __init__(
@@ -40,15 +41,14 @@ class Dist(LogitLoss):
         student_channels: Sequence[int],
         teacher_channels: Sequence[int],
         *,
-        inter_weight: float = 1.0,
-        intra_weight: float = 1.0,
-        temperature: float = 1.0,
+        inter_weight: NonNegativeFloat = 1.0,
+        intra_weight: NonNegativeFloat = 1.0,
+        temperature: PositiveFloat = 1.0,
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        self.inter_weight, self.intra_weight = not_all_zero(
-            self.name, inter_weight=inter_weight, intra_weight=intra_weight
-        )
-        self.temperature = positive(self.name, "temperature", temperature)
+        require_weight(self.name, inter_weight=inter_weight, intra_weight=intra_weight)
+        self.inter_weight, self.intra_weight = inter_weight, intra_weight
+        self.temperature = temperature
 
     def logit_distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the weighted sum of both relations of logits (B, K, H, W), a scalar in float32."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from transkd.distillation.base import resample_to
 from transkd.distillation.embedding import EmbeddingLoss, linear_over_channels
-from transkd.distillation.options import one_of
 from transkd.distillation.registry import register_loss
 from transkd.models.taps import Taps
+from transkd.options import NonNegativeFloat
 
-PARTS = ("both", "embedding", "assistant")
 IMAGE_CHANNELS = 3
 
 
@@ -62,7 +61,7 @@ class EmbeddingAssistant(EmbeddingLoss):
             alone, from which the student learns through the feature maps that A_i is made of.
 
     Raises:
-        ConfigError: if there is not one weight a pair, or no such part.
+        ConfigError: if there is not one weight a pair, or all are 0.
     """
 
     requires = frozenset({"embeddings", "features"})
@@ -72,11 +71,11 @@ class EmbeddingAssistant(EmbeddingLoss):
         student_channels: Sequence[int],
         teacher_channels: Sequence[int],
         *,
-        stage_weights: Sequence[float] | None = None,
-        parts: str = "both",
+        stage_weights: Sequence[NonNegativeFloat] | None = None,
+        parts: Literal["both", "embedding", "assistant"] = "both",
     ) -> None:
         super().__init__(student_channels, teacher_channels, stage_weights=stage_weights)
-        self.parts = one_of(self.name, "parts", parts, PARTS)
+        self.parts = parts
         numbers = [own + 1 for own, _ in self.pairing()]
         if parts == "assistant":
             del self.linears  # DistributedDataParallel fails on parameters outside the graph

@@ -8,12 +8,12 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from transkd.distillation.base import DistillationLoss, resample_to
+from transkd.distillation.base import DistillationLoss, require_weight, resample_to
 from transkd.distillation.criteria import mean_squared_error
-from transkd.distillation.options import at_least
 from transkd.distillation.registry import register_loss
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
+from transkd.options import NonNegativeFloat
 
 PAPER_STAGE_WEIGHTS = (0.1, 0.1, 0.5, 1.0)
 
@@ -44,7 +44,7 @@ class EmbeddingLoss(DistillationLoss):
             and 1, counted from the deepest pair (further, shallower ones weigh 0.1).
 
     Raises:
-        ConfigError: if there is not one weight a pair, 0 or more each, or all are 0.
+        ConfigError: if there is not one weight a pair, or all are 0.
     """
 
     requires = frozenset({"embeddings"})
@@ -54,10 +54,10 @@ class EmbeddingLoss(DistillationLoss):
         student_channels: Sequence[int],
         teacher_channels: Sequence[int],
         *,
-        stage_weights: Sequence[float] | None = None,
+        stage_weights: Sequence[NonNegativeFloat] | None = None,
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        self.stage_weights = self._paper_weights() if stage_weights is None else self._checked_weights(stage_weights)
+        self.stage_weights = self._paper_weights() if stage_weights is None else self._one_a_pair(stage_weights)
         self.linears = nn.ModuleList(nn.Linear(own, teachers) for own, teachers in self.paired_channels())
 
     def embedding(self, student: Taps, pair: int) -> Tensor:
@@ -99,22 +99,15 @@ class EmbeddingLoss(DistillationLoss):
         further = max(pairs - len(PAPER_STAGE_WEIGHTS), 0)
         return (PAPER_STAGE_WEIGHTS[:1] * further + PAPER_STAGE_WEIGHTS)[-pairs:]
 
-    def _checked_weights(self, weights: object) -> tuple[float, ...]:
+    def _one_a_pair(self, weights: Sequence[float]) -> tuple[float, ...]:
         pairs = len(self.pairing())
-        if isinstance(weights, str) or not isinstance(weights, Sequence) or len(weights) != pairs:
+        if len(weights) != pairs:
             raise ConfigError(
-                f"{self.name}: stage_weights is {weights!r}, but student and teacher pair in {pairs} stages; "
+                f"{self.name}: stage_weights is {list(weights)}, but student and teacher pair in {pairs} stages; "
                 f"give a list of {pairs} numbers, shallowest first"
             )
-        numbers = tuple(
-            at_least(self.name, f"the weight of stage {own + 1} in stage_weights", weight, 0)
-            for (own, _), weight in zip(self.pairing(), weights, strict=True)
-        )
-        if not any(numbers):
-            raise ConfigError(
-                f"{self.name}: all stage_weights are 0, so it compares nothing; leave the loss out instead"
-            )
-        return numbers
+        require_weight(self.name, stage_weights=max(weights))
+        return tuple(weights)
 
 
 @register_loss("pea")

@@ -7,8 +7,7 @@ from typing import cast
 
 from torch import Tensor
 
-from transkd.distillation.base import DistillationLoss
-from transkd.distillation.options import chosen_stages
+from transkd.distillation.base import DistillationLoss, require_stages
 from transkd.models.taps import Taps
 
 
@@ -42,7 +41,8 @@ class FeatureLoss(DistillationLoss):
         if stages is None:
             self.stages = tuple(numbers if self.all_stages else numbers[-1:])
         else:
-            self.stages = chosen_stages(self.name, stages, numbers)
+            require_stages(self.name, "stages", stages, numbers)
+            self.stages = tuple(sorted(stages))
 
     def pairing(self) -> list[tuple[int, int]]:
         """List the chosen stages as (student stage, teacher stage), 0-based, shallowest first."""

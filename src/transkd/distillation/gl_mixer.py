@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from transkd.distillation.base import require_stages
 from transkd.distillation.embedding import EmbeddingLoss
-from transkd.distillation.options import chosen_stage, true_or_false, whole_number
 from transkd.distillation.registry import register_loss
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
+from transkd.options import NonNegativeFloat, Positive
 
 
 class SelfAttention(nn.Module):
@@ -92,22 +93,22 @@ class GLMixer(EmbeddingLoss):
         student_channels: Sequence[int],
         teacher_channels: Sequence[int],
         *,
-        stage_weights: Sequence[float] | None = None,
-        stage: int = 4,
-        heads: int = 8,
+        stage_weights: Sequence[NonNegativeFloat] | None = None,
+        stage: Positive = 4,
+        heads: Positive = 8,
         residual: bool = False,
     ) -> None:
         super().__init__(student_channels, teacher_channels, stage_weights=stage_weights)
         compared = [own + 1 for own, _ in self.pairing()]
-        mixed = chosen_stage(self.name, stage, compared)
-        channels = self.student_channels[mixed - 1]
-        if channels % whole_number(self.name, "heads", heads, 1):
+        require_stages(self.name, "stage", [stage], compared)
+        channels = self.student_channels[stage - 1]
+        if channels % heads:
             raise ConfigError(
                 f"{self.name}: heads={heads} does not divide the {channels} channels of the student's "
-                f"stage {mixed}; choose heads from {[h for h in range(1, 17) if channels % h == 0]}"
+                f"stage {stage}; choose heads from {[h for h in range(1, 17) if channels % h == 0]}"
             )
-        self.mixed_pair = compared.index(mixed)
-        self.mixer = GlobalLocalMixer(channels, heads, residual=true_or_false(self.name, "residual", residual))
+        self.mixed_pair = compared.index(stage)
+        self.mixer = GlobalLocalMixer(channels, heads, residual=residual)
 
     def embedding(self, student: Taps, pair: int) -> Tensor:
         """Return the student's patch embedding (B, C_i, h, w) of a pair, mixed at the stage chosen."""

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from transkd.distillation.criteria import softened_divergence
 from transkd.distillation.logit_loss import LogitLoss
-from transkd.distillation.options import positive
 from transkd.distillation.registry import register_loss
+from transkd.options import PositiveFloat
 
 
 @register_loss("kd")
@@ -23,16 +23,13 @@ class KnowledgeDistillation(LogitLoss):
         student_channels: channels of the student's feature maps, which this loss does not read.
         teacher_channels: the same of the teacher.
         temperature: T; 1, as the comparison of segmenters by Yang et al. (CIRKD, CVPR 2022) has it.
-
-    Raises:
-        ConfigError: if the temperature is not above 0.
     """
 
     def __init__(
-        self, student_channels: Sequence[int], teacher_channels: Sequence[int], *, temperature: float = 1.0
+        self, student_channels: Sequence[int], teacher_channels: Sequence[int], *, temperature: PositiveFloat = 1.0
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        self.temperature = positive(self.name, "temperature", temperature)
+        self.temperature = temperature
 
     def logit_distance(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the mean over pixels of logits (B, K, H, W), a scalar in float32."""

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from transkd.distillation.base import DistillationLoss
 from transkd.distillation.batch_norm import check_batch_norm, normed_convolution, start_from_kaiming_uniform
 from transkd.distillation.criteria import hierarchical_context
-from transkd.distillation.options import whole_number
 from transkd.distillation.registry import register_loss
 from transkd.models.taps import Taps
+from transkd.options import Positive
 
 WIDEST_MIDDLE = 512
 
@@ -73,20 +73,15 @@ class KnowledgeReview(DistillationLoss):
         student_channels: channels of the student's feature maps, a stage each, shallowest first.
         teacher_channels: the same of the teacher.
         mid_channels: channels of the fused maps; None for those of the student's deepest stage, 512 at most.
-
-    Raises:
-        ConfigError: if the middle width is below 1.
     """
 
     requires = frozenset({"features"})
 
     def __init__(
-        self, student_channels: Sequence[int], teacher_channels: Sequence[int], *, mid_channels: int | None = None
+        self, student_channels: Sequence[int], teacher_channels: Sequence[int], *, mid_channels: Positive | None = None
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        if mid_channels is None:
-            mid_channels = min(WIDEST_MIDDLE, self.student_channels[-1])
-        middle = whole_number(self.name, "mid_channels", mid_channels, 1)
+        middle = mid_channels or min(WIDEST_MIDDLE, self.student_channels[-1])
         channels = self.paired_channels()
         self.stages = nn.ModuleList(
             AttentionFusion(own, middle, taught, deepest=i == len(channels) - 1)

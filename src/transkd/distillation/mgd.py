@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from transkd.distillation.base import resample_to
 from transkd.distillation.criteria import mean_squared_error
 from transkd.distillation.feature_loss import FeatureLoss
-from transkd.distillation.options import at_least
 from transkd.distillation.registry import register_loss
-from transkd.errors import ConfigError
+from transkd.options import Share
 
 
 @register_loss("mgd")
@@ -34,7 +33,7 @@ class MaskedGenerativeDistillation(FeatureLoss):
         mask_ratio: lambda, the chance that a position is masked; 0.75 is the paper's for segmentation.
 
     Raises:
-        ConfigError: if the ratio is not in [0, 1), or a stage does not exist or pairs with none of the teacher's.
+        ConfigError: if a stage does not exist or pairs with none of the teacher's.
     """
 
     def __init__(
@@ -43,12 +42,10 @@ class MaskedGenerativeDistillation(FeatureLoss):
         teacher_channels: Sequence[int],
         *,
         stages: Sequence[int] | None = None,
-        mask_ratio: float = 0.75,
+        mask_ratio: Share = 0.75,
     ) -> None:
         super().__init__(student_channels, teacher_channels, stages=stages)
-        self.mask_ratio = at_least(self.name, "mask_ratio", mask_ratio, 0)
-        if self.mask_ratio >= 1:
-            raise ConfigError(f"{self.name}: mask_ratio is {mask_ratio!r}, which masks everything; it must be below 1")
+        self.mask_ratio = mask_ratio
         channels = self.paired_channels()
         self.adapters = nn.ModuleList(
             nn.Identity() if own == taught else nn.Conv2d(own, taught, 1) for own, taught in channels

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from pydantic import BaseModel
 from torch import nn
 
-from transkd.distillation.base import DistillationLoss, told
+from transkd.distillation.base import DistillationLoss, custom_loss_errors
 from transkd.errors import ConfigError, did_you_mean
+from transkd.options import Problem, signature_problems
 
 _LOSSES: dict[str, type[DistillationLoss]] = {}
-
-BESIDE_OPTIONS = ("weight", "schedule")
-"""What a run's config sets beside a loss's options; the loss itself never sees them."""
 
 READABLE = ("embeddings", "features", "labels", "logits")
 """What a loss can require."""
@@ -25,8 +24,6 @@ RESERVED = {
     **dict.fromkeys(("lr", "grad_norm", "images_per_s", "data_wait"), "metrics.csv has a column of that name"),
 }
 """Names beside which a loss's own term is logged."""
-
-BUILT = "called with the channels of student and teacher, which it gives on by super().__init__(student_channels, …)"
 
 LossClass = TypeVar("LossClass", bound=type[DistillationLoss])
 
@@ -62,9 +59,11 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
                 "derive it from transkd.DistillationLoss"
             )
         check_name(name)
-        if name in _LOSSES and not _is_written_again(_LOSSES[name], cls):
+        former = _LOSSES.get(name)
+        rewritten = former is not None and (former.__module__, former.__qualname__) == ("__main__", cls.__qualname__)
+        if former is not None and not (rewritten and cls.__module__ == "__main__"):
             raise ConfigError(
-                f"distillation loss '{name}' is registered already, by {_LOSSES[name].__name__}; "
+                f"distillation loss '{name}' is registered already, by {former.__name__}; "
                 f"choose another name than {', '.join(available_losses())}"
             )
         _check_requires(name, cls.requires)
@@ -76,7 +75,7 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
 
 
 def check_name(name: object) -> None:
-    """Refuse what cannot name a loss: its term, its config section and its module are called so.
+    """Check what is to name a loss, its term of the sum, its config section and its module.
 
     Raises:
         ConfigError: it is no text, no identifier, or the name of something else.
@@ -89,7 +88,7 @@ def check_name(name: object) -> None:
     if name in RESERVED:
         raise ConfigError(f"a distillation loss cannot be called '{name}': {RESERVED[name]}; choose another name")
     if hasattr(nn.ModuleDict(), name):
-        raise ConfigError(f"a distillation loss cannot be called '{name}', as torch's modules call something of theirs")
+        raise ConfigError(f"a distillation loss cannot be called '{name}': torch's modules have an attribute so named")
 
 
 def _check_requires(name: str, requires: object) -> None:
@@ -102,11 +101,6 @@ def _check_requires(name: str, requires: object) -> None:
         if what not in READABLE:
             hint = did_you_mean(str(what), READABLE)
             raise ConfigError(f"distillation loss '{name}': requires names {what!r}, which no loss can read; {hint}")
-
-
-def _is_written_again(former: type[DistillationLoss], cls: type[DistillationLoss]) -> bool:
-    """Return whether both are the same class of a notebook or script, whose cell ran again."""
-    return cls.__module__ == former.__module__ == "__main__" and cls.__qualname__ == former.__qualname__
 
 
 def available_losses() -> list[str]:
@@ -134,52 +128,44 @@ def create_loss(name: str, *, student: HasChannels, teacher: HasChannels, **opti
     cls = _LOSSES[name]
     _check_embeddings(cls, student=student, teacher=teacher)
     build: Callable[..., DistillationLoss] = cls
-    with told(cls, "__init__", BUILT):
+    with custom_loss_errors(cls, "__init__", "it has to call super().__init__(student_channels, teacher_channels)"):
         return build(student.channels, teacher.channels, **options)
 
 
-def check_options(name: str, options: Mapping[str, object]) -> None:
-    """Check what can be said of a loss before student and teacher are there: its name and those of its options.
+def check_options(name: str, options: Mapping[str, object], *, beside: type[BaseModel] | None = None) -> None:
+    """Check what can be known of a loss before student and teacher are there.
 
     Args:
         name: a registered name, see :func:`available_losses`.
         options: the loss's own options.
+        beside: what else may stand among them.
 
     Raises:
-        ConfigError: if the name is unknown, or an option is unknown or missing.
+        ConfigError: listing all that :func:`option_problems` finds.
+    """
+    if problems := option_problems(name, options, beside=beside):
+        raise ConfigError(f"distillation loss '{name}': {'; '.join(map(str, problems))}")
+
+
+def option_problems(
+    name: str, options: Mapping[str, object], path: str = "", *, beside: type[BaseModel] | None = None
+) -> list[Problem]:
+    """List that there is no such loss, or its options that are unknown, missing, or have a wrong value.
+
+    Args:
+        name: of the loss.
+        options: as its constructor declares them after the channels of student and teacher.
+        path: of the options in a config.
+        beside: what else may stand among them.
     """
     if name not in _LOSSES:
         listing = f"known: {', '.join(available_losses())}"
         hint = did_you_mean(name, _LOSSES)
-        raise ConfigError(
-            f"distillation loss '{name}' does not exist; {hint}{'' if hint == listing else f' ({listing})'}; one of "
-            f"your own is known once its module is imported: imports=[MODULE], or import MODULE in Python"
-        )
-    _check_names(_LOSSES[name], options)
-
-
-def _check_names(cls: type[DistillationLoss], given: Mapping[str, object]) -> None:
-    parameters = list(inspect.signature(cls).parameters.values())[2:]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
-    known = {p.name: p.default for p in parameters if p.kind is not p.VAR_POSITIONAL}
-    problems = [
-        f"takes no option '{option}'{_meant(option, known)}" for option in map(str, given) if option not in known
-    ]
-    problems += [
-        f"needs option '{option}'"
-        for option, default in known.items()
-        if default is inspect.Parameter.empty and option not in given
-    ]
-    if problems:
-        raise ConfigError(
-            f"distillation loss '{cls.name}' {' and '.join(problems)}; its options: {_listed(known) or 'none'}"
-        )
-
-
-def _meant(option: str, known: Iterable[str]) -> str:
-    hint = did_you_mean(option, [*known, *BESIDE_OPTIONS])
-    return f" ({hint})" if hint.startswith("did you mean") and option not in BESIDE_OPTIONS else ""
+        full = hint if hint == listing else f"{hint} ({listing})"
+        remedy = "a custom one is known once its module is imported: imports=[MODULE], or import MODULE in Python"
+        return [Problem(path, f"there is no such loss; {full}; {remedy}")]
+    channels = list(inspect.signature(_LOSSES[name]).parameters)[:2]
+    return signature_problems(_LOSSES[name], options, path, given=channels, beside=beside)
 
 
 def _check_embeddings(cls: type[DistillationLoss], **segmenters: HasChannels) -> None:
@@ -193,9 +179,3 @@ def _check_embeddings(cls: type[DistillationLoss], **segmenters: HasChannels) ->
                 f"distillation loss '{cls.name}' compares patch embeddings, and the {role} has none: {reason}; "
                 f"use a loss that needs none ({', '.join(others)}), or another {role}"
             )
-
-
-def _listed(options: Mapping[str, object]) -> str:
-    return ", ".join(
-        option if default is inspect.Parameter.empty else f"{option}={default!r}" for option, default in options.items()
-    )

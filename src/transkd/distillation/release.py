@@ -22,6 +22,110 @@ STAGES = 4
 AFFINE = ("weight", "bias")
 BATCH_NORM = (*AFFINE, "running_mean", "running_var", "num_batches_tracked")
 
+Form = Literal["transkd_base", "transkd_gl", "transkd_ea"]
+
+FORMS: Mapping[Form, tuple[str, ...]] = {
+    "transkd_base": ("csf", "pea"),
+    "transkd_gl": ("csf", "gl_mixer"),
+    "transkd_ea": ("csf", "ea"),
+}
+"""The forms of TransKD by their names in ``distillation=``, and the losses of each."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a released checkpoint of TransKD holds, in evaluation mode.
+
+    Attributes:
+        student: the segmenter, for images in [0, 1] without further normalisation, as it was trained.
+        losses: registered name -> the loss with the checkpoint's adapters, as ``DistillModule`` takes them.
+        form: which form of TransKD it was trained with, by its name in ``distillation=``.
+    """
+
+    student: Segmenter
+    losses: dict[str, DistillationLoss]
+    form: Form
+
+
+@dataclass(frozen=True)
+class _Widths:
+    channels: Sequence[int]
+
+
+def load_release(path: str | Path) -> Release:
+    """Load a released checkpoint of TransKD, to resume its training.
+
+    The form is found from the tensors' names, the architecture and the number of classes from their shapes, and
+    the teacher's channels from the adapters'; the teacher itself is not in the file. Tensors alone are read:
+    nothing in the file is executed.
+
+    Args:
+        path: a ``.pth`` file: the state dict itself, or a checkpoint around it.
+
+    Returns:
+        The student and the losses, all in evaluation mode.
+
+    Raises:
+        WeightsError: there is no such file, it is damaged, no distilled student of TransKD, or has tensors that
+            are missing, unexpected or of another shape.
+
+    Example:
+        >>> release = transkd.load_release("transkd_ea.pth")
+        >>> module = transkd.DistillModule(release.student, teacher, release.losses).train()
+    """
+    path = Path(path).expanduser()
+    state = read_state(path)
+    if not looks_released(state):
+        first = ", ".join(list(state)[:3]) or "none"
+        raise WeightsError(f"{path} is not a released checkpoint of TransKD; its first tensors are {first}")
+    tensors = adapters(state)
+    if not tensors:
+        raise WeightsError(
+            f"{path} holds no adapters of distillation losses: it is a teacher or a plain student; "
+            "load it with transkd.load_segmenter"
+        )
+    student = load_segmenter(path)
+    form = find_form(tensors)
+    return Release(student, _load_losses(path, form, tensors, student), form)
+
+
+def find_form(tensors: Mapping[str, Tensor]) -> Form:
+    """Return the form of TransKD that most of the adapters' names belong to; the base form where they tie."""
+    names = {form: {n for loss in losses for n in adapter_names(loss).values()} for form, losses in FORMS.items()}
+    return max(FORMS, key=lambda form: len(names[form] & tensors.keys()))
+
+
+def _load_losses(
+    path: Path, form: Form, tensors: Mapping[str, Tensor], student: Segmenter
+) -> dict[str, DistillationLoss]:
+    teacher = _Widths(_teacher_channels(tensors, student))
+    losses = {name: create_loss(name, student=student, teacher=teacher) for name in FORMS[form]}
+    expected = {
+        adapter_names(name)[ours]: tuple(tensor.shape)
+        for name, loss in losses.items()
+        for ours, tensor in loss.state_dict().items()
+    }
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if differences := tensor_differences(expected, found):
+        raise WeightsError(
+            f"{path} seems to hold the adapters of {form}, but they do not fit a student with the backbone "
+            f"{student.config['backbone']}: {differences}; it is damaged, or of a variant that is not known here"
+        )
+    for name, loss in losses.items():
+        loss.load_state_dict({ours: tensors[released] for ours, released in adapter_names(name).items()})
+        loss.eval()
+    return losses
+
+
+def _teacher_channels(tensors: Mapping[str, Tensor], student: Segmenter) -> tuple[int, ...]:
+    """Return D_i as the adapters have them; where one has none, the student's, so that the loss can be built."""
+    channels = list(student.channels)
+    for stage in range(STAGES):
+        for name in (_csf()[f"stages.{stage}.expand.0.weight"], _linears()[f"linears.{stage}.weight"]):
+            if name in tensors and tensors[name].ndim:
+                channels[stage] = tensors[name].shape[0]
+    return tuple(channels)
+
 
 def adapter_names(loss: str) -> dict[str, str]:
     """Return our name -> released name of every tensor of a loss on four stages; no tensor changes its shape.
@@ -30,11 +134,6 @@ def adapter_names(loss: str) -> dict[str, str]:
         loss: ``"csf"``, ``"pea"``, ``"gl_mixer"`` or ``"ea"``.
     """
     return {"csf": _csf, "pea": _linears, "gl_mixer": _gl_mixer, "ea": _ea}[loss]()
-
-
-def teacher_width_names(stage: int) -> tuple[str, str]:
-    """Return the released tensors whose first dimension is the teacher's channels of a stage, counted from 0."""
-    return _linears()[f"linears.{stage}.weight"], _csf()[f"stages.{stage}.expand.0.weight"]
 
 
 def _csf() -> dict[str, str]:
@@ -80,109 +179,3 @@ def _ea() -> dict[str, str]:
         **{f"linear_weights.{i}": f"fuse_weights.{i}" for i in range(STAGES)},
         **{f"assistant_weights.{i}": f"fuse_weights.{i + STAGES}" for i in range(STAGES)},
     }
-
-
-Form = Literal["transkd_base", "transkd_gl", "transkd_ea"]
-
-FORMS: Mapping[Form, tuple[str, ...]] = {
-    "transkd_base": ("csf", "pea"),
-    "transkd_gl": ("csf", "gl_mixer"),
-    "transkd_ea": ("csf", "ea"),
-}
-
-
-@dataclass(frozen=True)
-class Release:
-    """What a released checkpoint of TransKD holds, in evaluation mode.
-
-    Attributes:
-        student: the segmenter, for images in [0, 1] without further normalisation, as it was trained.
-        losses: registered name -> the loss with the checkpoint's adapters, as ``DistillModule`` takes them.
-        form: which form of TransKD it was trained with, by its name in ``distillation=``.
-    """
-
-    student: Segmenter
-    losses: dict[str, DistillationLoss]
-    form: Form
-
-
-@dataclass(frozen=True)
-class _Widths:
-    channels: Sequence[int]
-
-
-def load_release(path: str | Path) -> Release:
-    """Load a released checkpoint of TransKD, so that its training can go on.
-
-    The form is found from the tensors' names, the architecture and the number of classes from their shapes, and
-    the teacher's channels from the adapters'; the teacher itself is not in the file. Tensors alone are read:
-    nothing in the file is executed.
-
-    Args:
-        path: a ``.pth`` file: the state dict itself, or a checkpoint around it.
-
-    Returns:
-        The student and the losses, all in evaluation mode.
-
-    Raises:
-        WeightsError: there is no such file, it is damaged, no distilled student of TransKD, or has tensors that
-            are missing, unexpected or of another shape.
-
-    Example:
-        >>> release = transkd.load_release("transkd_ea.pth")
-        >>> module = transkd.DistillModule(release.student, teacher, release.losses).train()
-    """
-    path = Path(path).expanduser()
-    state = read_state(path)
-    if not looks_released(state):
-        first = ", ".join(list(state)[:3]) or "none"
-        raise WeightsError(f"{path} is not a released checkpoint of TransKD; its first tensors are {first}")
-    tensors = adapters(state)
-    if not tensors:
-        raise WeightsError(
-            f"{path} holds no adapters of distillation losses: it is a teacher or a plain student; "
-            "load it with transkd.load_segmenter"
-        )
-    student = load_segmenter(path)
-    form = find_form(tensors)
-    return Release(student, _load_losses(path, form, tensors, student), form)
-
-
-def find_form(tensors: Mapping[str, Tensor]) -> Form:
-    """Return the form of TransKD that most of the adapters' names belong to; the base form where they tie."""
-    return max(FORMS, key=lambda form: len(_released_names(form) & tensors.keys()))
-
-
-def _load_losses(
-    path: Path, form: Form, tensors: Mapping[str, Tensor], student: Segmenter
-) -> dict[str, DistillationLoss]:
-    teacher = _Widths(_teacher_channels(tensors, student))
-    losses = {name: create_loss(name, student=student, teacher=teacher) for name in FORMS[form]}
-    expected = {
-        adapter_names(name)[ours]: tuple(tensor.shape)
-        for name, loss in losses.items()
-        for ours, tensor in loss.state_dict().items()
-    }
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if differences := tensor_differences(expected, found):
-        raise WeightsError(
-            f"{path} seems to hold the adapters of {form}, but they do not fit a student with the backbone "
-            f"{student.config['backbone']}: {differences}; it is damaged, or of a variant that is not known here"
-        )
-    for name, loss in losses.items():
-        loss.load_state_dict({ours: tensors[released] for ours, released in adapter_names(name).items()})
-        loss.eval()
-    return losses
-
-
-def _teacher_channels(tensors: Mapping[str, Tensor], student: Segmenter) -> tuple[int, ...]:
-    """Return D_i as the adapters have them; where one has none, the student's, so that the loss can be built."""
-    channels = list(student.channels)
-    for stage in range(STAGES):
-        widths = [tensors[name].shape[:1] for name in teacher_width_names(stage) if name in tensors]
-        channels[stage] = next((width[0] for width in widths if width), channels[stage])
-    return tuple(channels)
-
-
-def _released_names(form: Form) -> set[str]:
-    return {released for loss in FORMS[form] for released in adapter_names(loss).values()}

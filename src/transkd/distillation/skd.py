@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from transkd.distillation.base import DistillationLoss, resample_to
+from transkd.distillation.base import DistillationLoss, require_weight, resample_to
 from transkd.distillation.criteria import in_full_precision, softened_divergence
 from transkd.distillation.logit_loss import LogitLoss
-from transkd.distillation.options import not_all_zero, whole_number
 from transkd.distillation.registry import register_loss
 from transkd.errors import ConfigError
 from transkd.models.taps import Taps
+from transkd.options import NonNegativeFloat, Positive
 
 
 @in_full_precision
@@ -62,8 +62,7 @@ class StructuredKnowledgeDistillation(LogitLoss):
         patch: side of the patches whose similarities are compared, in positions of the teacher's map.
 
     Raises:
-        ConfigError: if a weight is below 0, both are 0, or the patch is below 1; on use, if a patch covers the whole
-            map, which leaves no pairs.
+        ConfigError: if both weights are 0; on use, if a patch covers the whole map, which leaves no pairs.
     """
 
     requires = frozenset({"features", "logits"})
@@ -73,15 +72,13 @@ class StructuredKnowledgeDistillation(LogitLoss):
         student_channels: Sequence[int],
         teacher_channels: Sequence[int],
         *,
-        pixel_weight: float = 1.0,
-        pair_weight: float = 1.0,
-        patch: int = 2,
+        pixel_weight: NonNegativeFloat = 1.0,
+        pair_weight: NonNegativeFloat = 1.0,
+        patch: Positive = 2,
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        self.pixel_weight, self.pair_weight = not_all_zero(
-            self.name, pixel_weight=pixel_weight, pair_weight=pair_weight
-        )
-        self.patch = whole_number(self.name, "patch", patch, 1)
+        require_weight(self.name, pixel_weight=pixel_weight, pair_weight=pair_weight)
+        self.pixel_weight, self.pair_weight, self.patch = pixel_weight, pair_weight, patch
 
     def pairing(self) -> list[tuple[int, int]]:
         """Return the pair of deepest stages, whose feature maps the pair-wise part compares."""

@@ -91,7 +91,7 @@ def boundary_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> Te
         (2, K) int64: pixels in both regions, and pixels in either.
     """
     counts = np.zeros((2, num_classes), np.int64)
-    for predicted, label in zip(_ids(predictions), _ids(labels), strict=True):
+    for predicted, label in zip(id_maps(predictions), id_maps(labels), strict=True):
         distance = boundary_distance(*label.shape)
         labelled = label != IGNORE_INDEX
         of_label = near_boundary(label, distance) & labelled
@@ -104,5 +104,6 @@ def boundary_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> Te
     return torch.from_numpy(counts)
 
 
-def _ids(maps: Tensor) -> list[Ids]:
+def id_maps(maps: Tensor) -> list[Ids]:
+    """Return class maps (B, H, W) as arrays."""
     return list(maps.to("cpu", torch.uint8).numpy())

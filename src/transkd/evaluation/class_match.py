@@ -44,8 +44,8 @@ def match_classes(
     if ours is None or theirs is None:
         everything = tuple(range(our_count))
         return ClassMatch(everything, everything, True) if our_count == their_count else None
-    places = {_plain(name): place for place, name in enumerate(theirs)}
-    shared = [(own, places[_plain(name)]) for own, name in enumerate(ours) if _plain(name) in places]
+    places = {plain_name(name): place for place, name in enumerate(theirs)}
+    shared = [(own, places[plain_name(name)]) for own, name in enumerate(ours) if plain_name(name) in places]
     if not shared:
         return None
     own_places, their_places = zip(*shared, strict=True)
@@ -80,14 +80,14 @@ def outputs_for_classes(
                 "the dataset it was trained for, or save it with class_names"
             )
         return tuple(range(count))
-    places = {_plain(name): place for place, name in enumerate(model_names)}
-    missing = [name for name in class_names if _plain(name) not in places]
+    places = {plain_name(name): place for place, name in enumerate(model_names)}
+    missing = [name for name in class_names if plain_name(name) not in places]
     if missing:
         raise ConfigError(
-            f"{model} has other classes than the dataset: it has no {_listed(missing)}; its classes are "
-            f"{_listed(model_names)}. Score it on the dataset it was trained for"
+            f"{model} has other classes than the dataset: it has no {listed(missing)}; its classes are "
+            f"{listed(model_names)}. Score it on the dataset it was trained for"
         )
-    return tuple(places[_plain(name)] for name in class_names)
+    return tuple(places[plain_name(name)] for name in class_names)
 
 
 def select_outputs(logits: Tensor, outputs: Sequence[int]) -> Tensor:
@@ -97,10 +97,12 @@ def select_outputs(logits: Tensor, outputs: Sequence[int]) -> Tensor:
     return logits.index_select(1, torch.tensor(outputs, device=logits.device))
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a class name without what people write differently: case, spaces, hyphens and underscores."""
     return "".join(sign for sign in name.casefold() if sign not in " -_")
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return the first names of a list for a message."""
     quoted = [f"'{name}'" for name in names[:6]]
     return ", ".join(quoted) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

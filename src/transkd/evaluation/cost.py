@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -111,6 +111,10 @@ class Macs:
     with_attention: int
     without_attention: int
     as_published: int
+
+    def in_giga(self) -> dict[str, float]:
+        """Return the three counts in 10^9 multiply-accumulates, by name."""
+        return {name: count / 1e9 for name, count in asdict(self).items()}
 
     def __add__(self, other: Macs) -> Macs:
         """Return the sum of each of the three counts."""

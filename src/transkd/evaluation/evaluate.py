@@ -72,7 +72,7 @@ def evaluate(
         device: where to compute.
         image_names: what to call the images of the split in errors.
         keep: is given the predictions of each batch.
-        progress: is told the number of images done after each batch.
+        progress: called with the number of images done after each batch.
 
     Returns:
         The counts, and all that is read off them.
@@ -92,8 +92,8 @@ def evaluate(
         if of_ids:
             refuse_resizing(images, labels)
         logits = select_outputs(infer(logits_of, images, how), chosen)
-        _refuse_non_finite(logits, index, image_names)
-        scored = _at_logit_stride(logits, images, how) if resolution == "logit" else logits
+        refuse_non_finite(logits, index, image_names)
+        scored = at_logit_stride(logits, images, how) if resolution == "logit" else logits
         predicted, labels = classes_and_labels(scored, labels, resolution)
         meter.update(predicted, labels, index)
         if near is not None:
@@ -108,7 +108,8 @@ def evaluate(
     return Evaluation(matrices, places.reshape(-1), near.compute() if near is not None else None, names)
 
 
-def _refuse_non_finite(logits: Tensor, index: Tensor, names: Sequence[str]) -> None:
+def refuse_non_finite(logits: Tensor, index: Tensor, names: Sequence[str]) -> None:
+    """Raise a NonFiniteError that names the first image whose logits have no class."""
     if logits.sum().isfinite() or logits.isfinite().all():  # the sum needs no memory, and overflows at worst
         return
     row = next(row for row, of_image in enumerate(logits) if not of_image.isfinite().all())
@@ -120,7 +121,7 @@ def _refuse_non_finite(logits: Tensor, index: Tensor, names: Sequence[str]) -> N
     )
 
 
-def _at_logit_stride(logits: Tensor, images: Tensor, how: Inference) -> Tensor:
+def at_logit_stride(logits: Tensor, images: Tensor, how: Inference) -> Tensor:
     """Return logits at a quarter of the image's size, where the published scores are taken."""
     sides = images.shape[-2:]
     size = (math.ceil(sides[0] / LOGIT_STRIDE), math.ceil(sides[1] / LOGIT_STRIDE))

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from transkd.errors import ConfigError
 from transkd.evaluation.protocol import logits_at
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE
 
 LogitsOf = Callable[[Tensor], Tensor]
 
@@ -21,7 +21,7 @@ class Inference:
     """How a segmenter is applied to an image.
 
     Attributes:
-        crop: height and width of a window; None looks at the whole image at once.
+        crop: height and width of a window; None for the whole image at once.
         stride: from one window to the next, in pixels, None for two thirds of the window; the last window of a row or
             column ends at the border.
         scales: factors that the image is resized by, whose predictions are averaged.
@@ -67,8 +67,8 @@ def infer(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
     size = (images.shape[-2], images.shape[-1])
     total: Tensor | None = None
     views = len(inference.scales) * (1 + inference.flip)
-    for view, mirrored in _views(images, inference):
-        logits = _dense(logits_of, view, inference)
+    for view, mirrored in all_views(images, inference):
+        logits = dense_logits(logits_of, view, inference)
         logits = logits_at(logits.flip(-1) if mirrored else logits, size)
         if views == 1:
             return logits
@@ -78,15 +78,21 @@ def infer(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
     return total.div_(views)
 
 
-def _views(images: Tensor, inference: Inference) -> Iterator[tuple[Tensor, bool]]:
+def all_views(images: Tensor, inference: Inference) -> Iterator[tuple[Tensor, bool]]:
+    """Yield images at each scale, and whether they are mirrored."""
     for scale in inference.scales:
-        view = _scaled(images, scale)
+        view = scaled(images, scale)
         yield view, False
         if inference.flip:
             yield view.flip(-1), True
 
 
-def _scaled(images: Tensor, scale: float) -> Tensor:
+def scaled(images: Tensor, scale: float) -> Tensor:
+    """Return images at a factor of their size.
+
+    Raises:
+        ConfigError: that makes them smaller than segmenters take.
+    """
     if scale == 1.0:
         return images
     values = images.float() / 255 if images.dtype == torch.uint8 else images
@@ -99,7 +105,7 @@ def _scaled(images: Tensor, scale: float) -> Tensor:
     return functional.interpolate(values, size, mode="bilinear", align_corners=False)
 
 
-def _dense(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
+def dense_logits(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:
     """Return logits at the images' own size, of the whole or from windows."""
     height, width = images.shape[-2:]
     steps = inference.steps

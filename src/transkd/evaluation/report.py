@@ -1,4 +1,4 @@
-"""What one pass over a split counted, and all that is read off it."""
+"""The report of one pass over a split: all scores as plain values, and as a Markdown page."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ from transkd.evaluation.scores import (
 )
 
 CONFIDENCE = 0.95
+OVERALL = {
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+    "boundary_iou": "boundary IoU",
+    "category_miou": "category mIoU",
+}
 
 
 @dataclass(frozen=True)
@@ -97,25 +105,16 @@ class Evaluation:
             report["per_category"] = by_category
             report["category_miou"] = sum(by_category.values()) / len(by_category) if by_category else None
         if groups:
-            report["per_group"] = self._by_group([groups[int(image)] for image in self.images])
+            report["per_group"] = self.by_group([groups[int(image)] for image in self.images])
         report["images"] = len(self.images)
         return report
 
-    def _by_group(self, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def by_group(self, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the scores of each group, from the group of each image."""
         return {
             name: {**Scores.from_confusion(confusion, self.class_names).as_dict(), "images": groups.count(name)}
             for name, confusion in group_counts(self.confusion, groups).items()
         }
-
-
-OVERALL = {
-    "miou": "mIoU",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "mean accuracy",
-    "frequency_weighted_iou": "frequency-weighted IoU",
-    "boundary_iou": "boundary IoU",
-    "category_miou": "category mIoU",
-}
 
 
 def percent(value: float | None) -> str:
@@ -136,16 +135,16 @@ def overall_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 def markdown(report: Mapping[str, Any]) -> str:
     """Return a report as a Markdown page that says how it was made."""
     lines = [f"# {report['model']['source']} on {report['protocol']['dataset']}, {report['protocol']['split']}", ""]
-    lines += _table(("measure", "%"), overall_rows(report))
+    lines += markdown_table(("measure", "%"), overall_rows(report))
     has_boundary = "per_class_boundary_iou" in report
     heads = ("class", "IoU", "accuracy", *(["boundary IoU"] if has_boundary else []))
-    lines += _table(heads, [class_row(report, name) for name in report["per_class"]])
+    lines += markdown_table(heads, [class_row(report, name) for name in report["per_class"]])
     if report.get("per_category"):
-        lines += _table(("category", "IoU"), [(k, percent(v)) for k, v in report["per_category"].items()])
+        lines += markdown_table(("category", "IoU"), [(k, percent(v)) for k, v in report["per_category"].items()])
     if report.get("per_group"):
         groups = report["per_group"].items()
         rows = [(n, percent(g["miou"]), percent(g["pixel_accuracy"]), str(g["images"])) for n, g in groups]
-        lines += _table(("group", "mIoU", "pixel accuracy", "images"), rows)
+        lines += markdown_table(("group", "mIoU", "pixel accuracy", "images"), rows)
     lines += [
         protocol_line(report),
         "",
@@ -164,16 +163,17 @@ def protocol_line(report: Mapping[str, Any]) -> str:
     protocol = report["protocol"]
     labels = "on labels resized with the images" if protocol["label_size"] == "image" else "on labels of their own size"
     where = "at a quarter of the input" if protocol["resolution"] == "logit" else labels
-    parts = [f"protocol {protocol['name']}: input {_size(protocol['input_size'])}", f"scored {where}"]
-    return "; ".join([*parts, *_views(report)])
+    parts = [f"protocol {protocol['name']}: input {size_text(protocol['input_size'])}", f"scored {where}"]
+    return "; ".join([*parts, *view_parts(report)])
 
 
 def unscored_line(report: Mapping[str, Any]) -> str:
     """Return how the predictions of a report without scores were made, as :func:`protocol_line` says it."""
-    return "; ".join([f"input {_size(report['protocol']['input_size'])}", *_views(report)])
+    return "; ".join([f"input {size_text(report['protocol']['input_size'])}", *view_parts(report)])
 
 
-def _views(report: Mapping[str, Any]) -> list[str]:
+def view_parts(report: Mapping[str, Any]) -> list[str]:
+    """Return what differs from one plain pass over the whole image; its precision."""
     protocol, parts = report["protocol"], []
     if protocol["inference"] == "slide":
         crop, stride = ("x".join(map(str, protocol[key])) for key in ("crop", "stride"))
@@ -187,7 +187,8 @@ def _views(report: Mapping[str, Any]) -> list[str]:
     return parts
 
 
-def _size(size: int | str | Sequence[int]) -> str:
+def size_text(size: int | str | Sequence[int]) -> str:
+    """Return an input size in words."""
     if isinstance(size, int):
         return f"short side {size}"
     return size if isinstance(size, str) else "x".join(map(str, size))
@@ -199,7 +200,8 @@ def class_row(report: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return (name, *(percent(values[name]) for values in measures if values is not None))
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table, numbers to the right."""
     lines = [" | ".join(heads), " | ".join("---" if i == 0 else "---:" for i in range(len(heads)))]
     cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
     return [f"| {line} |" for line in (*lines, *(" | ".join(row) for row in cells))] + [""]

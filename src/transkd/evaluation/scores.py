@@ -1,4 +1,4 @@
-"""Scores of a segmenter from one accumulated confusion matrix."""
+"""From predictions and labels to confusion counts, and from these to IoUs, accuracies and their intervals."""
 
 from __future__ import annotations
 
@@ -13,78 +13,56 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+IGNORE_INDEX = 255
+RESAMPLES_AT_ONCE = 256  # bounds the memory where classes are many
 
-class ImageConfusion(Metric):
-    """A (K, K) confusion matrix an image, rows are labels and columns predictions; ignored pixels count nothing.
 
-    With several processes the images of all of them are gathered, and one that padding repeated counts once.
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one pass over a split, all as fractions in [0, 1].
 
-    Args:
-        num_classes: K.
-        **options: as torchmetrics' ``Metric`` takes them.
+    Attributes:
+        miou: mean IoU over the classes that occur in the labels or in the predictions.
+        pixel_accuracy: share of labelled pixels whose class is right.
+        per_class: class name -> IoU, None where the class occurs in neither labels nor predictions.
     """
 
-    full_state_update = False
-    matrices: list[Tensor]
-    indices: list[Tensor]
+    miou: float
+    pixel_accuracy: float
+    per_class: dict[str, float | None]
 
-    def __init__(self, num_classes: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.num_classes = num_classes
-        self.add_state("matrices", default=[], dist_reduce_fx="cat")
-        self.add_state("indices", default=[], dist_reduce_fx="cat")
-
-    def update(self, predictions: Tensor, labels: Tensor, indices: Tensor) -> None:
-        """Count one batch.
+    @classmethod
+    def from_confusion(cls, confusion: Tensor, class_names: Sequence[str]) -> Scores:
+        """Compute the scores.
 
         Args:
-            predictions: (B, H, W) classes.
-            labels: (B, H, W), 255 is ignored.
-            indices: (B,) each image's place in the split.
+            confusion: (K, K) pixel counts, rows are labels and columns predictions.
+            class_names: K names.
+
+        Returns:
+            The scores; ``miou`` and ``pixel_accuracy`` are NaN where no pixel was labelled.
         """
-        self.matrices.append(count_images(predictions, labels, self.num_classes))
-        self.indices.append(indices.to(predictions.device))
+        counts = confusion.to("cpu", torch.float64)
+        right = float(counts.diagonal().sum() / counts.sum())
+        return cls(float(mean_iou(counts)), right, by_class(class_ious(counts), class_names))
 
-    def compute(self) -> tuple[Tensor, Tensor]:
-        """Return (N, K, K) counts on the CPU and the N images' places in the split, ascending."""
-        if len(self.indices) == 0:
-            return torch.zeros(0, self.num_classes, self.num_classes, dtype=torch.int64), torch.zeros(0).long()
-        return once_each(self.matrices, self.indices)
-
-
-def once_each(values: list[Tensor] | Tensor, indices: list[Tensor] | Tensor) -> tuple[Tensor, Tensor]:
-    """Return the values (N, ...) of each image once, and the N images' places in the split, ascending, on the CPU."""
-    joined, places = _joined(values).cpu(), _joined(indices).cpu()
-    kept = {int(index): row for row, index in reversed(list(enumerate(places)))}
-    rows = torch.tensor([kept[index] for index in sorted(kept)])
-    return joined[rows], places[rows]
+    def as_dict(self) -> dict[str, Any]:
+        """Return the scores as plain values, ready for JSON: None where there is no number."""
+        return {
+            "miou": finite(self.miou),
+            "pixel_accuracy": finite(self.pixel_accuracy),
+            "per_class": dict(self.per_class),
+        }
 
 
-def count_images(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Return the confusion counts (B, K, K) int64 of predictions and labels (B, H, W), by one bincount.
-
-    Ignored pixels go to a row of their own, which is dropped: that is faster than picking out the others.
-    """
-    batch, rows = predictions.shape[0], num_classes + 1
-    image = torch.arange(batch, device=labels.device, dtype=torch.int32).view(-1, 1, 1)
-    row = labels.clamp_max(num_classes).int() + image * rows
-    cell = row * num_classes + predictions.int()
-    counts = torch.bincount(cell.flatten(), minlength=batch * rows * num_classes)
-    return counts.reshape(batch, rows, num_classes)[:, :num_classes]
+def finite(value: float | Tensor) -> float | None:
+    """Return a number, None for NaN, which JSON does not have."""
+    return None if math.isnan(value) else float(value)
 
 
-def group_counts(matrices: Tensor, groups: Sequence[str]) -> dict[str, Tensor]:
-    """Return the summed (K, K) counts of each group, from (N, K, K) and the N images' groups, in order of name."""
-    return {
-        name: matrices[torch.tensor([group == name for group in groups])].sum(0) for name in sorted(set(groups) - {""})
-    }
-
-
-def _joined(states: list[Tensor] | Tensor) -> Tensor:
-    return torch.cat(states) if isinstance(states, list) else states
-
-
-RESAMPLES_AT_ONCE = 256  # bounds the memory where classes are many
+def by_class(values: Tensor, class_names: Sequence[str]) -> dict[str, float | None]:
+    """Return the K values of a measure by class name, None where a class has none (NaN)."""
+    return {name: finite(value) for name, value in zip(class_names, values.tolist(), strict=True)}
 
 
 def class_ious(confusion: Tensor) -> Tensor:
@@ -159,55 +137,24 @@ def bootstrap_interval(
     return low, high
 
 
-IGNORE_INDEX = 255
+def count_images(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Return the confusion counts (B, K, K) int64 of predictions and labels (B, H, W), by one bincount.
 
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of one pass over a split, all as fractions in [0, 1].
-
-    Attributes:
-        miou: mean IoU over the classes that occur in the labels or in the predictions.
-        pixel_accuracy: share of labelled pixels whose class is right.
-        per_class: class name -> IoU, None where the class occurs in neither labels nor predictions.
+    Ignored pixels go to a row of their own, which is dropped: that is faster than picking out the others.
     """
-
-    miou: float
-    pixel_accuracy: float
-    per_class: dict[str, float | None]
-
-    @classmethod
-    def from_confusion(cls, confusion: Tensor, class_names: Sequence[str]) -> Scores:
-        """Compute the scores.
-
-        Args:
-            confusion: (K, K) pixel counts, rows are labels and columns predictions.
-            class_names: K names.
-
-        Returns:
-            The scores; ``miou`` and ``pixel_accuracy`` are NaN where no pixel was labelled.
-        """
-        counts = confusion.to("cpu", torch.float64)
-        right = float(counts.diagonal().sum() / counts.sum())
-        return cls(float(mean_iou(counts)), right, by_class(class_ious(counts), class_names))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the scores as plain values, ready for JSON: None where there is no number."""
-        return {
-            "miou": finite(self.miou),
-            "pixel_accuracy": finite(self.pixel_accuracy),
-            "per_class": dict(self.per_class),
-        }
+    batch, rows = predictions.shape[0], num_classes + 1
+    image = torch.arange(batch, device=labels.device, dtype=torch.int32).view(-1, 1, 1)
+    row = labels.clamp_max(num_classes).int() + image * rows
+    cell = row * num_classes + predictions.int()
+    counts = torch.bincount(cell.flatten(), minlength=batch * rows * num_classes)
+    return counts.reshape(batch, rows, num_classes)[:, :num_classes]
 
 
-def finite(value: float | Tensor) -> float | None:
-    """Return a number, None for NaN, which JSON does not have."""
-    return None if math.isnan(value) else float(value)
-
-
-def by_class(values: Tensor, class_names: Sequence[str]) -> dict[str, float | None]:
-    """Return the K values of a measure by class name, None where a class has none (NaN)."""
-    return {name: finite(value) for name, value in zip(class_names, values.tolist(), strict=True)}
+def group_counts(matrices: Tensor, groups: Sequence[str]) -> dict[str, Tensor]:
+    """Return the summed (K, K) counts of each group, from (N, K, K) and the N images' groups, in order of name."""
+    return {
+        name: matrices[torch.tensor([group == name for group in groups])].sum(0) for name in sorted(set(groups) - {""})
+    }
 
 
 class ConfusionCounts(MulticlassConfusionMatrix):
@@ -229,3 +176,54 @@ def score_meter(num_classes: int) -> MulticlassConfusionMatrix:
     summed over all processes.
     """
     return ConfusionCounts(num_classes, ignore_index=IGNORE_INDEX, validate_args=False)
+
+
+class ImageConfusion(Metric):
+    """A (K, K) confusion matrix an image, rows are labels and columns predictions; ignored pixels count nothing.
+
+    With several processes the images of all of them are gathered, and one that padding repeated counts once.
+
+    Args:
+        num_classes: K.
+        **options: as torchmetrics' ``Metric`` takes them.
+    """
+
+    full_state_update = False
+    matrices: list[Tensor]
+    indices: list[Tensor]
+
+    def __init__(self, num_classes: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.num_classes = num_classes
+        self.add_state("matrices", default=[], dist_reduce_fx="cat")
+        self.add_state("indices", default=[], dist_reduce_fx="cat")
+
+    def update(self, predictions: Tensor, labels: Tensor, indices: Tensor) -> None:
+        """Count one batch.
+
+        Args:
+            predictions: (B, H, W) classes.
+            labels: (B, H, W), 255 is ignored.
+            indices: (B,) each image's place in the split.
+        """
+        self.matrices.append(count_images(predictions, labels, self.num_classes))
+        self.indices.append(indices.to(predictions.device))
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """Return (N, K, K) counts on the CPU and the N images' places in the split, ascending."""
+        if len(self.indices) == 0:
+            return torch.zeros(0, self.num_classes, self.num_classes, dtype=torch.int64), torch.zeros(0).long()
+        return once_each(self.matrices, self.indices)
+
+
+def once_each(values: list[Tensor] | Tensor, indices: list[Tensor] | Tensor) -> tuple[Tensor, Tensor]:
+    """Return the values (N, ...) of each image once, and the N images' places in the split, ascending, on the CPU."""
+    values_of_all, places = joined(values).cpu(), joined(indices).cpu()
+    kept = {int(index): row for row, index in reversed(list(enumerate(places)))}
+    rows = torch.tensor([kept[index] for index in sorted(kept)])
+    return values_of_all[rows], places[rows]
+
+
+def joined(states: list[Tensor] | Tensor) -> Tensor:
+    """Return a metric's state as one tensor, as torchmetrics keeps it before and after it gathers processes."""
+    return torch.cat(states) if isinstance(states, list) else states

@@ -55,9 +55,9 @@ class LabelFiles:
 
     def start(self) -> None:
         """Make the folder of unfinished files, empty."""
-        unfinished = _unfinished(self.folder)
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
+        partial = unfinished_path(self.folder)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
 
     def write(self, prediction: Prediction) -> None:
         """Write the files of one batch: 8-bit, one channel, each of its image's own size."""
@@ -66,7 +66,7 @@ class LabelFiles:
             classes = prediction.classes[row]
             if tuple(classes.shape) != size:
                 classes = logits_at(prediction.logits[row : row + 1].float(), size).argmax(dim=1)[0]
-            Image.fromarray(self._as_ids(classes)).save(_unfinished(self.folder) / self.file_names[place])
+            Image.fromarray(self._as_ids(classes)).save(unfinished_path(self.folder) / self.file_names[place])
             self.sizes[size] += 1
 
     def pack(self, archive: Path) -> int:
@@ -79,29 +79,30 @@ class LabelFiles:
             The archive's size in bytes.
         """
         self._archive = archive
-        unfinished = _unfinished(archive)
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as zipped:
-            for file in sorted(_unfinished(self.folder).iterdir()):
+        partial = unfinished_path(archive)
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as zipped:
+            for file in sorted(unfinished_path(self.folder).iterdir()):
                 zipped.write(file, f"{self.folder.name}/{file.name}")
-        return unfinished.stat().st_size
+        return partial.stat().st_size
 
     def finish(self) -> None:
         """Give the folder and the archive their names, in place of those that have them."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        _unfinished(self.folder).rename(self.folder)
+        unfinished_path(self.folder).rename(self.folder)
         if self._archive is not None:
-            _unfinished(self._archive).replace(self._archive)
+            unfinished_path(self._archive).replace(self._archive)
 
     def _as_ids(self, classes: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         return np.take(self._table, classes.cpu().numpy())
 
 
-def _unfinished(path: Path) -> Path:
+def unfinished_path(path: Path) -> Path:
+    """Return where a file or folder is until it is complete."""
     return path.with_name(path.name + UNFINISHED)
 
 
 def doubts(sizes: Counter[tuple[int, int]], *, size: tuple[int, int], count: int | None) -> list[str]:
-    """Say why a server may refuse files; empty where nothing is known to be wrong.
+    """List why a server may refuse files; empty where nothing is known to be wrong.
 
     Args:
         sizes: how many files of each (height, width) there are.

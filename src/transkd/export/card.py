@@ -15,7 +15,7 @@ from transkd.data import available_datasets
 from transkd.data.datasets import get_layout
 from transkd.evaluation.digest import module_digest
 from transkd.models import Segmenter
-from transkd.models.sources.ours import RUN_SUBFOLDERS
+from transkd.models.sources.find import RUN_SUBFOLDERS
 from transkd.runs.folder import run_of_model
 from transkd.runs.results import UnusableRunError, read_results
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from transkd.data.reading import read_image
 from transkd.errors import DataError, ExportError
 from transkd.export.graph import ExportGraph
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 

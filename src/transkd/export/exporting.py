@@ -1,9 +1,9 @@
-"""A segmenter out of the door: written, run, compared with its source, and only then given its name."""
+"""Exporting a segmenter: write the file, run it, compare it with its source, and only then give it its name."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transkd.errors import ConfigError, ExportError
+from transkd.errors import ConfigError, ExportError, WeightsError
 from transkd.export.card import Provenance, trace_provenance
 from transkd.export.compare import Difference, check_differences, compare, find_images, read_batches, smooth_images
-from transkd.export.graph import ExportGraph, InputType
+from transkd.export.graph import ExportGraph, write_program
 from transkd.export.huggingface import FOLDER_FILES, open_folder, push_folder, write_folder
 from transkd.export.onnx_format import to_fp16, to_int8, write_onnx
 from transkd.export.options import ExportOptions, Format, export_options
-from transkd.export.torch_format import write_program
 from transkd.models import Segmenter, load_segmenter
-from transkd.models.exported import OnnxModel, TorchProgram, is_onnx, is_program
+from transkd.models.exported import OnnxModel, TorchProgram
+from transkd.models.file_kinds import FileKind, file_kind
 
 ANY_SIZES = ((64, 96), (97, 129), (128, 256))
 SMALL_SIZES = ((32, 32), (40, 200))  # where maps are a single row or column; 8 bits are not meant for them
@@ -119,14 +119,26 @@ def _is_export(target: Path) -> bool:
     if target.is_dir():
         inside = {path.name for path in target.iterdir()}
         return not inside or ("preprocessor_config.json" in inside and inside <= FOLDER_FILES)
-    return target.stat().st_size == 0 or is_onnx(target) or is_program(target)
+    try:
+        return target.stat().st_size == 0 or file_kind(target) in (FileKind.ONNX, FileKind.TORCH_EXPORT)
+    except WeightsError:
+        return False
 
 
 def _write_and_check(
     segmenter: Segmenter, provenance: Provenance, partial: Path, target: Path, options: ExportOptions
 ) -> ExportReport:
     graph = ExportGraph(segmenter, options.input, options.result)
-    metadata = _metadata(graph, provenance, options)
+    metadata = {
+        "num_classes": graph.num_classes,
+        "class_names": provenance.config["class_names"],
+        "palette": provenance.palette,
+        "input": options.input,
+        "result": options.result,
+        "size": options.size,
+        "precision": options.precision,
+        "provenance": provenance.as_dict(),
+    }
     run: Callable[[Tensor], Tensor]
     if options.format == "huggingface":
         write_folder(segmenter, partial, provenance, options.push or target.name)
@@ -139,12 +151,18 @@ def _write_and_check(
         if options.precision == "fp16":
             to_fp16(partial)
         if options.precision == "int8":
-            to_int8(partial, _calibration(provenance, options), as_float=options.input == "float")
+            assert options.calibration is not None
+            calibration = find_images(options.calibration, options.calibration_count)
+            batches = read_batches(calibration, _usual_size(provenance, options))
+            to_int8(partial, batches, as_float=options.input == "float")
         run, ran_in = OnnxModel(partial).run, "ONNX Runtime"
-    images = [_as_input(batch, options.input) for batch in _check_images(provenance, options)]
+    images = _check_images(provenance, options)
+    if options.input == "float":
+        images = [batch.float() / 255 for batch in images]
     differences = compare(graph, run, images)
     tolerance = check_differences(differences, options.precision, options.tolerance, _remedy(options))
-    return ExportReport(target, differences, tolerance, ran_in, _bytes(partial))
+    files = [partial] if partial.is_file() else [file for file in partial.rglob("*") if file.is_file()]
+    return ExportReport(target, differences, tolerance, ran_in, sum(file.stat().st_size for file in files))
 
 
 def _remedy(options: ExportOptions) -> str:
@@ -154,24 +172,6 @@ def _remedy(options: ExportOptions) -> str:
     if options.precision == "fp16":
         return "Use precision=fp32"
     return "Use another format=" if options.size else "Fix the size of the images (dynamic=false size=[H,W])"
-
-
-def _metadata(graph: ExportGraph, provenance: Provenance, options: ExportOptions) -> dict[str, Any]:
-    return {
-        "num_classes": graph.num_classes,
-        "class_names": provenance.config["class_names"],
-        "palette": provenance.palette,
-        "input": options.input,
-        "result": options.result,
-        "size": options.size,
-        "precision": options.precision,
-        "provenance": provenance.as_dict(),
-    }
-
-
-def _calibration(provenance: Provenance, options: ExportOptions) -> Iterator[Tensor]:
-    assert options.calibration is not None
-    return read_batches(find_images(options.calibration, options.calibration_count), _usual_size(provenance, options))
 
 
 def _usual_size(provenance: Provenance, options: ExportOptions) -> tuple[int, int] | None:
@@ -190,15 +190,6 @@ def _check_images(provenance: Provenance, options: ExportOptions) -> list[Tensor
         return [smooth_images(1 + number % 2, size, seed=number) for number, size in enumerate(sizes)]
     files = cycle(find_images(options.calibration, 2 * len(sizes)))
     return [torch.cat(list(read_batches(list(islice(files, 1 + n % 2)), size))) for n, size in enumerate(sizes)]
-
-
-def _as_input(images: Tensor, kind: InputType) -> Tensor:
-    return images if kind == "uint8" else images.float() / 255
-
-
-def _bytes(path: Path) -> int:
-    files: Sequence[Path] = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
 
 
 def _remove(path: Path) -> None:

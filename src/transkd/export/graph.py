@@ -1,16 +1,33 @@
-"""What is exported: a segmenter with its normalisation inside and its answer at the input's size."""
+"""What is exported: a segmenter with its normalisation inside and its result at the input's size, traced by torch."""
 
 from __future__ import annotations
 
 import copy
-from typing import Literal
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.fx.experimental import _config as symbolic_shapes
 from torch.nn import functional
+from torch.utils._sympy.value_ranges import ValueRanges
 
+from transkd.errors import ExportError
 from transkd.models import Segmenter
 from transkd.models.heads.segformer import SegFormerHead
+from transkd.models.programs import PROGRAM_METADATA
+from transkd.options import SMALLEST_SIDE
+
+TRACED = (2, 256, 480)
+"""Large enough that at stride 32 there are several windows of a shifted-window network, and unequal sides."""
+_NEVER_ONE = 64  # from here on no feature map is a single row, which tracing would take for a broadcast
 
 InputType = Literal["uint8", "float"]
 ResultType = Literal["logits", "classes"]
@@ -55,6 +72,69 @@ class ExportGraph(nn.Module):
         return images.to(torch.uint8) if self.input_type == "uint8" else images.float() / 255
 
 
+def capture(graph: ExportGraph, size: tuple[int, int] | None) -> ExportedProgram:
+    """Trace a graph for any batch, and for images of ``size`` or, where it is None, of any from 32 pixels a side.
+
+    Tracing asserts facts about sizes (a row is not alone, one side is longer), which chose between memory formats and
+    not between results, so the assertions are dropped; the comparison with the source shows that they were no more.
+    """
+    axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+    if size is None:
+        axes |= {2: torch.export.Dim("height", min=_NEVER_ONE), 3: torch.export.Dim("width", min=_NEVER_ONE)}
+    example = graph.example(TRACED[0], *(size or TRACED[1:]))
+    with symbolic_shapes.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        program = torch.export.export(
+            graph, (example,), dynamic_shapes=(axes,), strict=False, prefer_deferred_runtime_asserts_over_guards=True
+        )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names paths of the machine
+    if size is None:
+        for node in [node for node in program.graph.nodes if node.target is torch.ops.aten._assert_scalar.default]:
+            program.graph.erase_node(node)
+        program.graph.eliminate_dead_code()
+        program.graph_module.recompile()
+        for symbol, allowed in list(program.range_constraints.items()):
+            if allowed.lower >= SMALLEST_SIDE:
+                program.range_constraints[symbol] = ValueRanges(SMALLEST_SIDE, allowed.upper)
+    return program
+
+
+def write_program(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *, size: tuple[int, int] | None) -> None:
+    """Write the graph as a ``torch.export`` program (``.pt2``) that takes any batch.
+
+    Args:
+        graph: what to export.
+        path: the file.
+        metadata: plain values that the file carries.
+        size: the only height and width that it will take; None for any.
+
+    Raises:
+        ExportError: the network cannot be traced.
+    """
+    try:
+        with quietly():
+            program = capture(graph, size)
+            with path.open("wb") as file:
+                torch.export.save(program, file, extra_files={PROGRAM_METADATA: json.dumps(dict(metadata))})
+    except Exception as error:  # torch.export's classes are many
+        last = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        remedy = "" if size else ": fix the size of the images, dynamic=false size=[H,W]"
+        raise ExportError(f"the network cannot be traced by torch.export ({last[:200]}){remedy}") from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Suppress what exporters print, log and warn of."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)
+
+
 class AveragesByMatrices(nn.Module):
     """Adaptive average pooling to a fixed size, as two matrix products, which ONNX has for any input size.
 
@@ -88,6 +168,6 @@ def _averages(length: int, bins: int) -> Tensor:
     """Return the matrix (bins, length) that takes the averages which ``adaptive_avg_pool1d`` takes."""
     cells = torch.arange(bins)[:, None]
     start, end = cells * length // bins, ((cells + 1) * length + bins - 1) // bins
-    places = torch.arange(length)
-    inside = ((places >= start) & (places < end)).float()
+    positions = torch.arange(length)
+    inside = ((positions >= start) & (positions < end)).float()
     return inside / inside.sum(1, keepdim=True)

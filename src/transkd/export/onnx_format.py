@@ -1,65 +1,21 @@
-"""ONNX files: traced by torch's exporter, named, described, and in fewer bits where asked for."""
+"""ONNX files: converted by torch's exporter, named, described, and in fewer bits where requested."""
 
 from __future__ import annotations
 
 import importlib
 import json
-import logging
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.export import ExportedProgram
-from torch.fx.experimental import _config as symbolic_shapes
-from torch.utils._sympy.value_ranges import ValueRanges
 
 from transkd.errors import ExportError, TransKDError
-from transkd.export.graph import ExportGraph, without_adaptive_pooling
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.export.graph import ExportGraph, capture, quietly, without_adaptive_pooling
 from transkd.models.exported import METADATA, ONNX_EXTRA
-
-TRACED = (2, 256, 480)
-"""Large enough that at stride 32 there are several windows of a shifted-window network, and unequal sides."""
-_NEVER_ONE = 64  # from here on no feature map is a single row, which tracing would take for a broadcast
-
-
-def capture(graph: ExportGraph, size: tuple[int, int] | None) -> ExportedProgram:
-    """Trace a graph for any batch, and for images of ``size`` or, where it is None, of any from 32 pixels a side.
-
-    What tracing notes of sizes (that a row is not alone, which side is longer) chose between ways to lay out memory,
-    not between results, so the notes are dropped; that they were such is what the comparison with the source shows.
-    """
-    axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
-    if size is None:
-        axes |= {2: torch.export.Dim("height", min=_NEVER_ONE), 3: torch.export.Dim("width", min=_NEVER_ONE)}
-    example = graph.example(TRACED[0], *(size or TRACED[1:]))
-    with symbolic_shapes.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
-        program = torch.export.export(
-            graph, (example,), dynamic_shapes=(axes,), strict=False, prefer_deferred_runtime_asserts_over_guards=True
-        )
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # it names paths of the machine
-    if size is None:
-        _without_notes(program)
-    return program
-
-
-def _without_notes(program: ExportedProgram) -> None:
-    for node in [node for node in program.graph.nodes if node.target is torch.ops.aten._assert_scalar.default]:
-        program.graph.erase_node(node)
-    program.graph.eliminate_dead_code()
-    program.graph_module.recompile()
-    for symbol, allowed in list(program.range_constraints.items()):
-        if allowed.lower >= SMALLEST_SIDE:
-            program.range_constraints[symbol] = ValueRanges(SMALLEST_SIDE, allowed.upper)
-
 
 INPUT = "images"
 OPSET = 20
@@ -205,19 +161,6 @@ def require(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise ExportError(f"ONNX files need the package {name.partition('.')[0]}: {ONNX_EXTRA}") from error
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Keep exporters' chatter off the screen."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)
 
 
 def _reason(error: Exception, *, fixed: bool) -> str:

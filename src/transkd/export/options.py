@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from transkd.errors import ConfigError, did_you_mean
 from transkd.export.compare import Precision
 from transkd.export.graph import InputType, ResultType
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.options import SMALLEST_SIDE
 
 Format = Literal["huggingface", "onnx", "torch"]
 _CHOICES = {

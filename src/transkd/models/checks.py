@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from transkd.errors import ConfigError
-
-SMALLEST_SIDE = 32
+from transkd.options import SMALLEST_SIDE
 
 
 def check_images(images: Tensor) -> None:
@@ -42,23 +41,18 @@ def check_config(config: Mapping[str, Any]) -> None:
         if not 0 <= config[key] < 1:
             raise ConfigError(f"{key} must be at least 0 and less than 1, not {config[key]}")
     for key in ("mean", "std"):
-        if len(config[key]) != 3:
-            raise ConfigError(f"{key} must have a value for each of red, green and blue, not {config[key]}")
-        if not all(math.isfinite(value) for value in config[key]):
-            raise ConfigError(f"{key} must be numbers, not {config[key]}")
+        if len(config[key]) != 3 or not all(math.isfinite(value) for value in config[key]):
+            raise ConfigError(f"{key} must have a number for each of red, green and blue, not {config[key]}")
     if min(config["std"]) <= 0:
         raise ConfigError(f"std must be positive, not {config['std']}")
     eps = config["norm_eps"]
     if eps is not None and not (isinstance(eps, float) and 0 < eps < 1):
-        raise ConfigError(f"norm_eps must be a small positive number, such as 1e-6, or left out, not {eps!r}")
-    names = config["class_names"]
-    if names is not None and not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"class_names must be text, not {names}")
-    if names is not None and len(names) != config["num_classes"]:
-        raise ConfigError(f"there are {len(names)} class_names for num_classes={config['num_classes']}")
-    palette = config["palette"]
-    if palette is not None and len(palette) != config["num_classes"]:
-        raise ConfigError(f"there are {len(palette)} colours in palette for num_classes={config['num_classes']}")
-    for colour in palette or ():
+        raise ConfigError(f"norm_eps must be a small positive number, such as 1e-6, or null, not {eps!r}")
+    for key in ("class_names", "palette"):
+        if config[key] is not None and len(config[key]) != config["num_classes"]:
+            raise ConfigError(f"{key} has {len(config[key])} entries for num_classes={config['num_classes']}")
+    if not all(isinstance(name, str) for name in config["class_names"] or ()):
+        raise ConfigError(f"class_names must be text, not {config['class_names']}")
+    for colour in config["palette"] or ():
         if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
             raise ConfigError(f"palette must have red, green and blue of 0 to 255 for each class, not {colour}")

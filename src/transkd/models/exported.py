@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import logging
-import re
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,104 +13,12 @@ import torch
 from torch import Tensor
 
 from transkd.errors import WeightsError
-from transkd.models.checks import SMALLEST_SIDE, check_images
+from transkd.models.checks import check_images
+from transkd.models.file_kinds import FileKind, file_kind
+from transkd.models.programs import check_program
 from transkd.models.segmenter import Segmenter
 from transkd.models.sources.find import load_segmenter
-
-PROGRAM_METADATA = "transkd.json"
-_RECORDS = re.compile(
-    r"data/weights/(weight_\d+|model_weights_config\.json)|data/constants/(tensor_\d+|model_constants_config\.json)|"
-    rf"data/sample_inputs/model\.pt|models/model\.json|extra/{re.escape(PROGRAM_METADATA)}|"
-    r"archive_format|archive_version|byteorder|\.data/\w+"
-)
-_OPERATORS = re.compile(
-    r"torch\.ops\.(aten|prims)\.\w+(\.\w+)?|torch\.sym_\w+|math\.(ceil|floor|trunc)|"
-    r"_operator\.(add|sub|mul|neg|floordiv|truediv|mod|pow|getitem|eq|ne|ge|gt|le|lt|and_|or_)"
-)
-_SYMBOL = re.compile(r"'[a-z]+\d+'")
-_ARITHMETIC = re.compile(r"[\w\s(),=+\-*/]*")
-_ASSUMPTIONS = {"positive", "nonnegative", "integer", "real"}
-
-
-def is_program(path: Path) -> bool:
-    """Return whether a file is a torch.export program: a zip archive with a serialised graph in it."""
-    if not zipfile.is_zipfile(path):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any("serialized_exported_program" in name or "/models/" in name for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):
-        return False
-
-
-def check_program(path: Path) -> dict[str, Any]:
-    """Return what a program says of itself, having found it whole and with nothing to execute but its operators.
-
-    Raises:
-        WeightsError: it is damaged, none that transkd exported, or would run code when torch reads it.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if (broken := archive.testzip()) is not None:
-                raise _damaged(path, f"the checksum of its record '{broken}' is wrong")
-            records = {name.partition("/")[2]: name for name in archive.namelist()}
-            if f"extra/{PROGRAM_METADATA}" not in records:
-                raise WeightsError(f"{path} is a torch.export program, but not of a segmenter that transkd exported")
-            if suspect := next(_what_would_run(archive, records), None):
-                raise WeightsError(
-                    f"{path} is refused, and nothing of it was executed: it holds {suspect}, which would run code on "
-                    "loading, and which no file that transkd exports has"
-                )
-            metadata: dict[str, Any] = json.loads(archive.read(records[f"extra/{PROGRAM_METADATA}"]))
-            return metadata
-    except (zipfile.BadZipFile, OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise _damaged(path, str(error) or type(error).__name__) from error
-
-
-def _damaged(path: Path, reason: str) -> WeightsError:
-    return WeightsError(f"{path} is damaged ({reason}): copy it again, or export it again")
-
-
-def _what_would_run(archive: zipfile.ZipFile, records: dict[str, str]) -> Iterator[str]:
-    """Yield what of the archive's records would run code, for a message."""
-    yield from (f"a record '{record}'" for record in records if not _RECORDS.fullmatch(record))
-    for kind in ("weights", "constants"):
-        config = json.loads(archive.read(records[f"data/{kind}/model_{kind}_config.json"]))["config"]
-        yield from (f"pickled {kind} ({name})" for name, entry in config.items() if entry["use_pickle"])
-    try:
-        torch.load(io.BytesIO(archive.read(records["data/sample_inputs/model.pt"])), weights_only=True)
-    except Exception:  # of the unpickler, for whatever it does not take
-        yield "a pickle of other things than tensors (data/sample_inputs/model.pt)"
-    graph = json.loads(archive.read(records["models/model.json"]))
-    yield from (f"the guard '{guard}'" for guard in graph["guards_code"])
-    for key, text in _strings(graph):
-        if key in ("target", "as_operator") and not _OPERATORS.fullmatch(text):
-            yield f"a call of '{text[:100]}'"
-        if key == "expr_str" and not _is_arithmetic(text):
-            yield f"the expression '{text[:100]}'"
-
-
-def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield all strings in plain values, each with the key that it stands under."""
-    if isinstance(value, str):
-        yield key, value
-    elif isinstance(value, dict):
-        for name, below in value.items():
-            yield from _strings(below, name)
-    elif isinstance(value, list):
-        for below in value:
-            yield from _strings(below, key)
-
-
-def _is_arithmetic(text: str) -> bool:
-    """Return whether an expression has numbers, symbols and sympy's functions only: no attribute, no string."""
-    bare = _SYMBOL.sub("", text)
-    names = re.findall(r"[^\W\d]\w*", bare)
-    known = all(re.fullmatch("[A-Z][A-Za-z]*", name) or name in _ASSUMPTIONS for name in names)
-    return known and _ARITHMETIC.fullmatch(bare) is not None
-
+from transkd.options import SMALLEST_SIDE
 
 METADATA = "transkd"
 ONNX_EXTRA = "pip install 'transkd[onnx]'"
@@ -131,7 +36,7 @@ class ExportedModel:
         result: what the file gives, ``"logits"`` or ``"classes"``.
         input_type: the images it takes, ``"uint8"`` or ``"float"``.
         size: the only height and width it takes, None for any.
-        metadata: all that the file says of itself.
+        metadata: all that the file holds as its metadata.
     """
 
     def __init__(self, file: Path, metadata: Mapping[str, Any]) -> None:
@@ -178,11 +83,10 @@ class ExportedModel:
 
     def _converted(self, images: Tensor) -> Tensor:
         check_images(images)
-        size = (images.shape[-2], images.shape[-1])
-        if self.size not in (None, size):
-            assert self.size is not None
+        height, width = images.shape[-2:]
+        if self.size is not None and self.size != (height, width):
             raise WeightsError(
-                f"{self.file} was exported for images of {self.size[0]}x{self.size[1]}, not {size[0]}x{size[1]}: "
+                f"{self.file} was exported for images of {self.size[0]}x{self.size[1]}, not {height}x{width}: "
                 "resize them, or export with dynamic=true"
             )
         if self.input_type == "uint8":
@@ -207,13 +111,13 @@ class OnnxModel(ExportedModel):
         options.log_severity_level = 3
         if threads is not None:
             options.intra_op_num_threads = threads
-        wished = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        providers = [name for name in wished if name in runtime.get_available_providers()]
+        available = runtime.get_available_providers()
+        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
         try:
             self.session = runtime.InferenceSession(str(file), options, providers=providers)
         except Exception as error:  # ONNX Runtime raises classes of its own, without a common base
             reason = str(error).splitlines()[0]
-            raise WeightsError(f"{file} is no ONNX file that can be run, or is damaged: {reason}") from error
+            raise WeightsError(f"{file} is damaged, or ONNX Runtime cannot run it: {reason}") from error
         super().__init__(file, _onnx_metadata(file, self.session))
 
     def run(self, images: Tensor) -> Tensor:
@@ -239,7 +143,7 @@ class TorchProgram(ExportedModel):
         super().__init__(file, check_program(file))
         log = logging.getLogger("torch.export")
         level = log.level
-        log.setLevel(logging.CRITICAL)  # it prints tracebacks of what is told below
+        log.setLevel(logging.CRITICAL)  # it prints tracebacks of the errors that are raised below
         try:
             with file.open("rb") as opened:
                 self.module = torch.export.load(opened).module()
@@ -277,21 +181,11 @@ def load_model(source: str | Path, *, threads: int | None = None) -> Segmenter |
     Raises:
         WeightsError: it cannot be read, or is something else.
     """
-    try:
-        path = Path(source).expanduser()
-        program, onnx = path.is_file() and is_program(path), path.is_file() and is_onnx(path)
-    except (OSError, TypeError):  # which load_segmenter tells
-        program = onnx = False
-    if program:
+    path = Path(source).expanduser()
+    kind = file_kind(path) if path.is_file() else None
+    if kind is FileKind.TORCH_EXPORT:
         return TorchProgram(path)
-    return OnnxModel(path, threads) if onnx else load_segmenter(source)
-
-
-def is_onnx(path: Path) -> bool:
-    """Return whether a file begins as ONNX models do: the version field of the protobuf, then its producer."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    return len(start) == 2 and start[0] == 0x08 and 1 <= start[1] <= 64
+    return OnnxModel(path, threads) if kind is FileKind.ONNX else load_segmenter(source)
 
 
 def _onnxruntime(file: Path) -> Any:
@@ -302,7 +196,7 @@ def _onnxruntime(file: Path) -> Any:
 
 
 def _onnx_metadata(file: Path, session: Any) -> dict[str, Any]:
-    """Return what a file of ours says of itself, or what the shapes of another one tell."""
+    """Return the metadata of a file of ours, or what follows from the input and output of another one."""
     stored = session.get_modelmeta().custom_metadata_map
     if METADATA in stored:
         metadata: dict[str, Any] = json.loads(stored[METADATA])

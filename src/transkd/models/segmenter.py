@@ -12,13 +12,21 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from transkd.errors import TransKDError, WeightsError
+from transkd.errors import WeightsError
 from transkd.models.backbones import find_backbone
 from transkd.models.checks import check_config, check_images
 from transkd.models.heads import find_head
-from transkd.models.sources.places import hub_file
+from transkd.models.sources.hub import hub_file
 from transkd.models.taps import Taps
-from transkd.models.weights import CONFIG_FILE, WEIGHTS_FILE, load_weights, save_weights
+from transkd.models.weights import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    read_state,
+    save_weights,
+    shapes_of,
+    state_shapes,
+    tensor_differences,
+)
 
 
 class Segmenter(
@@ -33,7 +41,8 @@ class Segmenter(
     """A network from image to class logits that also shows its stages, for distillation.
 
     Images are uint8 (B, 3, H, W), or floating point in [0, 1], of any size from 32 pixels a side; the
-    segmenter scales and normalises them itself.
+    segmenter scales and normalises them itself. ``save_pretrained``, ``push_to_hub`` and ``from_pretrained`` are those
+    of huggingface_hub's mixin; :func:`~transkd.models.load_segmenter` loads other forms too.
 
     Attributes:
         backbone: from normalised images to patch embeddings and feature maps.
@@ -86,9 +95,8 @@ class Segmenter(
         entry = find_backbone(backbone)
         head = entry.head if head is None else head
         head_entry = find_head(head)
-        width = (
-            (entry.segformer_width if head == "segformer" else head_entry.width) if head_width is None else head_width
-        )
+        default_width = entry.segformer_width if head == "segformer" else head_entry.width
+        width = default_width if head_width is None else head_width
         rate = entry.drop_path_rate if drop_path_rate is None else drop_path_rate
         self.config: dict[str, Any] = {
             "backbone": backbone,
@@ -107,15 +115,17 @@ class Segmenter(
         self._hub_mixin_config = self.config  # what save_pretrained writes
         self.backbone: nn.Module = entry.build(rate)
         if norm_eps is not None:
-            _set_norm_eps(self.backbone, norm_eps)
+            for module in self.backbone.modules():
+                if isinstance(module, nn.LayerNorm):
+                    module.eps = norm_eps
         self.channels: tuple[int, ...] = self.backbone.channels
         self.strides: tuple[int, ...] = self.backbone.strides
         self.num_classes = num_classes
         self.class_names = None if class_names is None else tuple(class_names)
         self.palette = None if palette is None else tuple((int(r), int(g), int(b)) for r, g, b in palette)
         self.head = head_entry.build(self.channels, num_classes, width, dropout)
-        self.register_buffer("mean", _per_channel(mean), persistent=False)
-        self.register_buffer("std", _per_channel(std), persistent=False)
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(self.config[name]).view(3, 1, 1), persistent=False)
 
     @property
     def missing_embeddings(self) -> str | None:
@@ -185,58 +195,8 @@ class Segmenter(
             values = values / 255
         return (values - self.mean) / self.std
 
-    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
-        """Write ``config.json``, ``model.safetensors`` and, where there is none, a model card into a folder.
-
-        Files of these names that are there already are replaced, but for the card.
-
-        Args:
-            save_directory: the folder; it is made.
-            **options: as ``PyTorchModelHubMixin`` takes them (``push_to_hub``, ``repo_id``, ``token``, …).
-
-        Returns:
-            The address of the commit on the hub with ``push_to_hub=True``, else None.
-
-        Raises:
-            WeightsError: nothing can be written there.
-        """
-        try:
-            Path(save_directory).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WeightsError(
-                f"{save_directory} is no folder that a segmenter can be saved in ({error.strerror}): give the path of "
-                "a folder, which is made"
-            ) from error
-        address: str | None = super().save_pretrained(save_directory, **options)
-        return address
-
     def _save_pretrained(self, save_directory: Path) -> None:
         save_weights(self, save_directory / WEIGHTS_FILE)
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Segmenter:
-        """Load what ``save_pretrained`` wrote, from a folder or a repository of the hub, in evaluation mode.
-
-        :func:`~transkd.models.load_segmenter` takes other forms too.
-
-        Args:
-            pretrained_model_name_or_path: the folder, or the id of the repository.
-            **options: as ``PyTorchModelHubMixin`` takes them (``revision``, ``cache_dir``, ``token``, …).
-
-        Raises:
-            WeightsError: there is no such segmenter, it cannot be had, or is damaged.
-        """
-        try:
-            segmenter: Segmenter = super().from_pretrained(pretrained_model_name_or_path, **options)
-        except TransKDError:
-            raise
-        except Exception as error:  # of huggingface_hub, its HTTP library, json or the disk
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise WeightsError(
-                f"{pretrained_model_name_or_path} is no segmenter that can be loaded ({reason}): give a folder with "
-                f"{CONFIG_FILE} and {WEIGHTS_FILE}, or the id of a hub repository that can be reached"
-            ) from error
-        return segmenter
 
     @classmethod
     def _from_pretrained(
@@ -252,8 +212,7 @@ class Segmenter(
     ) -> Segmenter:
         if "backbone" not in model_kwargs:
             raise WeightsError(
-                f"{model_id} holds no {CONFIG_FILE} of a transkd segmenter; other forms are taken by "
-                "transkd.load_segmenter"
+                f"{model_id} holds no {CONFIG_FILE} of a transkd segmenter; transkd.load_segmenter loads other forms"
             )
         weights = Path(model_id) / WEIGHTS_FILE
         if not Path(model_id).is_dir():
@@ -266,16 +225,8 @@ class Segmenter(
                 token=token,
                 local_files_only=local_files_only,
             )
-        segmenter = cls(**model_kwargs)
-        load_weights(segmenter, weights)
+        segmenter, state = cls(**model_kwargs), read_state(weights)
+        if differences := tensor_differences(state_shapes(segmenter), shapes_of(state)):
+            raise WeightsError(f"{weights} does not fit the segmenter of its {CONFIG_FILE}: {differences}")
+        segmenter.load_state_dict(state)
         return segmenter.eval()
-
-
-def _per_channel(values: Sequence[float]) -> Tensor:
-    return torch.tensor([float(value) for value in values]).view(3, 1, 1)
-
-
-def _set_norm_eps(backbone: nn.Module, eps: float) -> None:
-    for module in backbone.modules():
-        if isinstance(module, nn.LayerNorm):
-            module.eps = eps

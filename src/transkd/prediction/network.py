@@ -1,4 +1,4 @@
-"""From pictures to classes and confidences at the pictures' own sizes."""
+"""From pictures to classes and confidences at the pictures' own sizes, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from torch.nn import functional
 from transkd.errors import ConfigError, DataError, NonFiniteError, TransKDError
 from transkd.evaluation.inference import Inference, LogitsOf, infer, window_starts
 from transkd.evaluation.pictures import Pixels
-from transkd.models.checks import SMALLEST_SIDE
+from transkd.evaluation.protocol import logits_at
+from transkd.options import SMALLEST_SIDE
 
 Size = int | tuple[int, int] | None
 """A short side in pixels (the aspect ratio stays), an exact (height, width), or None for a picture's own."""
 MOST_ENLARGED = 2**24
 """No picture is enlarged to more pixels: a strip of 3x5000 with a short side of 512 would be one of 512x853333."""
+
+WHOLE_VALUES = 2**24
+"""Logits are resized all at once up to this many values; above, class by class, in a K-th of the memory."""
+DENSE_PIXELS = 2**22
+"""Windows, scales and flip give scores at every pixel of what the segmenter sees: of up to so many pixels at once."""
 
 
 def input_size(
@@ -101,12 +107,6 @@ def bands(logits_of: LogitsOf, image: Tensor, windows: Inference) -> Iterator[tu
         total, rows = strip[:, done:].clone(), counts[done:]
 
 
-WHOLE_VALUES = 2**24
-"""Logits are resized all at once up to this many values; above, class by class, in a K-th of the memory."""
-DENSE_PIXELS = 2**22
-"""Windows, scales and flip give scores at every pixel of what the segmenter sees: of up to so many pixels at once."""
-
-
 @dataclass(frozen=True)
 class Prediction:
     """What a segmenter sees in a picture.
@@ -153,7 +153,7 @@ class Network:
         return input_size((image.shape[0], image.shape[1]), self.size, self.least)
 
     @property
-    def _averages_shares(self) -> bool:
+    def averages_shares(self) -> bool:
         """Whether ``infer`` gives the mean of several views' softmax, not logits."""
         return self.views.flip or len(self.views.scales) > 1
 
@@ -167,7 +167,7 @@ class Network:
             For each picture, classes and confidences of its own size, or why there are none.
         """
         try:
-            return self._predict(images)
+            return self.predict_batch(images)
         except TransKDError as error:
             return [error] * len(images)
         except (torch.OutOfMemoryError, MemoryError):
@@ -176,39 +176,37 @@ class Network:
             if "allocate memory" not in str(error):
                 raise
         if len(images) == 1:
-            return [self._too_large(images[0])]
+            height, width = self.sees(images[0])
+            remedy = "a smaller size, or leave out scales and flip"
+            if self.views.is_plain:
+                remedy = "inference=slide crop=[512,512], or a smaller size"
+            return [ConfigError(f"{height}x{width} pixels do not fit into the memory: use {remedy}")]
         return [found for image in images for found in self.predict([image])]
 
-    def _too_large(self, image: Pixels) -> ConfigError:
-        height, width = self.sees(image)
-        remedy = "a smaller size, or leave out scales and flip"
-        if self.views.is_plain:
-            remedy = "inference=slide crop=[512,512], or a smaller size"
-        return ConfigError(f"{height}x{width} pixels do not fit into the memory: use {remedy}")
-
     @torch.no_grad()
-    def _predict(self, images: Sequence[Pixels]) -> list[Prediction | TransKDError]:
+    def predict_batch(self, images: Sequence[Pixels]) -> list[Prediction | TransKDError]:
+        """Predict pictures of one size once they are resized, together where memory allows."""
         stack = np.stack([resize(image, self.sees(image)) for image in images])
         tensor = torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().to(self.device)
         own = [(image.shape[0], image.shape[1]) for image in images]
         if self.logits_of is None:
-            return [_nearest(ids, to) for ids, to in zip(self.classes_of(tensor), own, strict=True)]
+            return [nearest(ids, to) for ids, to in zip(self.classes_of(tensor), own, strict=True)]
         if self.views.is_plain or tensor[:, 0].numel() <= DENSE_PIXELS:
             scores = infer(self.logits_of, tensor, self.views)
-            return [self._of_scores(part, to) for part, to in zip(scores, own, strict=True)]
-        return [self._of_large(image, to) for image, to in zip(tensor, own, strict=True)]
+            return [self.from_scores(part, to) for part, to in zip(scores, own, strict=True)]
+        return [self.predict_large(image, to) for image, to in zip(tensor, own, strict=True)]
 
-    def _of_large(self, image: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
+    def predict_large(self, image: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
         """Predict one picture (3, h, w) in the least memory that its windows, scales and flip allow."""
         assert self.logits_of is not None
-        if self._averages_shares or image[0].numel() <= DENSE_PIXELS:
-            return self._of_scores(infer(self.logits_of, image[None], self.views)[0], own)
+        if self.averages_shares or image[0].numel() <= DENSE_PIXELS:
+            return self.from_scores(infer(self.logits_of, image[None], self.views)[0], own)
         parts = (logits for _, logits in bands(self.logits_of, image, self.views))
         if tuple(image.shape[-2:]) != own:
-            return self._of_scores(torch.cat(list(parts), dim=1), own)
+            return self.from_scores(torch.cat(list(parts), dim=1), own)
         found: list[Prediction] = []
         for logits in parts:
-            band = self._of_scores(logits, (logits.shape[-2], logits.shape[-1]))
+            band = self.from_scores(logits, (logits.shape[-2], logits.shape[-1]))
             if isinstance(band, TransKDError):
                 return band
             found.append(band)
@@ -216,15 +214,16 @@ class Network:
         confidences = [band.confidence for band in found if band.confidence is not None]
         return Prediction(ids, np.concatenate(confidences) if confidences else None)
 
-    def _of_scores(self, scores: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
+    def from_scores(self, scores: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
+        """Return what class scores (K, h, w) say at a picture's own size (height, width)."""
         scores = scores.float()
         if not torch.isfinite(scores).all():
             return NonFiniteError("the class scores are NaN or infinite: the weights are damaged, or overflow")
         ids, best = largest_at(scores, own)
         confidence = None
         if self.confidence:
-            confidence = (best if self._averages_shares else softmax_of(best, scores)).cpu().numpy()
-        return Prediction(_numbers(ids, scores.shape[0]), confidence)
+            confidence = (best if self.averages_shares else softmax_of(best, scores)).cpu().numpy()
+        return Prediction(as_numbers(ids, scores.shape[0]), confidence)
 
 
 def largest_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -238,11 +237,11 @@ def largest_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         Its class (H, W) int64, and the score itself.
     """
     if scores.shape[0] * size[0] * size[1] <= WHOLE_VALUES:
-        best, ids = _resized(scores, size).max(dim=0)
+        best, ids = resized(scores, size).max(dim=0)
         return ids, best
-    best, ids = _resized(scores[:1], size)[0], torch.zeros(size, dtype=torch.int64, device=scores.device)
+    best, ids = resized(scores[:1], size)[0], torch.zeros(size, dtype=torch.int64, device=scores.device)
     for index in range(1, scores.shape[0]):
-        values = _resized(scores[index : index + 1], size)[0]
+        values = resized(scores[index : index + 1], size)[0]
         ids.masked_fill_(values > best, index)
         best = torch.maximum(best, values)
     return ids, best
@@ -258,22 +257,23 @@ def softmax_of(best: Tensor, logits: Tensor) -> Tensor:
     size = (best.shape[0], best.shape[1])
     total = torch.zeros_like(best)
     for index in range(logits.shape[0]):
-        total += (_resized(logits[index : index + 1], size)[0] - best).exp_()
+        total += (resized(logits[index : index + 1], size)[0] - best).exp_()
     return total.reciprocal_()
 
 
-def _resized(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    if tuple(logits.shape[-2:]) == size:
-        return logits
-    return functional.interpolate(logits[None], size, mode="bilinear", align_corners=False)[0]
+def resized(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return logits (K, h, w) resized bilinearly to a height and width."""
+    return logits_at(logits[None], size)[0]
 
 
-def _nearest(ids: Tensor, size: tuple[int, int]) -> Prediction:
+def nearest(ids: Tensor, size: tuple[int, int]) -> Prediction:
+    """Return class ids (h, w) at a height and width, each the nearest one."""
     if tuple(ids.shape) != size:
         ids = functional.interpolate(ids[None, None].double(), size, mode="nearest-exact")[0, 0]
-    return Prediction(_numbers(ids, 1 + int(ids.max())))
+    return Prediction(as_numbers(ids, 1 + int(ids.max())))
 
 
-def _numbers(ids: Tensor, count: int) -> npt.NDArray[np.integer]:
+def as_numbers(ids: Tensor, count: int) -> npt.NDArray[np.integer]:
+    """Return class ids as an array of the smallest type that holds ``count`` of them."""
     numbers: npt.NDArray[np.integer] = ids.cpu().numpy().astype(np.uint8 if count <= 256 else np.uint16)
     return numbers

@@ -1,4 +1,4 @@
-"""What is measured, and what came out: a case is one network at one size, batch, precision and back end."""
+"""What is measured, and its results: a case is one network at one size, batch, precision and back end."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 
+from transkd.errors import TransKDError, first_line
 from transkd.evaluation.cost import Macs
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-BACKENDS = ("eager", "compiled", "onnx")
-GIGA = 1e9
 
 Size = tuple[int, int]
+OUT_OF_MEMORY = "not enough memory"
+LONGEST = 300
+ALLOCATORS = ("can't allocate memory", "DefaultCPUAllocator", "bad_alloc", "Failed to allocate memory")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Case:
         size: height and width in pixels.
         batch: images a pass.
         precision: a name of ``PRECISIONS``; ``"file"`` for an exported file, which has its own.
-        backend: a name of ``BACKENDS``, or ``"torch.export"``.
+        backend: ``"eager"``, ``"compiled"``, ``"onnx"`` or ``"torch.export"``.
         num_classes: outputs of a network that is made with random weights.
         file: the exported file that runs; "" where a module does.
     """
@@ -86,7 +88,7 @@ class Row:
 
     @property
     def title(self) -> str:
-        """What the row is called where it is spoken of."""
+        """The row's name in messages."""
         height, width = self.case.size
         return (
             f"{self.case.model} ({height}x{width}, batch {self.case.batch}, {self.case.precision}, {self.case.backend})"
@@ -95,12 +97,12 @@ class Row:
     @property
     def median_ms(self) -> float | None:
         """Median milliseconds of a pass."""
-        return _quantile(self.latencies_ms, 0.5)
+        return quantile(self.latencies_ms, 0.5)
 
     @property
     def p95_ms(self) -> float | None:
         """The milliseconds that 95 of 100 passes stay within."""
-        return _quantile(self.latencies_ms, 0.95)
+        return quantile(self.latencies_ms, 0.95)
 
     @property
     def images_per_second(self) -> float | None:
@@ -115,7 +117,7 @@ class Row:
             **case,
             "size": list(self.case.size),
             "parameters": self.parameters,
-            "gmacs": gmacs_json(self.macs),
+            "gmacs": self.macs and self.macs.in_giga(),
             "peak_memory_mb": self.peak_mb,
             "latency_ms": timed if self.latencies_ms else None,
             "images_per_second": self.images_per_second,
@@ -137,10 +139,16 @@ def all_cases(
         yield Case(name, size, batch, precision, backend, num_classes)
 
 
-def gmacs_json(macs: Macs | None) -> dict[str, float] | None:
-    """Return the three counts in 10^9 multiply-accumulates."""
-    return None if macs is None else {key: value / GIGA for key, value in asdict(macs).items()}
-
-
-def _quantile(values: Sequence[float], share: float) -> float | None:
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """Return the quantile of values at a share of them, interpolated; None where there are none."""
     return torch.tensor(values, dtype=torch.float64).quantile(share).item() if values else None
+
+
+def reason(error: BaseException) -> str:
+    """Return, in one line, why a network could not be measured."""
+    text = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in ALLOCATORS):
+        return OUT_OF_MEMORY
+    if isinstance(error, TransKDError):
+        return " ".join(text.split())
+    return f"{type(error).__name__}: {first_line(error)[:LONGEST]}"

@@ -1,4 +1,4 @@
-"""Peak memory of one case, in a process of its own, so that no peak hides another."""
+"""Peak memory of one case, in a separate process, so that no peak hides another."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from dataclasses import asdict
 import torch
 
 from transkd.evaluation.cost import MEGA, peak_bytes, start_peak
-from transkd.profiling.cases import Case, Settings
+from transkd.profiling.cases import OUT_OF_MEMORY, Case, Settings, reason
 from transkd.profiling.networks import Network, open_network
-from transkd.profiling.reasons import OUT_OF_MEMORY, reason
 from transkd.profiling.runners import make_runner
 
 
@@ -49,23 +48,24 @@ def measure(case: Case, settings: Settings) -> float | None:
     torch.set_num_threads(settings.threads)
     network = Network(case.model) if case.file else open_network(case.model, case.num_classes)
     if settings.device == "cuda":
-        return _cuda_peak(network, case, settings)
-    _load_libraries(case)
+        return cuda_peak(network, case, settings)
+    load_libraries(case)
     held = sum(t.numel() * t.element_size() for t in network.module.state_dict().values()) if network.module else 0
     before = start_peak() - held
     runner = make_runner(network, case, settings)
     network = Network(case.model)  # the runner has its own copy
     if case.backend == "compiled":
         runner.run()
-        _give_back()
+        release_memory()
         before = start_peak() - runner.weight_bytes
-    _give_back()
+    release_memory()
     start_peak()
     runner.run()
     return (peak_bytes() - before) / MEGA
 
 
-def _cuda_peak(network: Network, case: Case, settings: Settings) -> float | None:
+def cuda_peak(network: Network, case: Case, settings: Settings) -> float | None:
+    """Return the peak of what torch allocates on a GPU in 10^6 bytes; None where ONNX Runtime allocates."""
     if case.backend == "onnx":
         return None
     runner = make_runner(network, case, settings)
@@ -76,8 +76,8 @@ def _cuda_peak(network: Network, case: Case, settings: Settings) -> float | None
     return torch.cuda.max_memory_allocated() / MEGA
 
 
-def _load_libraries(case: Case) -> None:
-    """Let everything that a first pass would load be loaded."""
+def load_libraries(case: Case) -> None:
+    """Load everything that a first pass would load."""
     with torch.inference_mode():
         torch.nn.Conv2d(3, 8, 3)(torch.rand(1, 3, 32, 32)) @ torch.rand(30, 8)
     if case.backend == "onnx":
@@ -85,8 +85,8 @@ def _load_libraries(case: Case) -> None:
             __import__("onnxruntime")
 
 
-def _give_back() -> None:
-    """Give memory that is free back to the system, where its C library can."""
+def release_memory() -> None:
+    """Return free memory to the system, where its C library can."""
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -101,7 +101,7 @@ def main() -> None:
             "peak_mb": measure(case, Settings(**task["settings"])),
             "problem": None,
         }
-    except Exception as error:  # of any library, and a reason for the row that it belongs to
+    except Exception as error:  # of any library
         answer = {"peak_mb": None, "problem": reason(error)}
     print(f"\n{json.dumps(answer)}")
 

@@ -1,4 +1,4 @@
-"""Every case measured side by side: counts, then peak memory one process a case, then latencies in turns."""
+"""Every case measured side by side: counts, then peak memory in a process each, then latencies in turns."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from transkd.errors import ConfigError
-from transkd.evaluation.cost import Macs, count_network
-from transkd.profiling.cases import Case, Row, Settings
+from transkd.evaluation.cost import count_network
+from transkd.profiling.cases import Case, Row, Settings, reason
 from transkd.profiling.memory import peak_memory_mb
 from transkd.profiling.networks import Network, open_network, parameters_of
-from transkd.profiling.reasons import reason
-from transkd.profiling.runners import Runner, make_runner
-from transkd.profiling.timing import time_in_turns
+from transkd.profiling.runners import Runner, make_runner, time_in_turns
 
 Exporter = Callable[[Network, str, Path], None]
 Progress = Callable[[str, int, int], None]
@@ -37,108 +35,75 @@ def profile(
     What fails becomes the ``problem`` of its row; the others are measured all the same.
 
     Args:
-        cases: what to measure; those of an exported file come once a size and batch, whatever else was asked for.
+        cases: what to measure; an exported file has one case for each size and batch, in its own precision.
         settings: how to measure it.
         export: writes a network in a precision as an ONNX file at a path; the back end ``onnx`` needs it.
-        progress: told after each step what is going on, the steps done and all that there are.
+        progress: called after each step with its name, the steps done and all that there are.
 
     Returns:
         A row a case, in the order of ``cases``.
     """
-    with tempfile.TemporaryDirectory() as folder, _threads(settings.threads):
-        return _Profiler(settings, export, progress, Path(folder)).measure(cases)
+    network_of, macs_of = cache(open_network), cache(count_network)
 
+    def attempt(name: str, rows: list[Row], step: Callable[[Row], None]) -> None:
+        able = [row for row in rows if row.problem is None]
+        for done, row in enumerate(able, start=1):
+            try:
+                step(row)
+            except Exception as error:  # of any library
+                row.problem = reason(error)
+            progress(name, done, len(able))
 
-class _Profiler:
-    def __init__(self, settings: Settings, export: Exporter | None, progress: Progress, folder: Path) -> None:
-        self.settings = settings
-        self.export = export
-        self.progress = progress
-        self.folder = folder
-        self.open: Callable[[str, int], Network] = cache(open_network)
-        self.macs: Callable[[nn.Module, tuple[int, int]], Macs] = cache(count_network)
-        self.files: dict[tuple[str, str], str] = {}
+    with tempfile.TemporaryDirectory() as folder, torch_threads(settings.threads):
+        numbers = count()
 
-    def measure(self, cases: Iterable[Case]) -> list[Row]:
-        rows = self._counted(list(cases))
-        if self.settings.memory:
-            self._each(rows, "peak memory", self._weigh)
-        if self.settings.latency:
-            ready: list[tuple[Row, Runner]] = []
-            self._each(rows, "preparing", lambda row: ready.append((row, self._prepare(row))))
-            self._time(ready)
-        return rows
+        @cache
+        def exported(network: Network, precision: str) -> str:
+            if export is None:
+                raise ConfigError("there is nothing here that exports to ONNX")
+            path = Path(folder, f"{next(numbers)}.onnx")
+            export(network, precision, path)
+            return str(path)
 
-    def _counted(self, cases: list[Case]) -> list[Row]:
-        rows: list[Row] = []
-        for done, case in enumerate(cases, start=1):
-            row = self._count(case)
-            if row.case not in [other.case for other in rows]:
-                rows.append(row)
-            self.progress("counting", done, len(cases))
-        return rows
-
-    def _count(self, case: Case) -> Row:
-        row = Row(case)
-        try:
-            network = self.open(case.model, case.num_classes)
+        def count_costs(row: Row) -> None:
+            case, network = row.case, network_of(row.case.model, row.case.num_classes)
             if network.file is not None:
                 row.case = replace(case, precision="file", backend=str(network.runtime), file=str(network.file))
             row.parameters = parameters_of(network)
             if network.module is not None:
-                row.macs = self.macs(network.module, case.size)
-            if self._runs and case.backend == "onnx" and network.module is not None:
-                row.case = replace(case, file=self._exported(network, case.precision))
-        except Exception as error:  # of any library, and a reason for the row that it belongs to
-            row.problem = reason(error)
-        return row
+                row.macs = macs_of(network.module, case.size)
+                if case.backend == "onnx" and (settings.latency or settings.memory):
+                    row.case = replace(case, file=exported(network, case.precision))
 
-    @property
-    def _runs(self) -> bool:
-        return self.settings.latency or self.settings.memory
+        def measure_memory(row: Row) -> None:
+            row.peak_mb, row.problem = peak_memory_mb(row.case, settings)
 
-    def _exported(self, network: Network, precision: str) -> str:
-        if self.export is None:
-            raise ConfigError("there is nothing here that exports to ONNX")
-        if (network.name, precision) not in self.files:
-            path = self.folder / f"{len(self.files)}.onnx"
-            self.export(network, precision, path)
-            self.files[network.name, precision] = str(path)
-        return self.files[network.name, precision]
+        def prepare(row: Row) -> None:
+            runner = make_runner(network_of(row.case.model, row.case.num_classes), row.case, settings)
+            row.first_pass_s = runner.first_pass_s
+            prepared.append((row, runner))
 
-    def _each(self, rows: list[Row], what: str, do: Callable[[Row], object]) -> None:
-        able = [row for row in rows if row.problem is None]
-        for done, row in enumerate(able, start=1):
-            try:
-                do(row)
-            except Exception as error:  # of any library, and a reason for the row that it belongs to
-                row.problem = reason(error)
-            self.progress(what, done, len(able))
-
-    def _weigh(self, row: Row) -> None:
-        row.peak_mb, row.problem = peak_memory_mb(row.case, self.settings)
-
-    def _prepare(self, row: Row) -> Runner:
-        runner = make_runner(self.open(row.case.model, row.case.num_classes), row.case, self.settings)
-        row.first_pass_s = runner.first_pass_s
-        return runner
-
-    def _time(self, ready: list[tuple[Row, Runner]]) -> None:
-        passes = (self.settings.warm_up + self.settings.runs) * len(ready)
-        done = 0
-
-        def step() -> None:
-            nonlocal done
-            done += 1
-            self.progress("latency", done, passes)
-
-        time_in_turns(ready, self.settings, step)
+        every = [Row(case) for case in cases]
+        attempt("counting", every, count_costs)
+        unique: dict[Case, Row] = {}
+        for row in every:
+            unique.setdefault(row.case, row)
+        rows = list(unique.values())
+        if settings.memory:
+            attempt("peak memory", rows, measure_memory)
+        prepared: list[tuple[Row, Runner]] = []
+        if settings.latency:
+            attempt("preparing", rows, prepare)
+            passes, done = (settings.warm_up + settings.runs) * len(prepared), count(1)
+            time_in_turns(prepared, settings, lambda: progress("latency", next(done), passes))
+    return rows
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch use a number of CPU threads."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(number)
     try:
         yield
     finally:

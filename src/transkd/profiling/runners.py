@@ -1,11 +1,12 @@
-"""One pass of a case: on torch as it is or compiled, on ONNX Runtime, or of a torch.export program."""
+"""One pass of a case: on torch as it is or compiled, on ONNX Runtime, or of a torch.export program; and its latency."""
 
 from __future__ import annotations
 
 import copy
 import importlib
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from transkd.errors import ConfigError
-from transkd.profiling.cases import PRECISIONS, Case, Settings
+from transkd.profiling.cases import PRECISIONS, Case, Row, Settings, reason
 from transkd.profiling.networks import Network
 
 COMPILED_CASES = 256
@@ -23,11 +24,11 @@ COMPILED_CASES = 256
 
 @dataclass(frozen=True)
 class Runner:
-    """A network with its input, ready to run.
+    """A network with its input, prepared to run.
 
     Attributes:
         run: does one pass; on a GPU it returns before the pass has ended.
-        weight_bytes: what the network's parameters and buffers take.
+        weight_bytes: size of the network's parameters and buffers.
         first_pass_s: seconds of the first pass of a compiled network, None for others.
     """
 
@@ -44,23 +45,23 @@ def make_runner(network: Network, case: Case, settings: Settings) -> Runner:
     Raises:
         ConfigError: the back end is not there, or cannot run on the device.
     """
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(case.batch, 3, *case.size, generator=generator).to(settings.device)
     if case.backend == "onnx":
-        return _onnx_runner(Path(case.file), case, settings)
+        return onnx_runner(Path(case.file), images, settings)
     if case.backend == "torch.export":
-        return _program_runner(Path(case.file), case, settings)
+        return program_runner(Path(case.file), images, settings)
     assert network.module is not None
     dtype = PRECISIONS[case.precision]
     module = copy.deepcopy(network.module).to(settings.device, dtype)
-    runner = _module_runner(module, _images(case, settings).to(dtype))
-    return _compiled(runner, module, _images(case, settings).to(dtype)) if case.backend == "compiled" else runner
+    if case.backend == "compiled":
+        return compiled_runner(module, images.to(dtype))
+    return module_runner(module, images.to(dtype))
 
 
-def _images(case: Case, settings: Settings) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(case.batch, 3, *case.size, generator=generator).to(settings.device)
+def module_runner(module: nn.Module, images: Tensor) -> Runner:
+    """Return a runner of a module that is on the images' device."""
 
-
-def _module_runner(module: nn.Module, images: Tensor) -> Runner:
     @torch.inference_mode()
     def run() -> object:
         return module(images)
@@ -69,7 +70,8 @@ def _module_runner(module: nn.Module, images: Tensor) -> Runner:
     return Runner(run, sum(tensor.numel() * tensor.element_size() for tensor in state))
 
 
-def _compiled(runner: Runner, module: nn.Module, images: Tensor) -> Runner:
+def compiled_runner(module: nn.Module, images: Tensor) -> Runner:
+    """Return a runner of a module that ``torch.compile`` has compiled in a first pass."""
     compiled = torch.compile(module, dynamic=False)
 
     @torch.inference_mode()
@@ -81,10 +83,11 @@ def _compiled(runner: Runner, module: nn.Module, images: Tensor) -> Runner:
     run()
     if images.is_cuda:
         torch.cuda.synchronize()
-    return Runner(run, runner.weight_bytes, time.perf_counter() - start)
+    return Runner(run, module_runner(module, images).weight_bytes, time.perf_counter() - start)
 
 
-def _onnx_runner(path: Path, case: Case, settings: Settings) -> Runner:
+def onnx_runner(path: Path, images: Tensor, settings: Settings) -> Runner:
+    """Return a runner of an ONNX file, whose input's type the images are brought to."""
     try:
         onnxruntime: Any = importlib.import_module("onnxruntime")
     except ModuleNotFoundError as error:
@@ -96,23 +99,63 @@ def _onnx_runner(path: Path, case: Case, settings: Settings) -> Runner:
     options.intra_op_num_threads = settings.threads
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
-    given = session.get_inputs()[0]
-    images = _of_kind(_images(case, settings).cpu(), given.type).numpy()
-    return Runner(lambda: session.run(None, {given.name: images}))
+    expected = session.get_inputs()[0]
+    dtypes = {"tensor(uint8)": torch.uint8, "tensor(float16)": torch.float16}
+    values = as_type(images.cpu(), dtypes.get(expected.type, torch.float32)).numpy()
+    return Runner(lambda: session.run(None, {expected.name: values}))
 
 
-def _of_kind(images: Tensor, kind: str) -> Tensor:
-    """Return images as an ONNX input of ``kind`` wants them, such as ``tensor(uint8)``."""
-    if "uint8" in kind:
-        return (255 * images).to(torch.uint8)
-    return images.half() if "float16" in kind else images
-
-
-def _program_runner(path: Path, case: Case, settings: Settings) -> Runner:
+def program_runner(path: Path, images: Tensor, settings: Settings) -> Runner:
+    """Return a runner of a torch.export program, whose input's type the images are brought to."""
     from torch import export
 
     program: Any = export.load(path)
-    wanted = program.example_inputs[0][0].dtype if program.example_inputs else torch.float32
-    images = _images(case, settings)
-    images = (255 * images).to(torch.uint8) if wanted == torch.uint8 else images.to(wanted)
-    return _module_runner(cast(nn.Module, program.module()).to(settings.device), images)
+    expected = program.example_inputs[0][0].dtype if program.example_inputs else torch.float32
+    return module_runner(cast(nn.Module, program.module()).to(settings.device), as_type(images, expected))
+
+
+def as_type(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return images in [0, 1] as another type; integers are 0 to 255."""
+    return (255 * images).to(torch.uint8) if dtype == torch.uint8 else images.to(dtype)
+
+
+def milliseconds(run: Callable[[], object], device: str) -> float:
+    """Return how long one pass takes, by CUDA events on a GPU, else by the clock."""
+    if device == "cuda":
+        events: Any = torch.cuda.Event
+        start, end = events(enable_timing=True), events(enable_timing=True)
+        torch.cuda.synchronize()
+        start.record()
+        run()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end))
+    begin = time.perf_counter()
+    run()
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def time_in_turns(prepared: Iterable[tuple[Row, Runner]], settings: Settings, step: Callable[[], None]) -> None:
+    """Time runners in rounds, each once a round, every round in another order; their rows keep the times.
+
+    What else the machine does falls on all alike. A runner that fails leaves its reason in its row, without times,
+    and the others continue.
+
+    Args:
+        prepared: rows, each with what it times.
+        settings: how often, and where.
+        step: called after every pass.
+    """
+    order = list(prepared)
+    shuffle = random.Random(0).shuffle
+    for turn in range(settings.warm_up + settings.runs):
+        shuffle(order)
+        for row, runner in order:
+            if row.problem is None:
+                try:
+                    taken = milliseconds(runner.run, settings.device)
+                except Exception as error:  # of any library
+                    row.problem, row.latencies_ms = reason(error), []
+                else:
+                    row.latencies_ms += [taken] if turn >= settings.warm_up else []
+            step()

@@ -61,7 +61,7 @@ def build_module(config: TrainConfig, data: SceneDataModule) -> SegmentationModu
         "class_weights": _class_weights(config, data),
         "loss_resolution": config.objective.loss_resolution,
         "score_resolution": config.objective.score_resolution,
-        "optimizer": partial(_optimizer, config.optimizer),
+        "optimizer": partial(_optimizer, dict(config.optimizer)),
         "schedule": build_schedule(config),
         "channels_last": config.channels_last,
         "compile": config.compile,

@@ -1,113 +1,206 @@
-"""The schema of a training run's config: what each key means, checked all at once."""
+"""The config of a training run: every option with its type, default and help, and what makes a config wrong.
+
+Light to import, for ``--help`` reads it: registries, torch and Lightning are imported by the checks that need them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from transkd.errors import ConfigError
-from transkd.evaluation import Resolution
-from transkd.models.checks import SMALLEST_SIDE
-from transkd.training.problems import Problem, mistakes, schema_problems
+from transkd.options import (
+    REQUIRED,
+    Count,
+    NonNegativeFloat,
+    OpenSection,
+    Positive,
+    PositiveFloat,
+    Problem,
+    Section,
+    Share,
+    Size,
+    group,
+    nested,
+    option,
+)
 
-Share = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[int, Field(ge=1)]
-Side = Annotated[int, Field(ge=SMALLEST_SIDE)]
-Size = Annotated[
-    Side | tuple[Side, Side] | Literal["native"],
-    Field(
-        description=f"a short side in pixels (512), [height, width] ([512, 1024]), {SMALLEST_SIDE} or more, or native"
-    ),
-]
-ClassWeights = Annotated[
-    Literal["none", "dataset"] | list[Annotated[float, Field(ge=0, allow_inf_nan=False)]],
-    Field(description="none, dataset or a list of numbers, 0 or more, one a class"),
-]
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys are errors, values are fixed once read, and a number will do for text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+Resolution = Literal["label", "logit"]
 
 
 class DataConfig(Section):
     """What is trained and scored on."""
 
-    name: str
-    root: str
-    size: Size
-    batch_size: Positive
-    val_batch_size: Positive
-    workers: Annotated[int, Field(ge=0)]
-    train_split: str
-    val_split: str
-    label_size: Literal["image", "own"]
-    options: dict[str, Any]
+    name: str = option(REQUIRED, "The dataset's registered name.")
+    root: str = option(REQUIRED, "The dataset's folder.")
+    size: Size = option(
+        REQUIRED,
+        "What images are resized to: [height, width], a short side in pixels, or native: not at all.",
+    )
+    batch_size: Positive = option(8, "Images of one optimiser step on one device.")
+    val_batch_size: Positive = option(8, "Images of one validation step.")
+    workers: Count = option(2, "Processes that read and augment; 0 reads in the training process.")
+    train_split: str = option("train", "The split to train on.")
+    val_split: str = option("val", "The split to validate on.")
+    label_size: Literal["image", "own"] = option(
+        "image", "Validation labels: resized with the image (image), or kept at their file's size (own)."
+    )
+    options: dict[str, Any] = option({}, "Options of the dataset itself.")
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield that there is no such dataset, or what its options do not take."""
+        from transkd.data.datasets import dataset_problems
+
+        return dataset_problems(self.name, self.root, self.options)
 
 
 class AugmentConfig(Section):
     """What happens to a training scene before the student sees it."""
 
-    recipe: str
-    options: dict[str, Any]
+    recipe: str = option(REQUIRED, "The recipe: standard, paper or none.")
+    options: dict[str, Any] = option({}, "Options of the recipe: docs/data.md lists them.")
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield that there is no such recipe, or what its options do not take."""
+        from transkd.data.transforms import recipe_problems
+
+        yield from recipe_problems(self.recipe, self.options)
 
 
 class SegmenterConfig(Section):
     """What a student and a teacher have in common."""
 
-    head: str | None
-    head_width: Positive | None
-    pretrained: Annotated[bool | str, Field(description="true, false or the path of a file of backbone weights")]
+    backbone: str | None
+    weights: str | None
+    head: str | None = option(None, "The decode head; null: the one that its authors gave the backbone.")
+    head_width: Positive | None = option(None, "Channels of the decode head; null: those of its authors.")
+    pretrained: bool | str = option(
+        False,
+        "true is short for weights: pretrained; a path is a file of such backbone weights, fetched by hand.",
+        give="true, false or the path of a file of backbone weights",
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield that there is no such backbone or head, and weights that contradict each other."""
+        from transkd.training.checks import segmenter_problems
+
+        return segmenter_problems(self.backbone, self.head, self.weights, self.pretrained)
 
 
 class StudentConfig(SegmenterConfig):
     """The segmenter that trains."""
 
-    backbone: str
-    weights: str
-    drop_path_rate: Share | None
-    dropout: Share
+    backbone: str = option(REQUIRED, "The backbone: a registered name, or any hierarchical network of timm.")
+    weights: str = option(
+        "scratch",
+        "Where the weights come from. scratch: random; pretrained: the backbone's published ImageNet weights under a "
+        "random head; teacher: a selection of the teacher's weights, for students whose layers are part of the "
+        "teacher's; or a segmenter of this architecture, in any form that load_segmenter takes: a folder, a hub id, a "
+        "file.",
+    )
+    drop_path_rate: Share | None = option(
+        0.1, "Stochastic depth of the deepest block; null: the backbone's own default."
+    )
+    dropout: Share = option(0.1, "Channel dropout before the classifier.")
 
 
 class TeacherConfig(SegmenterConfig):
-    """The frozen segmenter; its weights say what it is where ``backbone`` is null."""
+    """The frozen segmenter."""
 
-    backbone: str | None
-    weights: str | None
+    backbone: str | None = option(REQUIRED, "The backbone; null: read from teacher.weights.")
+    weights: str | None = option(
+        None,
+        "Where the weights come from: a trained segmenter, in any form that load_segmenter takes (RUN/model, a Hugging "
+        "Face SegFormer's folder or hub id, a SegFormer or TransKD .pth); pretrained: the backbone's published "
+        "ImageNet weights under a random head, fit for losses on features; or random for a smoke run, which teaches "
+        "nothing.",
+    )
 
 
 class DistillationConfig(Section):
     """Which registered losses compare student and teacher, each with its weight and options."""
 
-    name: str
-    losses: dict[str, dict[str, Any]]
+    name: str = option(REQUIRED, "The method's name in tables and run names.")
+    losses: dict[str, dict[str, Any]] = option({}, "NAME: {weight: 1.0, schedule: …, option: …} for each loss.")
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield losses that do not exist, and weights, schedules and options that they do not take."""
+        from transkd.training.checks import loss_problems
+
+        return loss_problems(self.losses)
 
 
 class ObjectiveConfig(Section):
     """The task loss, and where scores are taken."""
 
-    class_weights: ClassWeights
-    loss_resolution: Resolution
-    score_resolution: Resolution
+    class_weights: Literal["none", "dataset"] | list[NonNegativeFloat] = option(
+        "none",
+        "Weights of the classes in the cross-entropy: none, the dataset's published ones, or a list.",
+        give="none, dataset or a list of numbers, 0 or more, one a class",
+    )
+    loss_resolution: Resolution = option("label", "Where the loss is taken: at the labels' size or at the logits'.")
+    score_resolution: Resolution = option("label", "Where scores are taken.")
+
+
+class OptimizerConfig(OpenSection):
+    """A class of ``torch.optim`` or of an allowed package, and its options."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield a class that may not be used or does not exist, and options that it does not take."""
+        from transkd.training.checks import optimizer_problems
+
+        return optimizer_problems(dict(self))
 
 
 class PolySchedule(Section):
-    """Polynomial decay with warm-up, every step."""
+    """Linear warm-up over a share of all steps, then polynomial decay to zero at the end."""
 
-    name: Literal["poly"]
-    power: Annotated[float, Field(gt=0)]
-    warm_up: Share
-    start: Annotated[float, Field(ge=0, le=1)]
+    name: Literal["poly"] = option("poly", "The schedule.")
+    power: PositiveFloat = option(1.0, "Exponent of the decay.")
+    warm_up: Share = option(0.05, "Share of the training's steps that warms up.")
+    start: Annotated[float, Field(ge=0, le=1)] = option(0.01, "Factor on the learning rate that the warm-up starts at.")
 
 
 class PaperSchedule(Section):
-    """Linear decay to zero, every epoch."""
+    """TransKD's recipe: linear decay that would reach zero after `epochs`, stepped once an epoch."""
 
-    name: Literal["paper"]
-    epochs: Positive
+    name: Literal["paper"] = option("paper", "The schedule.")
+    epochs: Positive = option(1500, "Epochs until the learning rate would be zero.")
+
+
+class TrainerConfig(OpenSection):
+    """Options of lightning.Trainer; any of them may be set, trainer.KEY=VALUE, also those not listed here."""
+
+    accelerator: Any = option("auto", "The kind of device: auto, cpu, gpu, …")
+    devices: Any = option(1, "How many devices; -1: all.")
+    num_nodes: Any = option(1, "How many machines.")
+    strategy: Any = option("auto", "How several devices share the work: auto, ddp, fsdp, …")
+    precision: Any = option("32-true", "32-true, bf16-mixed (CPU and GPU) or 16-mixed (GPU).")
+    max_epochs: Any = option(
+        40, "The training's length, whichever of this and max_steps ends it first; schedules span it."
+    )
+    max_steps: Any = option(-1, "The length in optimiser steps; -1: no limit.")
+    max_time: Any = option(
+        None,
+        'Wall-clock time that training may take, over all its sessions, "DD:HH:MM:SS"; it cuts schedules short. null: '
+        "no limit.",
+    )
+    accumulate_grad_batches: Any = option(1, "Batches whose gradients are added up before a step.")
+    gradient_clip_val: Any = option(None, "The norm that gradients are clipped to; null: no clipping.")
+    limit_train_batches: Any = option(1.0, "Training batches of an epoch: a whole number, or a share.")
+    limit_val_batches: Any = option(1.0, "Validation batches: a whole number, or a share.")
+    check_val_every_n_epoch: Any = option(1, "Epochs between validations.")
+    log_every_n_steps: Any = option(10, "Steps between rows of metrics.csv.")
+    num_sanity_val_steps: Any = option(1, "Validation batches to try before the first step.")
+    deterministic: Any = option("warn", "A warning where a training step is not reproducible; true makes it an error.")
+    enable_model_summary: Any = option(False, "true: print Lightning's summary of the module.")
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield options that do not exist, are set by the run itself, or that Lightning refuses."""
+        from transkd.training.checks import trainer_problems
+
+        return trainer_problems(dict(self))
 
 
 class TensorBoardConfig(Section):
@@ -117,76 +210,135 @@ class TensorBoardConfig(Section):
 class WandbConfig(Section):
     """Also log to Weights & Biases; offline where there is no key or no network."""
 
-    project: str
-    entity: str | None
-    group: str | None
-    tags: list[str]
-    mode: Literal["auto", "online", "offline"]
-    timeout: Annotated[float, Field(gt=0)]
+    project: str = option("transkd", "The project.")
+    entity: str | None = option(None, "The user or team; null: the key's own.")
+    group: str | None = option(None, "The group of the run.")
+    tags: list[str] = option([], "Tags of the run.")
+    mode: Literal["auto", "online", "offline"] = option("auto", "auto: online with a key, else offline.")
+    timeout: PositiveFloat = option(20, "Seconds to wait for the server before logging offline.")
 
 
 class LoggerConfig(Section):
     """Loggers beside metrics.csv and the pictures, which every run has."""
 
-    tensorboard: TensorBoardConfig | None = None
-    wandb: WandbConfig | None = None
+    tensorboard: TensorBoardConfig | None = option(None, "{}: also TensorBoard, in RUN/tensorboard.")
+    wandb: WandbConfig | None = option(None, "Also Weights & Biases.")
+
+
+class CallbacksConfig(OpenSection):
+    """Further Lightning callbacks: NAME: {_target_: lightning.pytorch.callbacks.X, option: value}."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield classes that may not be used or do not exist, and options that they do not take."""
+        from transkd.training.checks import callback_problems
+
+        return callback_problems(dict(self))
 
 
 class CheckpointConfig(Section):
     """When the run saves, and which checkpoint becomes the saved model."""
 
-    every_n_steps: Positive
-    select: Literal["best", "last"]
+    every_n_steps: Positive = option(
+        500, "Optimiser steps between two saves within an epoch; every epoch's end saves too."
+    )
+    select: Literal["best", "last"] = option(
+        "best", "Which checkpoint becomes the saved model: best (on validation), or last."
+    )
 
 
 class TrainConfig(Section):
-    """Everything that a training run is made from."""
+    r"""Train a teacher or a plain student, or distil a student.
 
-    name: str
-    output: str
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    resume: str
-    imports: list[str]
-    data: DataConfig
-    augment: AugmentConfig
-    student: StudentConfig
-    teacher: TeacherConfig
-    distillation: DistillationConfig
-    objective: ObjectiveConfig
-    optimizer: dict[str, Any]
-    schedule: Annotated[PolySchedule | PaperSchedule, Field(discriminator="name")]
-    trainer: dict[str, Any]
-    logger: LoggerConfig
-    callbacks: dict[str, dict[str, Any]]
-    checkpoint: CheckpointConfig
-    ema_decay: Share | None
-    channels_last: bool
-    compile: bool
-    pictures: Annotated[int, Field(ge=0)]
+    Examples:
+      transkd-train +experiment=camvid_teacher data.root=data/camvid
+      transkd-train +experiment=camvid_mitb0 data.root=data/camvid \
+        teacher.weights=runs/camvid_teacher-s0/model
+      transkd-train +experiment=camvid_mitb0 distillation=transkd_ea seed=1 \
+        resume=auto teacher.weights=RUN/model
 
+    With -m, seed=0,1,2 is a sweep: a run for each value.
 
-def config_problems(values: Mapping[str, Any]) -> list[Problem]:
-    """List every key of a config that is unknown or missing, and every value, name and option that does not fit.
+    Sections that take further options: data.options, augment.options,
+    distillation.losses (distillation.losses.csf.weight=0.5), optimizer, trainer
+    and callbacks.
 
-    Args:
-        values: plain containers, as ``OmegaConf.to_container(config, resolve=True)`` gives them.
+    A run's folder holds config.yaml, metrics.csv, checkpoints/, student/ (or
+    model/), predictions/ and results.json.
+
+    More: docs/training.md, docs/teachers.md, docs/sweeps.md
     """
-    from transkd.training.checks import setting_problems
 
-    problems = schema_problems(TrainConfig, values)
-    return problems + setting_problems(values, problems)
+    data: DataConfig = group(
+        "synthetic", "The dataset: where it lies, input size, batch size, splits.", heading="Data and networks"
+    )
+    augment: AugmentConfig = group("standard", "What happens to a training scene before the student sees it.")
+    student: StudentConfig = group(
+        "mit_b0", "The segmenter that trains: student=NAME takes any backbone, timm's hierarchical networks too."
+    )
+    teacher: TeacherConfig = group(
+        "mit_b2",
+        "The frozen segmenter that it learns from; auto takes whatever teacher.weights is. Not used by "
+        "distillation=none.",
+    )
+    distillation: DistillationConfig = group(
+        "none", "Which distillation losses compare the two; none: labels only.", heading="How it trains"
+    )
+    objective: ObjectiveConfig = group("standard", "The task loss, and where it and scores are taken.")
+    optimizer: OptimizerConfig = group("adamw", "The optimiser and its options.")
+    schedule: PolySchedule | PaperSchedule = group(
+        "poly", "How the learning rate changes over the training.", discriminator="name"
+    )
+    trainer: TrainerConfig = group(
+        "default", "Devices, precision, length of the training: options of lightning.Trainer."
+    )
+    logger: LoggerConfig = group("csv", "What is logged besides metrics.csv.")
+    name: str = option(
+        "${data.name}-${student.backbone}-${distillation.name}-s${seed}",
+        "The run's name; experiments begin theirs with their own.",
+        heading="The run",
+    )
+    output: str = option("runs/${name}", "The run's folder. One that already holds a run is never overwritten.")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = option(
+        0, "A whole number, 0 or more; initialisation, order and augmentation all follow from it."
+    )
+    resume: str = option(
+        "none",
+        "none: start anew. auto: resume the run in output, if there is one. PATH: resume from a checkpoint or run "
+        "folder.",
+    )
+    imports: list[str] = option(
+        [],
+        "Python modules to import first, from the current folder too: where custom backbones, heads, datasets and "
+        "losses are registered.",
+    )
+    checkpoint: CheckpointConfig = nested("When the run saves, and what it keeps.")
+    ema_decay: Share | None = option(
+        None,
+        "Decay of an exponential moving average of the student's weights, 0 to below 1, such as 0.999; the average is "
+        "validated and saved in their place. null: none.",
+    )
+    channels_last: bool = option(True, "true: channels-last memory format, for faster convolutions.")
+    compile: bool = option(False, "true: torch.compile student and teacher, which pays after a few hundred steps.")
+    pictures: Count = option(4, "How many validation scenes are drawn after each validation; 0: none.")
+    callbacks: CallbacksConfig = option({}, "Further Lightning callbacks: NAME: {_target_: …, option: value}")
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what does not fit together: class weights and crops with data, losses with networks."""
+        from transkd.training.checks import mismatches
+
+        return mismatches(self)
 
 
-def parse_config(values: Mapping[str, Any]) -> TrainConfig:
-    """Check a composed config.
-
-    Args:
-        values: plain containers, as ``OmegaConf.to_container(config, resolve=True)`` gives them.
-
-    Raises:
-        ConfigError: listing all that :func:`config_problems` finds.
-    """
-    problems = config_problems(values)
-    if problems:
-        raise ConfigError(mistakes(problems))
-    return TrainConfig.model_validate(values)
+GROUPS: Mapping[str, type[Section]] = {
+    "data/base": DataConfig,
+    "augment/base": AugmentConfig,
+    "student/base": StudentConfig,
+    "teacher/base": TeacherConfig,
+    "objective/base": ObjectiveConfig,
+    "schedule/poly": PolySchedule,
+    "schedule/paper": PaperSchedule,
+    "trainer/default": TrainerConfig,
+    "logger/base": LoggerConfig,
+    "logger/wandb/base": WandbConfig,
+}
+"""The choices of config groups, ``group/choice``, that are a section's defaults instead of a file of ``conf/``."""

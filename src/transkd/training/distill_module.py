@@ -20,11 +20,12 @@ from transkd.distillation.registry import check_name, check_options
 from transkd.errors import ConfigError
 from transkd.evaluation import IGNORE_INDEX, match_classes, select_outputs
 from transkd.models import Segmenter, Taps
+from transkd.options import find_problems
 from transkd.training.callbacks.gradients import FirstGradients
 from transkd.training.callbacks.timing import LossTime
 from transkd.training.segmentation_module import Batch, SegmentationModule, Terms
 from transkd.training.segmenters import given_segmenter, given_teacher, is_source
-from transkd.training.weight_schedules import LossWeight, read_weight
+from transkd.training.weight_schedules import LossWeight, Weighing, own_options
 
 
 class FrozenTeacher(nn.Module):
@@ -278,13 +279,16 @@ def _resolve_loss(
     if isinstance(setting, DistillationLoss):
         return LossWeight(1.0), setting
     options = dict(setting) if isinstance(setting, Mapping) else {"weight": setting}
-    weight = read_weight(name, options.pop("weight", 1.0), options.pop("schedule", None))
-    ready = options.pop("loss", None)
-    if ready is None:
-        check_options(name, options)
-        return weight, create_loss(name, student=student, teacher=teacher, **options)
-    if not isinstance(ready, DistillationLoss) or options:
+    loss = options.pop("loss", None)
+    own = own_options(options)
+    if loss is None:
+        check_options(name, options, beside=Weighing)
+        loss = create_loss(name, student=student, teacher=teacher, **own)
+    elif own or not isinstance(loss, DistillationLoss):
         raise ConfigError(
             f"losses.{name}: loss=… takes a DistillationLoss that was made by hand, and no options with it"
         )
-    return weight, ready
+    weighing = {key: value for key, value in options.items() if key not in own}
+    if problems := find_problems(Weighing, weighing):
+        raise ConfigError("; ".join(f"losses.{name}.{problem}" for problem in problems))
+    return Weighing.model_validate(weighing).loss_weight(), loss

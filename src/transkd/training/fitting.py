@@ -13,12 +13,12 @@ import lightning as L
 from PIL import Image
 
 from transkd.data import SceneDataModule
-from transkd.errors import ConfigError, did_you_mean
+from transkd.errors import ConfigError
 from transkd.evaluation import Scores, scene_picture
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
 from transkd.training.callbacks.pictures import predicted_classes
-from transkd.training.checks import REFUSALS, TRAINER_KEYS, refusal
+from transkd.training.checks import REFUSALS, lightning_problems, refusal
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.trainer import quiet_lightning
@@ -164,14 +164,13 @@ def _length(epochs: int | None, steps: int | None, validate_every: int | None, b
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    if options.get("limit_train_batches") == 0:
-        raise ConfigError("fit: limit_train_batches is 0, so nothing would be trained")
     for key in options:
         if key in OWN_ARGUMENTS:
             raise ConfigError(f"fit: {key} is {OWN_ARGUMENTS[key]}=… here")
-        if key not in TRAINER_KEYS:
-            hint = did_you_mean(key, TRAINER_KEYS - OWN_ARGUMENTS.keys())
-            raise ConfigError(f"fit: Lightning's Trainer has no option '{key}'; {hint}")
+    if problems := lightning_problems(options, given=OWN_ARGUMENTS):
+        raise ConfigError(f"fit: {'; '.join(map(str, problems))}")
+    if options.get("limit_train_batches") == 0:
+        raise ConfigError("fit: limit_train_batches is 0, so nothing would be trained")
 
 
 def _trainer(options: Mapping[str, Any]) -> L.Trainer:

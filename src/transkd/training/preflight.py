@@ -28,7 +28,7 @@ from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.segmenters import starts_from_teacher, weights_choice
-from transkd.training.weight_schedules import WEIGHING
+from transkd.training.weight_schedules import own_options
 
 FAKES = logging.getLogger("torch._subclasses.fake_tensor")
 """Logs a traceback for each operation that fails without values."""
@@ -126,8 +126,7 @@ def method_cost(
         ConfigError: a loss that does not exist, or does not fit student and teacher.
     """
     made = [
-        create_loss(name, student=student, teacher=teacher, **{k: v for k, v in options.items() if k not in WEIGHING})
-        for name, options in losses.items()
+        create_loss(name, student=student, teacher=teacher, **own_options(options)) for name, options in losses.items()
     ]
     with taps_without_computing(student, teacher, made, size) as (ours, theirs):
         costs = [loss_cost(loss, ours, theirs) for loss in made]

@@ -16,7 +16,7 @@ from transkd.errors import ConfigError
 from transkd.runs.folder import RunFolder
 from transkd.training.build import build_data, build_module, image_size
 from transkd.training.checks import import_own_modules
-from transkd.training.config import parse_config
+from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.finish import finish
 from transkd.training.preflight import print_preflight, run_facts
@@ -37,7 +37,7 @@ def train(values: Mapping[str, Any], *, console: Console | None = None) -> dict[
         StopRequestedError: a signal stopped the run; ``resume=auto`` resumes it.
     """
     import_own_modules(values)
-    config = parse_config(values)
+    config = TrainConfig.validated(values)
     first = is_first_process()
     console = console or new_console(quiet=not first)
     quiet_lightning()
@@ -49,7 +49,7 @@ def train(values: Mapping[str, Any], *, console: Console | None = None) -> dict[
     data = build_data(config)
     data.setup("fit")
     if resumption is not None:
-        resumption.check_data_and_length(data, config.trainer)
+        resumption.check_data_and_length(data, dict(config.trainer))
     module = build_module(config, data)
     with folder.claimed(values) if first else nullcontext():
         trainer = build_trainer(config, values, folder, data, console, resumption)

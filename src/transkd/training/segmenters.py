@@ -37,7 +37,7 @@ class Origin(NamedTuple):
 
 def weights_choice(config: SegmenterConfig) -> str | None:
     """Return ``"random"``, ``"pretrained"``, a student's ``"teacher"``, a source, or None where nothing was chosen."""
-    weights: str | None = config.weights  # type: ignore[attr-defined]
+    weights = config.weights
     if config.pretrained is not False:
         return PRETRAINED
     return RANDOM if weights == SCRATCH else weights

@@ -34,7 +34,7 @@ from transkd.training.callbacks import (
     ScenePictures,
     StudentEMA,
 )
-from transkd.training.checks import make
+from transkd.training.checks import CALLBACK, make
 from transkd.training.config import LoggerConfig, TrainConfig, WandbConfig
 from transkd.training.resuming import Resumption
 
@@ -308,9 +308,7 @@ def _batches(options: Mapping[str, Any], data: SceneDataModule) -> int:
 
 def _callbacks(config: TrainConfig, folder: RunFolder, data: SceneDataModule, console: Console) -> list[Callback]:
     classes = data.classes
-    callbacks: list[Callback] = [
-        make(node, "lightning.pytorch.callbacks.Callback") for node in config.callbacks.values()
-    ]
+    callbacks: list[Callback] = [make(node, CALLBACK) for node in dict(config.callbacks).values()]
     callbacks.append(RunClock(config.trainer.get("max_time"), config.trainer.get("max_steps", -1)))
     callbacks.append(RandomState())
     if config.ema_decay is not None:

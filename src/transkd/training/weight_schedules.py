@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from transkd.errors import ConfigError
-from transkd.training.problems import Problem, mistakes, schema_problems, shown
-
-WEIGHING = ("weight", "schedule")
-"""Keys of a loss's setting that are no options of the loss."""
+from transkd.options import Section
 
 ROUNDING = 1e-9
 
@@ -23,10 +19,8 @@ Begin = Annotated[float, Field(ge=0, lt=1, strict=True)]
 Span = Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
-class Constant(BaseModel):
+class Constant(Section):
     """The same weight all along."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Literal["constant"] = "constant"
 
@@ -36,10 +30,8 @@ class Constant(BaseModel):
         return 1.0
 
 
-class _Change(BaseModel):
+class _Change(Section):
     """A factor that goes from one value to another over a part of the training, and stays at each outside of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     begin: Begin = 0.0
     share: Span = 1.0
@@ -107,10 +99,6 @@ class Decay(_Change):
 WeightSchedule = Constant | WarmUp | Decay
 
 
-class _Item(BaseModel):
-    schedule: Annotated[WeightSchedule, Field(discriminator="name")]
-
-
 @dataclass(frozen=True)
 class LossWeight:
     """A loss's weight, a pure function of the optimiser step.
@@ -138,50 +126,32 @@ class LossWeight:
         return " x ".join([f"{self.base:g}", *(s.name for s in self.schedules if not isinstance(s, Constant))])
 
 
-def _is_finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # a whole number with more digits than a float has
-        return False
+def _listed(schedule: Any) -> Any:
+    items = [] if schedule is None else list(schedule) if isinstance(schedule, list | tuple) else [schedule]
+    for item in items:
+        if not isinstance(item, Mapping | Section):
+            raise ValueError("give {name: warm_up|decay|constant, …} or a list of such")
+    return items
 
 
-def weight_problems(path: str, weight: object, schedule: object) -> Iterator[Problem]:
-    """Yield what is wrong with a loss's weight and its schedule.
+class Weighing(Section):
+    """What stands beside a loss's own options.
 
-    Args:
-        path: of the loss in the config.
-        weight: a number, 0 or more.
-        schedule: a mapping with a ``name``, a list of such, or None for a constant weight.
+    Attributes:
+        weight: what the loss is multiplied with in the sum.
+        schedule: what the weight is multiplied with over the training; a list's factors are multiplied.
     """
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not _is_finite(weight):
-        yield Problem(f"{path}.weight", f"give a number (it is {shown(weight)})")
-    elif weight < 0:
-        yield Problem(f"{path}.weight", f"give 0 or more (it is {shown(weight)})")
-    for place, item in _items(schedule):
-        where = f"{path}.schedule{place}"
-        if not isinstance(item, Mapping):
-            yield Problem(where, f"give {{name: warm_up|decay|constant, …}} or a list of such (it is {shown(item)})")
-            continue
-        for problem in schema_problems(_Item, {"schedule": item}):
-            yield Problem(f"{where}{problem.path.removeprefix('schedule')}", problem.message)
+
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)] = 1.0
+    schedule: Annotated[
+        list[Annotated[WeightSchedule, Field(discriminator="name")]], BeforeValidator(_listed), Field(strict=False)
+    ] = Field(default_factory=list)
+
+    def loss_weight(self) -> LossWeight:
+        """Return the weight as a function of the optimiser step."""
+        return LossWeight(self.weight, tuple(self.schedule))
 
 
-def read_weight(name: str, weight: Any, schedule: Any) -> LossWeight:
-    """Return the weight of the loss ``name``.
-
-    Raises:
-        ConfigError: listing what :func:`weight_problems` finds.
-    """
-    problems = list(weight_problems(f"losses.{name}", weight, schedule))
-    if problems:
-        raise ConfigError(str(problems[0]) if len(problems) == 1 else mistakes(problems))
-    schedules = (_Item.model_validate({"schedule": item}).schedule for _, item in _items(schedule))
-    return LossWeight(float(weight), tuple(schedules))
-
-
-def _items(schedule: object) -> list[tuple[str, object]]:
-    if schedule is None:
-        return []
-    if isinstance(schedule, list | tuple):
-        return [(f".{number}", item) for number, item in enumerate(schedule)]
-    return [("", schedule)]
+def own_options(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the loss itself among those of its setting."""
+    return {key: value for key, value in setting.items() if key not in Weighing.model_fields}

@@ -15,6 +15,7 @@ from transkd.data.datasets.layout import Layout, Scenes, Unmatched, check_root
 from transkd.data.datasets.nyuv2 import NYUV2_LAYOUT
 from transkd.data.datasets.voc2012 import VOC2012_LAYOUT
 from transkd.errors import ConfigError, DataError, did_you_mean
+from transkd.options import Problem, as_clause, signature_problems
 
 _LAYOUTS = {
     layout.name: layout
@@ -27,6 +28,7 @@ __all__ = [
     "Unmatched",
     "available_datasets",
     "classes_of",
+    "dataset_problems",
     "find_incomplete_scenes",
     "find_scenes",
     "find_splits",
@@ -168,11 +170,29 @@ def find_unlabelled_images(name: str, root: Path | str, split: str, **options: o
         return layout.benchmark.find_images(check_root(layout, root), split, **options)
 
 
+def dataset_problems(name: str, root: Path | str, options: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield that there is no such dataset, or what is wrong with its options; paths are below a config's ``data``."""
+    if name not in _LAYOUTS:
+        yield Problem("name", f"there is no dataset '{name}'; {did_you_mean(name, _LAYOUTS)}")
+        return
+    found = _option_problems(_LAYOUTS[name], options)
+    yield from found
+    if not found:
+        try:
+            classes_of(name, root, **options)
+        except ConfigError as error:
+            yield Problem("options", as_clause(error))
+        except DataError:
+            pass  # reported when the data is read
+
+
+def _option_problems(layout: Layout, options: Mapping[str, object]) -> list[Problem]:
+    return signature_problems(layout.find, options, "options", given=("root", "split"))
+
+
 def _checked(name: str, options: Mapping[str, object]) -> Layout:
     layout = get_layout(name)
-    for key in options:
-        if key not in layout.options:
-            hint = did_you_mean(key, layout.options) if layout.options else "it takes none"
-            raise ConfigError(f"{layout.title} has no option '{key}': {hint}")
+    if problems := _option_problems(layout, options):
+        raise ConfigError(f"{layout.title}: {'; '.join(f'data.{problem}' for problem in problems)}")
     layout.check_options(**options)
     return layout

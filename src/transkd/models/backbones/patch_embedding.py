@@ -1,8 +1,14 @@
-"""Which layer of a hierarchical network is each stage's patch embedding, found from its dataflow."""
+"""Which layer of a hierarchical network is each stage's patch embedding, found from its dataflow.
+
+The network runs once under a :class:`Recorder`, which notes every tensor that depends on the image and what it was
+made from. In that graph, the patch embedding of a stage is where all that the stage computes comes from: the map of the
+stage before it (or the image) through exactly one linear projection, with norms and rearrangements, and nothing else,
+before the stage's blocks. An activation right after the projection makes it a part of a block.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -14,11 +20,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
-PROJECTION, NORM, LAYOUT, ACTIVATION, SUM, OTHER = "projection", "norm", "layout", "activation", "sum", "other"
+PROJECTION, NORM, REARRANGEMENT, ACTIVATION = "projection", "norm", "rearrangement", "activation"
+SUM, OTHER = "sum", "other"
 
 _KINDS = {
     NORM: ("layer_norm", "batch_norm", "group_norm", "rms_norm"),
-    LAYOUT: (
+    REARRANGEMENT: (
         *("permute", "transpose", "movedim", "reshape", "view", "flatten", "unflatten", "contiguous", "clone"),
         *("squeeze", "unsqueeze", "to", "pad", "_pad", "cat", "stack", "chunk", "split", "unbind", "__getitem__"),
         *("dropout", "dropout2d", "__get__", "type", "float", "half"),
@@ -31,6 +38,116 @@ _KINDS = {
     PROJECTION: ("linear",),
 }
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
+NORMS_OF_MANY_OPERATIONS = (RmsNorm, RmsNorm2d, SimpleNorm, SimpleNorm2d)
+
+FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class PatchEmbedding:
+    """A stage's patch embedding: the layer whose output it is, and the order of its dimensions.
+
+    Attributes:
+        module: name of the layer in its network.
+        dims: ``"NCHW"``, ``"NHWC"`` or ``"NLC"`` (tokens in rows).
+    """
+
+    module: str
+    dims: str
+
+
+class NoPatchEmbeddingError(Exception):
+    """A stage has no patch embedding; the message says what it has instead."""
+
+
+@torch.no_grad()
+def find_patch_embeddings(network: nn.Module, feature_maps: FeatureMaps, image: Tensor) -> tuple[PatchEmbedding, ...]:
+    """Find the layer that makes each stage's patch embedding.
+
+    Args:
+        network: a network in evaluation mode.
+        feature_maps: gives the feature maps of the network's stages, per stage (B, C_i, h_i, w_i).
+        image: an input to run it on, on the meta device as well, whose maps have h_i other than w_i.
+
+    Returns:
+        One a stage.
+
+    Raises:
+        NoPatchEmbeddingError: a stage has none.
+    """
+    recorder = Recorder(image)
+    calls: dict[str, list[int | None]] = {}
+
+    def note(name: str, *call: Any) -> None:
+        output = call[-1][0] if isinstance(call[-1], tuple | list) and call[-1] else call[-1]
+        calls.setdefault(name, []).append(recorder.node(output) if isinstance(output, Tensor) else None)
+
+    handles = []
+    for name, module in network.named_modules():
+        if isinstance(module, NORMS_OF_MANY_OPERATIONS):
+            handles += recorder.record_whole(module, NORM)
+        handles.append(module.register_forward_hook(partial(note, name)))
+    with recorder:
+        maps = feature_maps(image)
+    for handle in handles:
+        handle.remove()
+    outputs = {nodes[0]: name for name, nodes in reversed(calls.items()) if len(nodes) == 1 and nodes[0] is not None}
+    ends = [0]
+    for feature in maps:
+        node = recorder.node(feature)
+        assert node is not None, "a feature map does not depend on the image"
+        ends.append(before_rearrangement(recorder.nodes, node))
+    return tuple(
+        _stage_embedding(recorder.nodes, outputs, ends, stage, feature) for stage, feature in enumerate(maps, start=1)
+    )
+
+
+def _stage_embedding(
+    nodes: Sequence[Node], outputs: Mapping[int, str], ends: Sequence[int], stage: int, feature: Tensor
+) -> PatchEmbedding:
+    """Return the patch embedding of a stage, whose map ``feature`` is.
+
+    Args:
+        nodes: the recorded tensors.
+        outputs: tensor -> name of the layer that gives it.
+        ends: the image, then the map of each stage.
+        stage: counted from 1.
+        feature: (B, C_i, h_i, w_i).
+    """
+    before, end = ends[stage - 1], ends[stage]
+    if before not in cuts(nodes, 0, end):
+        raise NoPatchEmbeddingError(f"stage {stage} draws on more than the map of stage {stage - 1}")
+    chain = _patchifying_chain(nodes, cuts(nodes, before, end), stage)
+    dims = {
+        tuple(feature.shape): "NCHW",
+        tuple(feature.permute(0, 2, 3, 1).shape): "NHWC",
+        tuple(feature.flatten(2).transpose(1, 2).shape): "NLC",
+    }
+    chosen = next((node for node in chain if node in outputs and nodes[node].shape in dims), None)
+    if chosen is None:
+        raise NoPatchEmbeddingError(
+            f"the first projection of stage {stage} does not give maps of the stage's size and channels"
+        )
+    return PatchEmbedding(outputs[chosen], dims[nodes[chosen].shape])
+
+
+def _patchifying_chain(nodes: Sequence[Node], spine: Sequence[int], stage: int) -> list[int]:
+    """Return the tensors from the last norm or projection of the patchifying layer on, rearrangements of each other."""
+    projections, chain = 0, list[int]()
+    for start, end in pairwise(spine):
+        kinds = [node.kind for node in between(nodes, start, end)]
+        found = projections + kinds.count(PROJECTION)
+        if not {*kinds} <= {PROJECTION, NORM, REARRANGEMENT} or found > 1:
+            if projections == 0:
+                several = "a block of several layers" if len(kinds) > 1 else "a layer that is no projection"
+                first = "a residual block" if nodes[end].kind == SUM else several
+                raise NoPatchEmbeddingError(f"stage {stage} begins with {first}")
+            if ACTIVATION in kinds and PROJECTION not in kinds:
+                raise NoPatchEmbeddingError(f"the first projection of stage {stage} is followed by an activation")
+            break
+        chain = [*chain, end] if {*kinds} <= {REARRANGEMENT} else [end]
+        projections = found
+    return chain if projections else []
 
 
 class Node(NamedTuple):
@@ -64,12 +181,15 @@ class Recorder(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        parents = frozenset(node for t in _tensors((args, kwargs)) if (node := self.node(t)) is not None)
+        parents = self._nodes_of((args, kwargs))
         result = func(*args, **kwargs)
         if parents and not self._whole:
             name = getattr(func, "__name__", str(func))
+            kind = _KIND_OF.get(name, OTHER)
+            if name == "conv2d" and args[0].shape[1] == args[1].shape[1]:  # a grouped one reads a part of the channels
+                kind = PROJECTION
             for tensor in _tensors(args[0] if name == "__setitem__" else result):
-                self._add(Node(name, _kind(name, args), parents, tuple(tensor.shape)), tensor)
+                self._add(Node(name, kind, parents, tuple(tensor.shape)), tensor)
         return result
 
     def node(self, tensor: Tensor) -> int | None:
@@ -84,61 +204,18 @@ class Recorder(TorchFunctionMode):
 
         def after(_: nn.Module, inputs: Any, output: Tensor) -> None:
             self._whole -= 1
-            parents = frozenset(node for t in _tensors(inputs) if (node := self.node(t)) is not None)
-            if parents:
+            if parents := self._nodes_of(inputs):
                 self._add(Node(type(layer).__name__, kind, parents, tuple(output.shape)), output)
 
         return [layer.register_forward_pre_hook(before), layer.register_forward_hook(after)]
+
+    def _nodes_of(self, values: Any) -> frozenset[int]:
+        return frozenset(node for tensor in _tensors(values) if (node := self.node(tensor)) is not None)
 
     def _add(self, node: Node, tensor: Tensor) -> None:
         self._latest[id(tensor)] = len(self.nodes)
         self.nodes.append(node)
         self._alive.append(tensor)
-
-
-def cuts(nodes: Sequence[Node], start: int, end: int) -> list[int]:
-    """Return the nodes that every path from ``start`` to ``end`` goes through, both included; [] without a path."""
-    from_start = _paths_from(nodes, start)
-    to_end = _paths_to(nodes, end)
-    every = from_start[end]
-    return [i for i in range(start, end + 1) if every and from_start[i] * to_end[i] == every]
-
-
-def between(nodes: Sequence[Node], start: int, end: int) -> list[Node]:
-    """Return what lies on a path from ``start`` to ``end``, without ``start`` itself."""
-    from_start, to_end = _paths_from(nodes, start), _paths_to(nodes, end)
-    return [nodes[i] for i in range(start + 1, end + 1) if from_start[i] and to_end[i]]
-
-
-def before_layout(nodes: Sequence[Node], index: int) -> int:
-    """Return the tensor that ``index`` is a rearrangement of."""
-    while nodes[index].kind == LAYOUT and len(nodes[index].parents) == 1:
-        (index,) = nodes[index].parents
-    return index
-
-
-def _paths_from(nodes: Sequence[Node], start: int) -> list[int]:
-    paths = [0] * len(nodes)
-    paths[start] = 1
-    for i in range(start + 1, len(nodes)):
-        paths[i] = sum(paths[parent] for parent in nodes[i].parents)
-    return paths
-
-
-def _paths_to(nodes: Sequence[Node], end: int) -> list[int]:
-    paths = [0] * len(nodes)
-    paths[end] = 1
-    for i in range(end, 0, -1):
-        for parent in nodes[i].parents if paths[i] else ():
-            paths[parent] += paths[i]
-    return paths
-
-
-def _kind(name: str, args: Sequence[Any]) -> str:
-    if name == "conv2d":
-        all_channels = args[0].shape[1] == args[1].shape[1]  # a grouped convolution reads a part of them
-        return PROJECTION if all_channels else OTHER
-    return _KIND_OF.get(name, OTHER)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -151,125 +228,40 @@ def _tensors(values: Any) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-NORMS_OF_MANY_OPERATIONS = (RmsNorm, RmsNorm2d, SimpleNorm, SimpleNorm2d)
-
-FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
-
-
-@dataclass(frozen=True)
-class PatchEmbedding:
-    """A stage's patch embedding: the layer whose output it is, and how that output is laid out.
-
-    Attributes:
-        module: name of the layer in its network.
-        layout: ``"NCHW"``, ``"NHWC"`` or ``"NLC"`` (tokens in rows).
-    """
-
-    module: str
-    layout: str
+def cuts(nodes: Sequence[Node], start: int, end: int) -> list[int]:
+    """Return the nodes that every path from ``start`` to ``end`` goes through, both included; [] without a path."""
+    from_start, to_end = _paths_from(nodes, start), _paths_to(nodes, end)
+    every = from_start[end]
+    return [i for i in range(start, end + 1) if every and from_start[i] * to_end[i] == every]
 
 
-class NoPatchEmbeddingError(Exception):
-    """A stage has no patch embedding; the message says what it has instead."""
+def between(nodes: Sequence[Node], start: int, end: int) -> list[Node]:
+    """Return what lies on a path from ``start`` to ``end``, without ``start`` itself."""
+    from_start, to_end = _paths_from(nodes, start), _paths_to(nodes, end)
+    return [nodes[i] for i in range(start + 1, end + 1) if from_start[i] and to_end[i]]
 
 
-@torch.no_grad()
-def find_patch_embeddings(network: nn.Module, feature_maps: FeatureMaps, image: Tensor) -> tuple[PatchEmbedding, ...]:
-    """Find the layer that makes each stage's patch embedding.
-
-    That is where all that a stage computes comes from: the map of the stage before it (or the image) through exactly
-    one linear projection, with norms and changes of layout, and nothing else, before the stage's blocks. An activation
-    right after the projection makes it a part of a block.
-
-    Args:
-        network: a network in evaluation mode.
-        feature_maps: gives the feature maps of the network's stages, per stage (B, C_i, h_i, w_i).
-        image: an input to run it on, on the meta device as well, whose maps have h_i other than w_i.
-
-    Returns:
-        One a stage.
-
-    Raises:
-        NoPatchEmbeddingError: a stage has none.
-    """
-    recorder = Recorder(image)
-    calls: dict[str, list[int | None]] = {}
-
-    def note(name: str, *call: Any) -> None:
-        tensor = _first(call[-1])
-        calls.setdefault(name, []).append(None if tensor is None else recorder.node(tensor))
-
-    handles = []
-    for name, module in network.named_modules():
-        if isinstance(module, NORMS_OF_MANY_OPERATIONS):
-            handles += recorder.record_whole(module, NORM)
-        handles.append(module.register_forward_hook(partial(note, name)))
-    with recorder:
-        maps = feature_maps(image)
-    for handle in handles:
-        handle.remove()
-    outputs = {nodes[0]: name for name, nodes in reversed(calls.items()) if len(nodes) == 1 and nodes[0] is not None}
-    ends = [0, *(before_layout(recorder.nodes, _node(recorder, feature)) for feature in maps)]
-    return tuple(
-        _stage_embedding(recorder, outputs, ends, stage, feature) for stage, feature in enumerate(maps, start=1)
-    )
+def before_rearrangement(nodes: Sequence[Node], index: int) -> int:
+    """Return the tensor that ``index`` is a rearrangement of."""
+    while nodes[index].kind == REARRANGEMENT and len(nodes[index].parents) == 1:
+        (index,) = nodes[index].parents
+    return index
 
 
-def _stage_embedding(
-    recorder: Recorder, outputs: dict[int, str], ends: Sequence[int], stage: int, feature: Tensor
-) -> PatchEmbedding:
-    nodes = recorder.nodes
-    before, end = ends[stage - 1], ends[stage]
-    if before not in cuts(nodes, 0, end):
-        raise NoPatchEmbeddingError(f"stage {stage} draws on more than the map of stage {stage - 1}")
-    chain = _patchifying_chain(recorder, cuts(nodes, before, end), stage)
-    layouts = {
-        tuple(feature.shape): "NCHW",
-        tuple(feature.permute(0, 2, 3, 1).shape): "NHWC",
-        tuple(feature.flatten(2).transpose(1, 2).shape): "NLC",
-    }
-    candidates = [node for node in chain if node in outputs and nodes[node].shape in layouts]
-    if not candidates:
-        raise NoPatchEmbeddingError(
-            f"the first projection of stage {stage} does not give maps of the stage's size and channels"
-        )
-    chosen = candidates[0]
-    return PatchEmbedding(outputs[chosen], layouts[nodes[chosen].shape])
+def _paths_from(nodes: Sequence[Node], start: int) -> list[int]:
+    """Return how many paths lead from ``start`` to each node."""
+    paths = [0] * len(nodes)
+    paths[start] = 1
+    for i in range(start + 1, len(nodes)):
+        paths[i] = sum(paths[parent] for parent in nodes[i].parents)
+    return paths
 
 
-def _patchifying_chain(recorder: Recorder, spine: Sequence[int], stage: int) -> list[int]:
-    """Return the tensors from the last norm or projection of the patchifying layer on, which differ in layout only."""
-    nodes, projections, chain = recorder.nodes, 0, list[int]()
-    for start, end in pairwise(spine):
-        part = between(nodes, start, end)
-        kinds = [node.kind for node in part]
-        found = projections + kinds.count(PROJECTION)
-        if not {*kinds} <= {PROJECTION, NORM, LAYOUT} or found > 1:
-            if projections == 0:
-                raise NoPatchEmbeddingError(f"stage {stage} begins with {_described(nodes[end].kind, kinds)}")
-            if ACTIVATION in kinds and PROJECTION not in kinds:
-                raise NoPatchEmbeddingError(f"the first projection of stage {stage} is followed by an activation")
-            break
-        chain = [*chain, end] if {*kinds} <= {LAYOUT} else [end]
-        projections = found
-    return chain if projections else []
-
-
-def _described(last: str, kinds: Iterable[str]) -> str:
-    if last == SUM:
-        return "a residual block"
-    listed = list(kinds)
-    return "a block of several layers" if len(listed) > 1 else "a layer that is no projection"
-
-
-def _node(recorder: Recorder, tensor: Tensor) -> int:
-    node = recorder.node(tensor)
-    assert node is not None, "a feature map does not depend on the image"
-    return node
-
-
-def _first(output: object) -> Tensor | None:
-    """Return a layer's output, or the first of several."""
-    if isinstance(output, tuple | list) and output:
-        output = output[0]
-    return output if isinstance(output, Tensor) else None
+def _paths_to(nodes: Sequence[Node], end: int) -> list[int]:
+    """Return how many paths lead from each node to ``end``."""
+    paths = [0] * len(nodes)
+    paths[end] = 1
+    for i in range(end, 0, -1):
+        for parent in nodes[i].parents if paths[i] else ():
+            paths[parent] += paths[i]
+    return paths

@@ -1,13 +1,20 @@
-"""Pyramid vision transformers (MiT, PVTv2), whose layers timm has."""
+"""Pyramid vision transformers: PVTv2 as timm has it, and MiT, the encoders of SegFormer, made of its layers.
+
+MiT (Xie et al., NeurIPS 2021) shares every layer with timm's PVTv2: overlapping patch embeddings, attention over
+spatially reduced keys, MLPs with a depthwise convolution, a norm after each stage. Only the MLP ratio differs: 4 in
+all stages. So ``mit_b0`` to ``mit_b5`` are registered with timm as configurations of its class.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import timm
 import torch
-from timm.models import PyramidVisionTransformerV2
-from torch import Tensor
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.models import PyramidVisionTransformerV2, build_model_with_cfg, generate_default_cfgs, register_model
+from torch import Tensor, nn
 
-from transkd.models.backbones import mit  # noqa: F401  registers mit_b0 to mit_b5 with timm
 from transkd.models.backbones.base import Backbone
 
 
@@ -56,3 +63,75 @@ def pyramid_backbone(name: str, drop_path_rate: float) -> Backbone:
         drop_path_rate: stochastic depth of the deepest block.
     """
     return PyramidBackbone(timm.create_model(name, num_classes=0, drop_path_rate=drop_path_rate))
+
+
+_IMAGENET = {
+    "num_classes": 1000,
+    "input_size": (3, 224, 224),
+    "pool_size": (7, 7),
+    "mean": IMAGENET_DEFAULT_MEAN,
+    "std": IMAGENET_DEFAULT_STD,
+    "first_conv": "patch_embed.proj",
+    "classifier": "head",
+    "fixed_input_size": False,
+}
+
+default_cfgs = generate_default_cfgs({f"mit_b{size}": _IMAGENET for size in range(6)})
+
+_register: Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]] = register_model
+
+
+def _create_mit(
+    variant: str, pretrained: bool, depths: tuple[int, ...], embed_dims: tuple[int, ...], **options: object
+) -> nn.Module:
+    settings = {
+        "depths": depths,
+        "embed_dims": embed_dims,
+        "num_heads": (1, 2, 5, 8),
+        "sr_ratios": (8, 4, 2, 1),
+        "mlp_ratios": (4, 4, 4, 4),
+    }
+    model: nn.Module = build_model_with_cfg(
+        PyramidVisionTransformerV2,
+        variant,
+        pretrained,
+        feature_cfg={"flatten_sequential": True, "out_indices": (0, 1, 2, 3)},
+        **{**settings, **options},
+    )
+    return model
+
+
+@_register
+def mit_b0(pretrained: bool = False, **options: object) -> nn.Module:
+    """MiT-B0: 3.3 M parameters, the backbone of SegFormer-B0."""
+    return _create_mit("mit_b0", pretrained, (2, 2, 2, 2), (32, 64, 160, 256), **options)
+
+
+@_register
+def mit_b1(pretrained: bool = False, **options: object) -> nn.Module:
+    """MiT-B1: 13.2 M parameters."""
+    return _create_mit("mit_b1", pretrained, (2, 2, 2, 2), (64, 128, 320, 512), **options)
+
+
+@_register
+def mit_b2(pretrained: bool = False, **options: object) -> nn.Module:
+    """MiT-B2: 24.2 M parameters, the backbone of the paper's teacher."""
+    return _create_mit("mit_b2", pretrained, (3, 4, 6, 3), (64, 128, 320, 512), **options)
+
+
+@_register
+def mit_b3(pretrained: bool = False, **options: object) -> nn.Module:
+    """MiT-B3: 44.1 M parameters."""
+    return _create_mit("mit_b3", pretrained, (3, 4, 18, 3), (64, 128, 320, 512), **options)
+
+
+@_register
+def mit_b4(pretrained: bool = False, **options: object) -> nn.Module:
+    """MiT-B4: 60.8 M parameters."""
+    return _create_mit("mit_b4", pretrained, (3, 8, 27, 3), (64, 128, 320, 512), **options)
+
+
+@_register
+def mit_b5(pretrained: bool = False, **options: object) -> nn.Module:
+    """MiT-B5: 81.4 M parameters."""
+    return _create_mit("mit_b5", pretrained, (3, 6, 40, 3), (64, 128, 320, 512), **options)

@@ -2,62 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 
 import timm
 
 from transkd.errors import ConfigError
-from transkd.models.backbones.base import Backbone
-from transkd.models.backbones.hierarchy import timm_backbone
+from transkd.models.backbones.base import BackboneEntry
 from transkd.models.backbones.lvt import LiteVisionTransformer
 from transkd.models.backbones.pyramid import pyramid_backbone
-from transkd.models.backbones.timm_structure import timm_hierarchy
+from transkd.models.backbones.timm_network import timm_entry
 
-
-@dataclass(frozen=True)
-class BackboneEntry:
-    """How a named backbone is made, and what goes with it where the user names nothing else.
-
-    Attributes:
-        build: makes the backbone, randomly initialised, from a stochastic-depth rate.
-        head: name of its decode head.
-        segformer_width: channels of a SegFormer head on it.
-        drop_path_rate: stochastic depth of its deepest block.
-    """
-
-    build: Callable[[float], Backbone]
-    head: str = "segformer"
-    segformer_width: int = 256
-    drop_path_rate: float = 0.1
-
-
-LARGE = 20_000_000  # parameters; MiT-B1 has 13 million, MiT-B2 24
-
-
-def _width(size: int) -> int:
-    return 256 if size < 2 else 768
-
-
-_BACKBONES = {
-    **{
-        f"mit_b{size}": BackboneEntry(partial(pyramid_backbone, f"mit_b{size}"), segformer_width=_width(size))
-        for size in range(6)
-    },
-    **{
-        f"pvt_v2_{size}": BackboneEntry(
-            partial(pyramid_backbone, f"pvt_v2_{size}"), head="semantic_fpn", segformer_width=_width(int(size[1]))
-        )
-        for size in ("b0", "b1", "b2", "b2_li", "b3", "b4", "b5")
-    },
-    "lvt": BackboneEntry(LiteVisionTransformer, drop_path_rate=0.0),
-}
+_BACKBONES = {"lvt": BackboneEntry(LiteVisionTransformer, drop_path_rate=0.0)}
+for _size in range(6):
+    _width = 256 if _size < 2 else 768
+    _BACKBONES[f"mit_b{_size}"] = BackboneEntry(partial(pyramid_backbone, f"mit_b{_size}"), segformer_width=_width)
+    for _name in (f"pvt_v2_b{_size}", *(["pvt_v2_b2_li"] if _size == 2 else [])):
+        _BACKBONES[_name] = BackboneEntry(partial(pyramid_backbone, _name), "semantic_fpn", segformer_width=_width)
 
 
 def register_backbone(name: str, entry: BackboneEntry) -> None:
-    """Let ``create_segmenter`` and configs take a backbone of one's own.
+    """Let ``create_segmenter`` and configs take a custom backbone.
 
     Raises:
         ConfigError: there is one of that name already, or the entry is none.
@@ -93,16 +58,7 @@ def find_backbone(name: str) -> BackboneEntry:
     architecture, _, tag = name.partition(".")
     if tag:
         _check_tag(name, architecture)
-    return _BACKBONES[architecture] if architecture in _BACKBONES else _timm_entry(name)
-
-
-def _timm_entry(name: str) -> BackboneEntry:
-    hierarchy = timm_hierarchy(name)
-    return BackboneEntry(
-        partial(timm_backbone, name),
-        segformer_width=256 if hierarchy.parameters < LARGE else 768,
-        drop_path_rate=hierarchy.drop_path_rate,
-    )
+    return _BACKBONES[architecture] if architecture in _BACKBONES else timm_entry(name)
 
 
 def _check_tag(name: str, architecture: str) -> None:

@@ -1,12 +1,16 @@
-"""What a state dict that is no segmenter of ours seems to be, told by its names and shapes, for messages."""
+"""What a state dict is of, by its names and shapes: a segmenter's architecture, or a network that is no segmenter."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from transkd.models.weights import Shapes
+from torch import Tensor
+
+from transkd.errors import WeightsError
+from transkd.models.weights import Shapes, first_few, shapes_of
 
 # Channels and depths of B0 to B5, the same in MiT and PVTv2.
 _SMALL, _LARGE = (32, 64, 160, 256), (64, 128, 320, 512)
@@ -42,24 +46,21 @@ def infer_config(shapes: Shapes) -> dict[str, Any] | None:
     Returns:
         The arguments, or None where the names are not those of a MiT, PVTv2 or LVT segmenter.
     """
-    head = _infer_head(shapes)
-    if head is None:
-        return None
-    backbone = _infer_backbone(shapes, head["head"])
-    return None if backbone is None else {"backbone": backbone, **head}
-
-
-def _infer_head(shapes: Shapes) -> dict[str, Any] | None:
     for head, (width, classes) in _HEADS.items():
         if width in shapes and classes in shapes:
-            return {"head": head, "head_width": shapes[width][0], "num_classes": shapes[classes][0]}
+            backbone = _infer_backbone(shapes, head)
+            config = {"head": head, "head_width": shapes[width][0], "num_classes": shapes[classes][0]}
+            return None if backbone is None else {"backbone": backbone, **config}
     return None
 
 
 def _infer_backbone(shapes: Shapes, head: str) -> str | None:
-    channels, depths = _channels(shapes), _depths(shapes)
+    embeddings = {int(match[1] or 0): shapes[name][0] for name in shapes if (match := _PATCH_EMBEDDING.fullmatch(name))}
+    channels = tuple(embeddings[stage] for stage in sorted(embeddings))
     if channels == _LVT_CHANNELS:
         return "lvt"
+    blocks = {(int(match[1]), int(match[2])) for match in map(_BLOCK.match, shapes) if match}
+    depths = tuple(sum(stage == of for of, _ in blocks) for stage in range(4))
     size = _SIZES.get((channels, depths))
     hidden = shapes.get("backbone.stages.0.blocks.0.mlp.fc1.weight")
     if size is None or hidden is None:
@@ -71,54 +72,22 @@ def _infer_backbone(shapes: Shapes, head: str) -> str | None:
     return f"pvt_v2_b{size}" if hidden[0] == 8 * channels[0] or same_in_both else f"mit_b{size}"
 
 
-def _channels(shapes: Shapes) -> tuple[int, ...]:
-    """Return C_i from the convolutions of the patch embeddings."""
-    found = {int(match[1] or 0): shapes[name][0] for name in shapes if (match := _PATCH_EMBEDDING.fullmatch(name))}
-    return tuple(found[stage] for stage in sorted(found))
-
-
-def _depths(shapes: Shapes) -> tuple[int, ...]:
-    blocks = {(int(match[1]), int(match[2])) for match in map(_BLOCK.match, shapes) if match}
-    return tuple(sum(stage == wanted for stage, _ in blocks) for wanted in range(4))
-
-
 # The linear layer that ends a classifier, by the names of torchvision, timm, transformers and the papers' code.
-_CLASSIFIER = re.compile(r"(?:module\.|model\.)?(?:fc|head|head\.fc|heads\.head|classifier|classifier\.\d)\.weight")
+_CLASSIFIER = re.compile(r"(?:fc|head|head\.fc|heads\.head|classifier|classifier\.\d)\.weight")
 
 # The first pattern that some name matches says what the network is.
 _NETWORKS: tuple[tuple[str, str], ...] = (
     (r"backbone\.stages\.\d+\.blocks\.\d+\.(attn|mlp)\.", "a segmenter of transkd"),
-    (r"decode_head\.fusion_conv\.", "mmsegmentation's SegFormer"),
-    (r"(decode_head|auxiliary_head)\.", "a segmenter of mmsegmentation or transformers"),
-    (r"(student|teacher)\.", "a distillation checkpoint"),
-    (r"pixel_level_module\.|sem_seg_head\.", "Mask2Former or MaskFormer"),
-    (r"image_encoder\.blocks\.", "Segment Anything"),
-    (r"segformer\.|encoder\.block\.\d", "a transformers SegFormer encoder"),
-    (r"(backbone\.|encoder\.)?patch_embed4\.proj\.", "MiT or PVTv2 in the layout of its authors"),
-    (r"(encoder|backbone)\..*(decoder|segmentation_head)\.", "a segmentation_models_pytorch network"),
-    (r"segmentation_head\.|decoder\.blocks\.", "a segmentation_models_pytorch network"),
-    (r"backbone\.layer1\.0\.conv1\.", "a torchvision or detectron segmenter on a ResNet"),
-    (r"stages\.\d+\.blocks\.\d+\.conv_dw\.", "ConvNeXt"),
-    (r"(features|layers|stages)\.\d+\.blocks\.\d+\.attn\.relative_position_bias_table", "Swin Transformer"),
-    (r"layers(\.|_)\d+\.blocks\.\d+\.attn\.(qkv|logit_scale)", "Swin Transformer"),
-    (r"features\.\d+\.\d+\.attn\.", "Swin Transformer"),
-    (r"stages\.\d+\.blocks\.\d+\.(attn|mlp)\.", "MiT or PVTv2"),
-    (r"pos_block\.", "Twins"),
-    (r"blocks\.\d+\.attn\.qkv\.|encoder\.layers\.encoder_layer_\d+\.", "a plain Vision Transformer"),
-    (r"layer1\.0\.conv1\.", "ResNet"),
-    (r"features\.denseblock1\.", "DenseNet"),
-    (r"(blocks|features)\.\d+\.\d+\.(conv_pw|conv_dw|block)\b|conv_stem\.", "EfficientNet or MobileNet"),
-    (r"features\.\d+\.conv\.", "MobileNet"),
-    (r"features\.\d+\.(weight|bias)", "VGG or AlexNet"),
-    (r"transformer\.h\.|model\.layers\.\d+\.self_attn\.", "a language model"),
+    (
+        r"decode_head\.fusion_conv\.",
+        "a SegFormer of mmsegmentation 1.x, whose head has a batch norm and a ReLU in each stage, which the published "
+        "SegFormer has not; take NVlabs' or Hugging Face's weights of the same network",
+    ),
+    (r"(decode_head|auxiliary_head)\.", "another segmenter of mmsegmentation or transformers"),
+    (r"(segformer\.)?encoder\.block\.\d|(segformer\.)?stages\.\d\.patch_embeddings\.", "a SegFormer encoder"),
+    (r"(backbone\.|encoder\.)?patch_embed4\.proj\.", "MiT or PVTv2 under their authors' names"),
+    (r"stages\.\d+\.blocks\.\d+\.attn\.(q|kv)\.", "MiT or PVTv2 under timm's names"),
 )
-_RESNETS = {
-    ((2, 2, 2, 2), 2): "resnet18",
-    ((3, 4, 6, 3), 2): "resnet34",
-    ((3, 4, 6, 3), 3): "resnet50",
-    ((3, 4, 23, 3), 3): "resnet101",
-    ((3, 8, 36, 3), 3): "resnet152",
-}
 
 
 def seems_to_be(shapes: Shapes) -> str:
@@ -127,37 +96,36 @@ def seems_to_be(shapes: Shapes) -> str:
     Args:
         shapes: shape of each tensor by name.
     """
-    network = _network(shapes)
+    network = next((what for pattern, what in _NETWORKS if any(re.match(pattern, name) for name in shapes)), None)
     classes = classifier_classes(shapes)
     if classes is not None:
         return f"a classifier{f' ({network})' if network else ''} of {classes} classes, with no decode head"
-    first = ", ".join(list(shapes)[:3])
-    return network or f"another network (its tensors are called {first}{', …' if len(shapes) > 3 else ''})"
+    return network or f"another network, with the tensors {first_few(shapes)}"
 
 
 def classifier_classes(shapes: Shapes) -> int | None:
     """Return how many classes a classifier's last layer has, None where the tensors are no classifier's."""
     if any(name.startswith("backbone.") for name in shapes):
         return None
-    found = [shape[0] for name, shape in shapes.items() if _CLASSIFIER.fullmatch(name) and _is_linear(shape)]
+    layers = [shape for name, shape in shapes.items() if _CLASSIFIER.fullmatch(name)]
+    found = [shape[0] for shape in layers if len(shape) == 2 or shape[2:] == (1, 1)]
     return found[-1] if found else None
 
 
-def _is_linear(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1))
+def no_segmenter(state: Mapping[str, Tensor], where: str) -> WeightsError:
+    """Return the error for weights that are no segmenter's; for a bare backbone, it says how to use that.
 
-
-def _network(shapes: Shapes) -> str | None:
-    names = [re.sub(r"^(module|model)\.", "", name) for name in shapes]
-    for pattern, network in _NETWORKS:
-        if any(re.match(pattern, name) for name in names):
-            return _resnet(names) or network if network == "ResNet" else network
-    return None
-
-
-def _resnet(names: list[str]) -> str | None:
-    """Return which ResNet of torchvision and timm has these blocks, None where it is none of the common ones."""
-    blocks = {match.groups() for match in (re.match(r"layer(\d)\.(\d+)\.", name) for name in names) if match}
-    depths = tuple(sum(stage == str(wanted) for stage, _ in blocks) for wanted in range(1, 5))
-    convolutions = sum(re.fullmatch(r"layer1\.0\.conv\d\.weight", name) is not None for name in names)
-    return _RESNETS.get((depths, convolutions))
+    Args:
+        state: the tensors.
+        where: the file, folder or repository.
+    """
+    what = seems_to_be(shapes_of(state))
+    text = f"{where} holds no segmenter that can be loaded: it seems to be {what}"
+    if "classifier" not in what and not what.endswith(("encoder", "names")):
+        return WeightsError(text)
+    pretrained = f'"{where}"' if Path(where).exists() else "True"
+    return WeightsError(
+        f"{text}. Its backbone can still be used, under a new decode head: student.weights=pretrained (or "
+        "teacher.weights=pretrained) takes the backbone's published weights; in Python, "
+        f"transkd.create_segmenter(BACKBONE, num_classes=…, pretrained={pretrained})"
+    )

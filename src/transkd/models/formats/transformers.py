@@ -1,6 +1,6 @@
 """SegFormers as transformers names their tensors: into our state dict and out of it.
 
-There are two layouts: the one of the hub's files, which transformers 4 has in memory and every version writes, and
+There are two formats: the one of the hub's files, which transformers 4 has in memory and every version writes, and
 the one that transformers 5 has in memory (``stages.0.blocks…``, ``linear_projections``). Both are read; the
 hub's is written, since both versions open it.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from transkd.errors import ConfigError, WeightsError
@@ -19,7 +20,6 @@ from transkd.models.formats.recognise import mit_name
 from transkd.models.segmenter import Segmenter
 
 TRANSFORMERS_EPS = 1e-5  # of torch.nn.LayerNorm, which its SegFormer uses as it is, whatever layer_norm_eps says
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # What all MiT share, by the keys and with the defaults of transformers' SegformerConfig.
 _MIT = {
@@ -55,8 +55,8 @@ def segmenter_config(config: Mapping[str, Any], processor: Mapping[str, Any] | N
         odd.insert(0, f"hidden_sizes {_plain(channels)} with depths {_plain(depths)}, which no MiT-B0 to B5 has")
     if odd:
         raise WeightsError(
-            f"{where} is a SegFormer that transformers made to measure: {'; '.join(odd)}. Only MiT-B0 to B5 can be "
-            "loaded; train or convert one of those"
+            f"{where} is a SegFormer of a custom architecture: {'; '.join(odd)}. Only MiT-B0 to B5 can be loaded; "
+            "train or convert one of those"
         )
     names = _class_names(config)
     mean, std = _normalisation({} if processor is None else processor, where)
@@ -145,7 +145,8 @@ def _normalisation(processor: Mapping[str, Any], where: str) -> tuple[list[float
     scale = 1.0 if abs(255 * factor - 1) < 1e-6 else 1 / (255 * factor)
     if not processor.get("do_normalize", True):
         return [0.0] * 3, [scale] * 3
-    mean, std = processor.get("image_mean") or IMAGENET_MEAN, processor.get("image_std") or IMAGENET_STD
+    mean = processor.get("image_mean") or IMAGENET_DEFAULT_MEAN
+    std = processor.get("image_std") or IMAGENET_DEFAULT_STD
     if len(mean) != 3 or len(std) != 3 or not all(isinstance(value, int | float) for value in [*mean, *std]):
         raise WeightsError(
             f"{where}: image_mean {mean} and image_std {std} of preprocessor_config.json must have a number for each "
@@ -212,8 +213,14 @@ def has_transformers_encoder(names: Iterable[str]) -> bool:
     return any(_ENCODER_NAME.match(name) for name in names)
 
 
+def has_transformers_segmenter(names: Iterable[str]) -> bool:
+    """Return whether tensors of these names are a transformers SegFormer, encoder and decode head."""
+    found = list(names)
+    return has_transformers_encoder(found) and any(name.startswith("decode_head.") for name in found)
+
+
 def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a transformers SegFormer's state dict, of either layout, under the names of a :class:`Segmenter`.
+    """Return a transformers SegFormer's state dict, of either format, under the names of a :class:`Segmenter`.
 
     Tensors that neither encoder nor head has keep their names. What it computes with is the epsilon 1e-5 in every
     layer norm, whatever its config says: give the segmenter ``norm_eps=1e-5``.
@@ -253,7 +260,7 @@ def to_transformers(
         size: height and width to which the image processor resizes; None leaves images at their own size.
 
     Returns:
-        The contents of ``config.json`` and of ``preprocessor_config.json``, and the state dict in the layout of the
+        The contents of ``config.json`` and of ``preprocessor_config.json``, and the state dict in the format of the
         hub's files, float32 on the CPU.
 
     Raises:

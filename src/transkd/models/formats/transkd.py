@@ -1,7 +1,7 @@
 """The released checkpoints of TransKD: what their tensors are called, and which segmenter they are of.
 
 A distilled student's tensors begin with ``student.``, and the adapters of its losses stand beside them; a
-teacher's, or a plain student's, begin with nothing. Where training ran on several GPUs, ``module.`` comes first.
+teacher's, or a plain student's, begin with nothing.
 """
 
 from __future__ import annotations
@@ -10,30 +10,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from transkd.errors import WeightsError
 from transkd.models.formats.recognise import infer_config
-from transkd.models.segmenter import Segmenter
-from transkd.models.weights import Shapes, state_shapes, tensor_differences
+from transkd.models.weights import first_few, shapes_of
 
 STAGES = range(4)
 
 
 @dataclass(frozen=True)
-class Layout:
+class ReleasedNames:
     """What the release calls the tensors of one kind of segmenter; no tensor changes its shape.
 
     Attributes:
         prefixes: how our names begin -> how the released ones do.
         parts: what stands in the middle of our names -> of the released ones.
-        backbones: the backbones of this kind.
     """
 
     prefixes: Mapping[str, str]
     parts: Mapping[str, str]
-    backbones: tuple[str, ...]
 
     def released(self, ours: str) -> str:
         """Return the released name of a tensor of ours."""
@@ -89,16 +85,13 @@ _LVT_PARTS = {
     ".attn.dilated.": ".attn.ds.",
     ".mlp.dwconv.": ".mlp.depconv.",
 }
-LAYOUTS = {
-    "mit": Layout(_pyramid("") | _SEGFORMER_HEAD, _PYRAMID_PARTS, tuple(f"mit_b{i}" for i in range(6))),
-    "pvt_v2": Layout(
-        _pyramid("backbone.") | _SEMANTIC_FPN_HEAD, _PYRAMID_PARTS, tuple(f"pvt_v2_b{i}" for i in range(6))
-    ),
-    "lvt": Layout(_LVT | _SEGFORMER_HEAD, _LVT_PARTS, ("lvt",)),
+RELEASED_NAMES = {
+    "mit": ReleasedNames(_pyramid("") | _SEGFORMER_HEAD, _PYRAMID_PARTS),
+    "pvt_v2": ReleasedNames(_pyramid("backbone.") | _SEMANTIC_FPN_HEAD, _PYRAMID_PARTS),
+    "lvt": ReleasedNames(_LVT | _SEGFORMER_HEAD, _LVT_PARTS),
 }
+"""Family of backbones -> what the release calls the tensors of its segmenters."""
 
-
-PARALLEL = "module."
 STUDENT = "student."
 # The release feeds images in [0, 1] as they are.
 UNNORMALISED = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
@@ -107,12 +100,12 @@ _MARKS = ("linear_fuse.", "linear_pred.", "neck.lateral_convs.", "head.scale_hea
 
 @dataclass(frozen=True)
 class ReleasedTensors:
-    """The tensors of a released checkpoint, under the names they have without ``module.`` and ``student.``.
+    """The tensors of a released checkpoint, under the names they have without ``student.``.
 
     Attributes:
         segmenter: those of the student, or of the teacher where the file is a teacher's.
         adapters: those of the distillation losses.
-        prefix: what the segmenter's names begin with in the file, ``module.`` aside.
+        prefix: what the segmenter's names begin with in the file.
     """
 
     segmenter: dict[str, Tensor] = field(default_factory=dict)
@@ -121,18 +114,16 @@ class ReleasedTensors:
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> ReleasedTensors:
-        """Part a state dict into segmenter and adapters."""
-        bare = {name.removeprefix(PARALLEL): tensor for name, tensor in state.items()}
-        if not any(name.startswith(STUDENT) for name in bare):
-            return cls(bare)
-        student = {name.removeprefix(STUDENT): t for name, t in bare.items() if name.startswith(STUDENT)}
-        return cls(student, {name: t for name, t in bare.items() if not name.startswith(STUDENT)}, STUDENT)
+        """Split a state dict into segmenter and adapters."""
+        student = {name.removeprefix(STUDENT): t for name, t in state.items() if name.startswith(STUDENT)}
+        if not student:
+            return cls(dict(state))
+        return cls(student, {name: t for name, t in state.items() if not name.startswith(STUDENT)}, STUDENT)
 
 
 def looks_released(names: Iterable[str]) -> bool:
-    """Tell whether tensors of these names come from a released checkpoint of TransKD."""
-    bare = {name.removeprefix(PARALLEL).removeprefix(STUDENT) for name in names}
-    return any(name.startswith(_MARKS) for name in bare)
+    """Return whether tensors of these names are of a released checkpoint of TransKD."""
+    return any(name.removeprefix(STUDENT).startswith(_MARKS) for name in names)
 
 
 def adapters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -150,52 +141,16 @@ def from_released(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str
         The arguments of the ``Segmenter`` that it is of, and its state dict under our names.
 
     Raises:
-        WeightsError: it is not of a MiT with a SegFormer head, a PVTv2 with a Semantic-FPN head or an LVT with
-            a SegFormer head.
+        WeightsError: it is not of a MiT or LVT with a SegFormer head, or of a PVTv2 with a Semantic-FPN head.
     """
     released = ReleasedTensors.of(state)
-    layout = _find_layout(released)
-    tensors = {layout.ours(name): tensor for name, tensor in released.segmenter.items()}
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    config = infer_config(shapes) or _closest_config(shapes, layout)
-    _check(config, shapes, layout, released.prefix)
-    return {**config, **UNNORMALISED}, tensors
-
-
-def _find_layout(released: ReleasedTensors) -> Layout:
-    for layout in LAYOUTS.values():
-        mark = layout.released("backbone.stages.0.blocks.")
-        if any(name.startswith(mark) for name in released.segmenter):
-            return layout
-    first = ", ".join(list(released.segmenter)[:3]) or "none"
+    for names in RELEASED_NAMES.values():
+        first_block = names.released("backbone.stages.0.blocks.")
+        if any(name.startswith(first_block) for name in released.segmenter):
+            tensors = {names.ours(name): tensor for name, tensor in released.segmenter.items()}
+            if config := infer_config(shapes_of(tensors)):
+                return {**config, **UNNORMALISED}, tensors
     raise WeightsError(
-        "these are not the tensors of a released TransKD checkpoint with a MiT, PVTv2 or LVT backbone; "
-        f"the first are {first}"
+        "these are not the tensors of a released TransKD checkpoint with a MiT, PVTv2 or LVT backbone, or some are "
+        f"missing; the first are {first_few(released.segmenter) or 'none'}"
     )
-
-
-def _closest_config(shapes: Shapes, layout: Layout) -> dict[str, Any]:
-    """Return the config of a segmenter whose tensors agree with most of ``shapes``, to say what differs."""
-    classifier = shapes.get("head.classifier.weight", ())
-    config = dict(zip(("num_classes", "head_width"), classifier[:2], strict=False))
-    expected = {name: _expected_shapes({"backbone": name, **config}) for name in layout.backbones}
-    closest = max(expected, key=lambda name: len(expected[name].items() & shapes.items()))
-    return {"backbone": closest, **config}
-
-
-def _expected_shapes(config: Mapping[str, Any]) -> Shapes:
-    with torch.device("meta"):
-        return state_shapes(Segmenter(**config))
-
-
-def _check(config: Mapping[str, Any], shapes: Shapes, layout: Layout, prefix: str) -> None:
-    expected, found = (
-        {prefix + layout.released(name): shape for name, shape in tensors.items()}
-        for tensors in (_expected_shapes(config), shapes)
-    )
-    if differences := tensor_differences(expected, found):
-        owner = "student" if prefix else "teacher or plain student"
-        raise WeightsError(
-            f"this seems to be a {owner} of TransKD with the backbone {config['backbone']}, but does not fit it: "
-            f"{differences}; it is damaged, or of a variant that is not known here"
-        )

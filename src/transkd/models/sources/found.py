@@ -1,4 +1,4 @@
-"""A segmenter as it was found: what to make, and what to fill it with."""
+"""A segmenter as it was found: what to build, and what to fill it with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from transkd.errors import WeightsError
+from transkd.models.backbones import find_backbone
 from transkd.models.formats.recognise import seems_to_be
 from transkd.models.segmenter import Segmenter
 from transkd.models.weights import first_few, shapes_of, state_shapes, tensor_differences
@@ -22,14 +23,12 @@ class Found:
     Attributes:
         config: arguments of :class:`Segmenter`.
         tensors: its state dict.
-        source: what was asked for, for messages.
-        config_from: where the arguments were read.
+        config_from: where the arguments were read, for messages.
         tensors_from: where the tensors were read.
     """
 
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
-    source: str
     config_from: str
     tensors_from: str
 
@@ -41,63 +40,49 @@ class Found:
             num_classes: the number of classes that it has to have; None takes any.
 
         Raises:
+            ConfigError: there is no backbone of that name.
             WeightsError: arguments that make no segmenter, another one than it has to be, or tensors that are not
                 exactly those of it.
         """
-        segmenter = self._empty_segmenter()
+        try:
+            segmenter = Segmenter(**self.config)
+        except (TypeError, ValueError) as error:
+            raise WeightsError(f"{self.config_from} describes no segmenter of this version: {error}") from error
         self._check_expected({"backbone": backbone, "num_classes": num_classes})
         self._check_tensors(segmenter)
         segmenter.load_state_dict(dict(self.tensors))
         return segmenter.eval()
 
     def _check_expected(self, expected: Mapping[str, Any]) -> None:
-        wrong = {key: value for key, value in expected.items() if value not in (None, self.config[key])}
-        if not wrong:
-            return
-        with torch.device("meta"):
-            wanted = Segmenter(**{**_architecture(self.config), **wrong})
-        differences = tensor_differences(state_shapes(wanted), shapes_of(self.tensors))
-        mismatch = " and ".join(f"{key} {self.config[key]}, not {value}" for key, value in wrong.items())
-        raise WeightsError(
-            f"{self.source} has {mismatch}: {differences}; give other weights, or ask for what these are"
-        )
-
-    def _empty_segmenter(self) -> Segmenter:
-        try:
-            return Segmenter(**self.config)
-        except (TypeError, ValueError) as error:
-            raise WeightsError(f"{self.config_from} describes no segmenter of this version: {error}") from error
+        if expected["backbone"] is not None:
+            find_backbone(expected["backbone"])
+        wrong = [
+            f"{key} {self.config[key]}, not {value}"
+            for key, value in expected.items()
+            if value not in (None, self.config[key])
+        ]
+        if wrong:
+            raise WeightsError(
+                f"{self.tensors_from} has {' and '.join(wrong)}; give other weights, or request what these are"
+            )
 
     def _check_tensors(self, segmenter: Segmenter) -> None:
-        found = shapes_of(self.tensors)
-        expected = state_shapes(segmenter)
+        expected, found = state_shapes(segmenter), shapes_of(self.tensors)
         if differences := tensor_differences(expected, found):
-            nothing_fits = not expected.keys() & found.keys()
-            guess = f"; it seems to be {seems_to_be(found)}" if nothing_fits else ""
+            guess = "" if expected.keys() & found.keys() else f"; it seems to be {seems_to_be(found)}"
             raise WeightsError(
                 f"{self.tensors_from} does not fit the {self.config['backbone']} segmenter of {self.config_from}: "
                 f"{differences}{guess}"
             )
-        for what, names in {
-            "are not floating point, as quantised weights": _not_floating(segmenter, self.tensors),
-            "hold NaN or infinite values": _not_finite(self.tensors),
-        }.items():
-            if names:
-                raise WeightsError(f"{self.tensors_from}: {len(names)} tensors {what}: {first_few(names)}; give others")
-
-
-def _architecture(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: config[key] for key in ("backbone", "num_classes")}
-
-
-def _not_floating(segmenter: Segmenter, tensors: Mapping[str, Tensor]) -> list[str]:
-    floating = (name for name, tensor in segmenter.state_dict().items() if tensor.is_floating_point())
-    return [name for name in floating if not tensors[name].is_floating_point()]
-
-
-def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    return [name for name, tensor in tensors.items() if not _all_finite(tensor)]
-
-
-def _all_finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())
+        state = segmenter.state_dict()
+        quantised = [n for n, t in self.tensors.items() if state[n].is_floating_point() and not t.is_floating_point()]
+        if quantised:
+            raise WeightsError(
+                f"{self.tensors_from}: {len(quantised)} tensors are not floating point, as quantised weights: "
+                f"{first_few(quantised)}; give others"
+            )
+        if broken := [name for name, tensor in self.tensors.items() if not torch.isfinite(tensor).all()]:
+            raise WeightsError(
+                f"{self.tensors_from}: {len(broken)} tensors hold NaN or infinite values: {first_few(broken)}; "
+                "give others"
+            )

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from transkd.data.classes import ClassSet
+from transkd.data.colour_masks import MaskKind
 from transkd.data.datasets.folder.class_file import HOW_TO_WRITE, read_class_table
-from transkd.data.datasets.folder.options import FolderOptions, SplitBy
+from transkd.data.datasets.folder.options import FolderOptions, Fraction, SplitBy
 from transkd.data.datasets.folder.pairing import find_lists, listed_samples, match, refuse_other_lists, samples_of
 from transkd.data.datasets.folder.structure import (
     DRAWN_SPLITS,
@@ -33,9 +34,9 @@ def find_folder(
     masks: str | None = None,
     image_suffix: str = "",
     mask_suffix: str = "",
-    masks_hold: Any = "auto",
-    splits: Any = "auto",
-    val_fraction: float = 0.2,
+    masks_hold: MaskKind = "auto",
+    splits: SplitBy = "auto",
+    val_fraction: Fraction = 0.2,
     split_seed: int = 0,
     group: str | None = None,
 ) -> Scenes:

@@ -1,0 +1,1 @@
+"""``transkd-data``: get, check, convert and draw datasets."""

@@ -1,0 +1,1 @@
+"""``transkd-profile``: what networks cost, side by side."""

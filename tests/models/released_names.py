@@ -1,0 +1,76 @@
+"""State dicts as TransKD released them, filled by the rule that the reference numbers come from."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from transkd.models import Segmenter, create_segmenter
+from transkd.models.formats.transkd import RELEASED_NAMES, ReleasedNames
+from transkd.models.weights import state_shapes
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def names_of(backbone: str) -> ReleasedNames:
+    return next(names for family, names in RELEASED_NAMES.items() if backbone.startswith(family))
+
+
+def released_shapes(backbone: str, prefix: str = "", num_classes: int = 20) -> dict[str, tuple[int, ...]]:
+    """Released name -> shape of a segmenter's tensors; prefix is "student." in a student's checkpoint."""
+    with torch.device("meta"):
+        shapes = state_shapes(create_segmenter(backbone, num_classes))
+    return {prefix + names_of(backbone).released(name): shape for name, shape in shapes.items()}
+
+
+def filled(shapes: Shapes) -> dict[str, Tensor]:
+    """A released state dict by the rule."""
+    return {name: rule_tensor(name, shape) for name, shape in shapes.items()}
+
+
+def released_state(shapes: Shapes, prefix: str = "") -> dict[str, Tensor]:
+    """A MiT segmenter's state dict under our names by the rule: each tensor seeded by its released name."""
+    return {
+        name: rule_tensor(prefix + RELEASED_NAMES["mit"].released(name), tuple(shape)) for name, shape in shapes.items()
+    }
+
+
+def fingerprint(shapes: Shapes) -> tuple[int, str]:
+    """Number of tensors, and start of the sha256 of the sorted lines "name [shape]"."""
+    lines = sorted(f"{name} {list(shape)}" for name, shape in shapes.items())
+    return len(lines), hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def rule_tensor(name: str, shape: tuple[int, ...]) -> Tensor:
+    """The tensor that the rule gives for a released name and its shape."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    n = rng.standard_normal(shape)
+    if name.endswith("num_batches_tracked"):
+        return torch.tensor(0)
+    if name.endswith("running_var"):
+        values = 0.5 + rng.random(shape)
+    elif name.endswith("running_mean"):
+        values = 0.1 * n
+    elif len(shape) == 1 and name.endswith(".weight"):
+        values = 1 + 0.1 * n
+    elif len(shape) <= 1:
+        mixed = any(part in name for part in ("fuse_weights", "atten_weight", "conv_weight"))
+        values = 0.3 + 0.1 * np.abs(n) if mixed else 0.05 * n
+    else:
+        values = n / np.sqrt(np.prod(shape[1:]))
+    return torch.as_tensor(np.asarray(values, dtype=np.float32))
+
+
+def nvlabs_state(segmenter: Segmenter) -> dict[str, Tensor]:
+    """A MiT segmenter's tensors by NVlabs' names: those of TransKD's release, in mmsegmentation's two parts."""
+    published = {}
+    for ours, tensor in segmenter.state_dict().items():
+        name = RELEASED_NAMES["mit"].released(ours)
+        published[("decode_head." if name.startswith("linear_") else "backbone.") + name] = tensor.contiguous()
+    unused = {"weight": torch.zeros(3, 128, 1, 1), "bias": torch.zeros(3)}
+    return published | {f"decode_head.conv_seg.{name}": tensor for name, tensor in unused.items()}

@@ -1,0 +1,272 @@
+"""timm's hierarchical networks as backbones: their maps are timm's own, at any size, in every state of a module."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import timm
+import torch
+from torch.nn import functional as F
+
+from transkd.errors import ConfigError
+from transkd.models import create_segmenter, load_segmenter
+from transkd.models.backbones.patch_embedding import NoPatchEmbeddingError, find_patch_embeddings
+from transkd.models.backbones.timm_network import timm_backbone, timm_hierarchy
+
+ODD, SMALL = (70, 97), (33, 47)
+# Each network's patchifying layers, as its paper and timm's source have them.
+PATCH_LAYERS = {
+    "swin_tiny_patch4_window7_224": ["patch_embed", *(f"layers.{i}.downsample" for i in (1, 2, 3))],
+    "swinv2_tiny_window8_256": ["patch_embed", *(f"layers.{i}.downsample" for i in (1, 2, 3))],
+    "twins_pcpvt_small": [f"patch_embeds.{i}" for i in range(4)],
+    "twins_svt_small": [f"patch_embeds.{i}" for i in range(4)],
+    "convnext_atto": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
+    "convnextv2_atto": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
+    "convnext_zepto_rms": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
+    "poolformer_s12": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
+    "edgenext_xx_small": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
+}
+WITHOUT = {
+    "resnet18": "the first projection of stage 1 is followed by an activation",
+    "efficientvit_b0": "the first projection of stage 1 is followed by an activation",
+    "mvitv2_tiny": "stage 2 begins with a residual block",
+    "hrnet_w18_small": "the first projection of stage 1 is followed by an activation",
+}
+
+
+def as_the_network_sees(images: torch.Tensor, step: int) -> torch.Tensor:
+    height, width = images.shape[2:]
+    return F.pad(images, (0, -width % step, 0, -height % step))
+
+
+def as_nchw(output: torch.Tensor | tuple[torch.Tensor, ...], like: torch.Tensor) -> torch.Tensor:
+    """Bring (B, C, h, w), (B, h, w, C) or (B, h w, C) to the first of them."""
+    output = output[0] if isinstance(output, tuple) else output
+    if output.ndim == 3:
+        output = output.unflatten(1, like.shape[2:])
+    return output if output.shape == like.shape else output.permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("name", PATCH_LAYERS)
+def test_taps_are_timms_own_activations_at_an_odd_size(name):
+    torch.manual_seed(0)
+    backbone = timm_backbone(name, 0.0).eval()
+    images = torch.rand(2, 3, *ODD)
+    network = timm.create_model(name, num_classes=0, **backbone.hierarchy.options).eval()
+    missing, _ = network.load_state_dict(backbone.network.state_dict(), strict=False)
+    assert all(key.startswith(("norm.", "head.")) for key in missing)
+    tapped = []
+    for layer in PATCH_LAYERS[name]:
+        network.get_submodule(layer).register_forward_hook(lambda *call: tapped.append(copy.deepcopy(call[-1])))
+    with torch.no_grad():
+        embeddings, features = backbone(images)
+        padded = as_the_network_sees(images, backbone.hierarchy.size_step)
+        expected = network.forward_intermediates(padded, intermediates_only=True)
+    assert len(tapped) == len(expected) == len(features) == len(embeddings) == 4
+    for ours, theirs in zip(features, expected, strict=True):
+        assert torch.equal(ours, theirs)
+    for ours, theirs, feature in zip(embeddings, tapped, expected, strict=True):
+        assert torch.equal(ours, as_nchw(theirs, feature))
+        assert ours.std() > 0.01
+    assert backbone.channels == tuple(feature.shape[1] for feature in expected)
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_what_has_no_patch_embedding_says_so_and_gives_features(name):
+    torch.manual_seed(0)
+    backbone = timm_backbone(name, timm_hierarchy(name).drop_path_rate).eval()
+    assert backbone.missing_embeddings == f"{name} has no patch embeddings: {WITHOUT[name]}"
+    own = timm.create_model(
+        name, features_only=True, feature_cls="getter", out_indices=backbone.hierarchy.levels
+    ).eval()
+    own.model.load_state_dict(backbone.network.state_dict())
+    images = torch.rand(1, 3, *ODD)
+    with torch.no_grad():
+        embeddings, features = backbone(images)
+        expected = own(as_the_network_sees(images, backbone.hierarchy.size_step))
+    assert embeddings == ()
+    for ours, theirs, stride in zip(features, expected, (4, 8, 16, 32), strict=True):
+        assert torch.equal(ours, theirs[..., : ours.shape[2], : ours.shape[3]])
+        assert [ours.shape[2], ours.shape[3]] == [-(-side // stride) for side in ODD]
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "convnext_atto"])
+@pytest.mark.parametrize("size", [SMALL, (32, 32), ODD, (225, 100)])
+def test_a_segmenter_takes_images_of_any_size(name, size):
+    segmenter = create_segmenter(name, 5).eval()
+    with torch.no_grad():
+        taps = segmenter.taps(torch.rand(1, 3, *size), logits=True)
+    for embedding, feature in zip(taps.embeddings, taps.features, strict=True):
+        assert embedding.shape == feature.shape
+    for feature, stride in zip(taps.features, segmenter.strides, strict=True):
+        for found, side in zip(feature.shape[2:], size, strict=True):
+            assert found in (side // stride, -(-side // stride))
+    assert taps.logits.shape[2:] == taps.features[0].shape[2:]
+
+
+def test_the_same_network_in_all_its_states(tmp_path):
+    torch.manual_seed(0)
+    segmenter = create_segmenter("swin_tiny_patch4_window7_224.ms_in22k", 5).eval()
+    assert segmenter.missing_embeddings is None
+    images = torch.rand(1, 3, *ODD)
+    with torch.no_grad():
+        expected = segmenter.taps(images, logits=True)
+        segmenter.save_pretrained(tmp_path)
+        others = {
+            "copied": copy.deepcopy(segmenter),
+            "pickled": pickle.loads(pickle.dumps(segmenter)),
+            "loaded": load_segmenter(tmp_path),
+            "channels-last": copy.deepcopy(segmenter).to(memory_format=torch.channels_last),
+            "compiled": torch.compile(copy.deepcopy(segmenter.backbone), backend="eager", fullgraph=True),
+        }
+        compiled = others.pop("compiled")(segmenter.normalise(images))
+        assert all(map(torch.equal, (*compiled[0], *compiled[1]), (*expected.embeddings, *expected.features)))
+        for state, other in others.items():
+            taps = other.taps(images, logits=True)
+            for ours, theirs in zip(
+                (*taps.embeddings, *taps.features, taps.logits),
+                (*expected.embeddings, *expected.features, expected.logits),
+                strict=True,
+            ):
+                torch.testing.assert_close(
+                    ours, theirs, rtol=1e-4, atol=1e-4, msg=lambda text, state=state: state + text
+                )
+        with torch.autocast("cpu", torch.bfloat16):
+            taps = segmenter.taps(images)
+    assert {tensor.dtype for tensor in taps.embeddings} == {torch.bfloat16}
+    for ours, theirs in zip(taps.embeddings, expected.embeddings, strict=True):
+        assert (ours.float() - theirs).abs().mean() < 0.05 * theirs.abs().mean()
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "convnext_atto", "twins_svt_small", "resnet18"])
+def test_every_parameter_learns_and_the_embeddings_carry_gradients(name):
+    backbone = timm_backbone(name, 0.0).train()
+    images = torch.rand(2, 3, 64, 96, requires_grad=True)
+    embeddings, features = backbone(images)
+    if embeddings:
+        (gradient,) = torch.autograd.grad(embeddings[-1].square().sum(), images, retain_graph=True)
+        assert gradient.abs().max() > 0
+    sum(feature.square().mean() for feature in features).backward()
+    assert [name for name, parameter in backbone.named_parameters() if parameter.grad is None] == []
+
+
+def test_nothing_is_kept_between_forward_passes():
+    backbone = timm_backbone("convnext_atto", 0.0)
+    backbone(torch.rand(1, 3, 64, 96))
+    assert not [m for m in backbone.modules() for value in vars(m).values() if isinstance(value, torch.Tensor)]
+
+
+def test_stochastic_depth_is_the_networks_own_unless_asked_for():
+    assert create_segmenter("swin_tiny_patch4_window7_224").config["drop_path_rate"] == 0.1
+    assert create_segmenter("convnext_atto").config["drop_path_rate"] == 0.0
+    deepest = create_segmenter("convnext_atto", drop_path_rate=0.3).backbone.network.stages[3].blocks[-1].drop_path
+    assert deepest.drop_prob == pytest.approx(0.3)
+    assert create_segmenter("repvit_m0_9").config["drop_path_rate"] == 0.0
+    with pytest.raises(ConfigError, match=r"repvit_m0_9 cannot have drop_path_rate=0.1: timm's network takes no stoch"):
+        create_segmenter("repvit_m0_9", drop_path_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("vit_tiny_patch16_224", "its feature maps have strides 16; take another, such as swin_tiny_"),
+        ("pit_ti_224", "its feature maps have strides 8, 16, 32; take another"),
+        ("hiera_tiny_224", "hiera_tiny_224 takes images of 224x224 pixels only, and a segmenter has to take others"),
+    ],
+)
+def test_what_is_no_hierarchy_is_refused(name, reason):
+    with pytest.raises(ConfigError, match=reason):
+        create_segmenter(name)
+
+
+def test_a_network_of_large_windows_names_its_sizes():
+    segmenter = create_segmenter("maxvit_rmlp_pico_rw_256", 5).eval()
+    with pytest.raises(ValueError, match=r"takes images whose sides are multiples of 256 pixels, not 128x256: resize"):
+        segmenter(torch.rand(1, 3, 128, 256))
+    with torch.no_grad():
+        assert segmenter(torch.rand(1, 3, 256, 512)).shape == (1, 5, 64, 128)
+
+
+def test_a_segmenter_can_be_made_without_memory():
+    with torch.device("meta"):
+        segmenter = create_segmenter("twins_svt_small", 5)
+        assert [tuple(e.shape[1:]) for e in segmenter.taps(torch.zeros(1, 3, 64, 96)).embeddings] == [
+            *((64, 16, 24), (128, 8, 12), (256, 4, 6), (512, 2, 3))
+        ]
+    assert all(parameter.is_meta for parameter in segmenter.parameters())
+
+
+def test_finding_the_structure_leaves_the_random_state_alone():
+    state = torch.get_rng_state()
+    timm_hierarchy.cache_clear()
+    timm_hierarchy("convnext_femto")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class TwoStages(torch.nn.Module):
+    """Two stages, with layers given to go in between."""
+
+    def __init__(self, *entry: torch.nn.Module) -> None:
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 8, 4, 4)
+        self.entry = torch.nn.Sequential(*entry)
+        self.block = torch.nn.Conv2d(12, 12, 3, padding=1)
+
+    def forward(self, images):
+        first = self.stem(images)
+        x = self.entry(first)
+        return first, x + self.block(x)
+
+
+class Twice(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = torch.nn.Conv2d(8, 12, 2, 2), torch.nn.Conv2d(8, 12, 2, 2)
+
+    def forward(self, x):
+        return self.a(x) + self.b(x)
+
+
+PROJECTION = torch.nn.Conv2d(8, 12, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ([PROJECTION], "entry.0"),
+        ([torch.nn.BatchNorm2d(8), PROJECTION], "entry.1"),
+        ([PROJECTION, torch.nn.BatchNorm2d(12), torch.nn.Identity()], "entry.1"),
+    ],
+)
+def test_one_projection_with_norms_is_a_patch_embedding(entry, found):
+    network = TwoStages(*entry).eval()
+    assert [e.module for e in find_patch_embeddings(network, network, torch.zeros(1, 3, 64, 96))] == ["stem", found]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ([PROJECTION, torch.nn.ReLU()], "the first projection of stage 2 is followed by an activation"),
+        (
+            [PROJECTION, torch.nn.BatchNorm2d(12), torch.nn.SiLU()],
+            "the first projection of stage 2 is followed by an act",
+        ),
+        ([torch.nn.GELU(), PROJECTION], "stage 2 begins with a layer that is no projection"),
+        ([torch.nn.MaxPool2d(2), torch.nn.Conv2d(8, 12, 1)], "stage 2 begins with a layer that is no projection"),
+        (
+            [torch.nn.Conv2d(8, 8, 2, 2, groups=8), torch.nn.Conv2d(8, 12, 1)],
+            "stage 2 begins with a layer that is no pr",
+        ),
+        (
+            [torch.nn.Conv2d(8, 10, 2, 2), torch.nn.Conv2d(10, 12, 1)],
+            "the first projection of stage 2 does not give maps",
+        ),
+        ([Twice()], "stage 2 begins with a residual block"),
+    ],
+)
+def test_anything_else_is_none(entry, reason):
+    network = TwoStages(*entry).eval()
+    with pytest.raises(NoPatchEmbeddingError, match=reason):
+        find_patch_embeddings(network, network, torch.zeros(1, 3, 64, 96))
