@@ -17,8 +17,9 @@ from filelock import FileLock
 
 from transkd.data import build_dataset
 from transkd.data.convert import convert_nyuv2
-from transkd.data.download import RECIPES, Recipe, Silent, download_dataset, fetching
-from transkd.data.download import dataset as downloading
+from transkd.data.download import RECIPES, Recipe, Silent, download_dataset
+from transkd.data.download import datasets as downloading
+from transkd.data.download import fetch as fetching
 from transkd.errors import ConfigError, DataError
 
 DATASETS = ("voc2012", "camvid", "nyuv2")

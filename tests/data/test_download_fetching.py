@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from file_server import Served, Server
 
-from transkd.data.download import Silent, fetching
-from transkd.data.download.fetching import fetch
+from transkd.data.download import Silent
+from transkd.data.download import fetch as fetching
+from transkd.data.download.fetch import fetch
 from transkd.errors import DataError
 
 CHUNK = 1 << 16

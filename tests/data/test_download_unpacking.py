@@ -14,7 +14,7 @@ from dataset_archives import tar_of, zip_of
 from file_server import contents
 
 from transkd.data.download import Silent
-from transkd.data.download.unpacking import unpack
+from transkd.data.download.unpack import unpack
 from transkd.errors import DataError
 
 ALL = re.compile(r"(?P<path>.+)")
