@@ -128,10 +128,3 @@ def test_pictures_repeated_within_a_split_are_told(root: Path) -> None:
     assert not found.findings
     (repeated,) = found.splits["train"].repeated
     assert [path.name for path in repeated] == ["train_0.png", "train_2.png"]
-
-
-def test_equal_bytes_of_another_shape_are_other_pictures(root: Path) -> None:
-    grey = np.full((20, 30, 3), 9, np.uint8)
-    write(root / "images/train/train_0.png", grey)
-    write(root / "images/val/val_1.png", grey.reshape(25, 24, 3))
-    assert Kind.SHARED not in {finding.kind for finding in look(root).findings}

@@ -49,12 +49,6 @@ def get(served: Served, part: Path, size: int | None = None, notes: Notes | None
     fetch(f"{served.url}/f.bin", part, size=size, watcher=notes or Notes())
 
 
-def test_a_file_comes_whole(served: Served, part: Path) -> None:
-    get(served, part, size=len(CONTENT))
-    assert part.read_bytes() == CONTENT
-    assert served.ranges_asked == [None]
-
-
 @pytest.mark.parametrize("tag", ["etag", "date"])
 def test_a_lost_connection_is_gone_on_with(served: Served, part: Path, tag: str) -> None:
     served.tag, served.cuts = tag, [16 * CHUNK + 10, 8 * CHUNK + 10]
@@ -129,6 +123,12 @@ def test_a_connection_lost_where_only_the_published_size_is_known(served: Served
     get(served, part, size=len(CONTENT))
     assert part.read_bytes() == CONTENT
     assert served.ranges_asked == [None, f"bytes={16 * CHUNK}-"]
+
+
+def test_a_web_page_is_not_the_file(served: Served, part: Path) -> None:
+    served.headers = {"Content-Type": "text/html; charset=utf-8"}
+    with pytest.raises(DataError, match="web page"):
+        get(served, part)
 
 
 def test_a_busy_server_is_asked_again(served: Served, part: Path) -> None:

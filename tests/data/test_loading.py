@@ -33,14 +33,6 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert sorted(chain(*epoch(5))) == list(range(20))
 
 
-def test_start_in_mid_epoch() -> None:
-    sampler = EpochBatchSampler(10, 3, shuffle=True)
-    whole = list(sampler)
-    sampler.start_batch = 2
-    assert list(sampler) == whole[2:]
-    assert len(sampler) == len(whole) == 4
-
-
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("num_samples", [12, 13, 14, 17])
 def test_processes_share_a_training_epoch(world_size: int, num_samples: int) -> None:
