@@ -10,13 +10,13 @@ import griffe
 from docs_markdown import fenced
 
 TOP = Path(__file__).resolve().parents[1]
-ROOMS = ("models", "distillation", "data", "evaluation", "training", "export", "reporting")
+SUBPACKAGES = ("models", "distillation", "data", "evaluation", "training", "export", "reporting")
 WIDTH = 100
 API_HEAD = """# Public API
 
-What `import transkd` gives, and below it what its rooms give in addition. Heavy libraries are imported when a name is
+Names of `import transkd`, and below them further names of its subpackages. Heavy libraries are imported when a name is
 first used. Shapes: `B` images, `K` classes, `H`, `W` height and width, `C_i` channels and `s_i` stride of stage `i`.
-Whatever a user can cause is a subclass of [`TransKDError`](errors.md).
+Errors that users can cause are subclasses of [`TransKDError`](errors.md).
 """
 ERRORS = "transkd.errors"
 HOOKS = re.compile(r"(on|configure)_\w+|setup|(load_)?state_dict|(training|validation|test)_step|train|extra_repr")
@@ -26,17 +26,17 @@ HOOKS = re.compile(r"(on|configure)_\w+|setup|(load_)?state_dict|(training|valid
 def api_page() -> str:
     """Return docs/reference/api.md."""
     package = griffe.load("transkd", search_paths=[TOP / "src"], docstring_parser="google", allow_inspection=False)
-    told: set[str] = set()
+    seen: set[str] = set()
     parts = [API_HEAD, "## transkd"]
-    parts += _members(package, [name for name in package.exports if not name.startswith("__")], told)
-    for room in ROOMS:
-        module = package[room]
-        names = [name for name in module.exports if _resolved(module[name]).path not in told]
+    parts += _members(package, [name for name in package.exports if not name.startswith("__")], seen)
+    for subpackage in SUBPACKAGES:
+        module = package[subpackage]
+        names = [name for name in module.exports if _resolved(module[name]).path not in seen]
         if names:
-            parts += [f"## transkd.{room}", _text(module), *_members(module, names, told)]
+            parts += [f"## transkd.{subpackage}", _text(module), *_members(module, names, seen)]
     errors = package["errors"]
     parts += [f"## {ERRORS}", _text(errors)]
-    parts += _members(errors, [name for name in errors.members if name[0] != "_" and not errors[name].is_alias], told)
+    parts += _members(errors, [name for name in errors.members if name[0] != "_" and not errors[name].is_alias], seen)
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(parts)) + "\n"
 
 
@@ -46,14 +46,14 @@ def _resolved(item: griffe.Object | griffe.Alias) -> griffe.Object:
     return found
 
 
-def _members(module: griffe.Module, names: list[str], told: set[str]) -> Iterator[str]:
+def _members(module: griffe.Module, names: list[str], seen: set[str]) -> Iterator[str]:
     for name in names:
         item = _resolved(module[name])
-        if item.path in told:
+        if item.path in seen:
             continue
-        told.add(item.path)
+        seen.add(item.path)
         if isinstance(item, griffe.Module):
-            yield from _members(item, [inner for inner in item.members if _is_loss(item, inner)], told)
+            yield from _members(item, [inner for inner in item.members if _is_loss(item, inner)], seen)
         else:
             yield from _described(f"{module.path}.{name}", item)
 

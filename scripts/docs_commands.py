@@ -19,7 +19,7 @@ from transkd.training.config import GROUPS
 COMMANDS_HEAD = """# Commands
 
 Arguments are `KEY=VALUE`, without dashes. `KEY` is any key below, or any of the [config groups](configs.md) that a
-command composes. What is not there is refused before anything runs, with what you may have meant.
+command composes. What is not there is refused before anything runs, with the nearest valid name.
 
 | argument | means |
 | --- | --- |
@@ -27,19 +27,19 @@ command composes. What is not there is refused before anything runs, with what y
 | `GROUP=CHOICE` | take another choice of a config group |
 | `+KEY=VALUE` | add a key that the config does not have, such as a further loss |
 | `~KEY` | take a key away |
-| `--help` | what the command does, examples, the keys that people set |
+| `--help` | what the command does, examples, the most used keys |
 | `--cfg job` | print all that is composed, with every key, and do nothing |
 | `-m` | a sweep: `KEY=a,b,c` makes a job of each value, [sweeps](../sweeps.md) |
-| `--config-dir=FOLDER` | also look for choices in a folder of yours, laid out like `conf/` |
+| `--config-dir=FOLDER` | also search for choices in a custom folder, laid out like `conf/` |
 
 Square brackets, braces, spaces and `$` need quotes in a shell: `'data.size=[360,480]'`. A default of `???` has to be
-given. Exit codes are on [their own page](exit_codes.md), files on [theirs](files.md).
+given. See also [exit codes](exit_codes.md) and [files](files.md).
 """
 CONFIGS_HEAD = """# Config groups
 
 A group is a folder of `conf/`, a choice one of its files: `GROUP=CHOICE` takes it, `KEY=VALUE` changes a key of it.
-`transkd-train +experiment=NAME --cfg job` prints what a command line composes, with every key. Choices of your own lie
-in a folder that is laid out like `conf/` and named by `--config-dir=FOLDER`.
+`transkd-train +experiment=NAME --cfg job` prints what a command line composes, with every key. Custom choices are
+in a folder that is laid out like `conf/` and given by `--config-dir=FOLDER`.
 """
 ADDED = {
     "debug": "Added to `transkd-train` by `debug=NAME`: small runs that find mistakes.",
@@ -93,6 +93,8 @@ def _command(name: str) -> str:
 
 
 def _group_link(entry: Default) -> str:
+    if entry.group == "action":  # its choices are tables of the same page
+        return code(entry.group)
     return f"[`{entry.group}`](configs.md#{entry.group})"
 
 
@@ -152,7 +154,7 @@ def _choices(group: str, choices: list[ConfigFile]) -> list[str]:
     parts = [table(["choice", "", "sets"], rows)]
     if base:
         parts.append(
-            f"Every choice has these keys, at these values where it says nothing else:\n\n{keys_table(base[0].keys)}"
+            f"Every choice has these keys, at these values unless it sets another:\n\n{keys_table(base[0].keys)}"
         )
     for choice in explained:
         parts += [f"### {group} {choice.name}", *_inherited(choice), keys_table(choice.keys)]

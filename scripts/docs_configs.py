@@ -1,7 +1,7 @@
-"""The files of conf/, as documents need them: what each says of itself, and its keys with value and comment.
+"""The files of conf/, as documents need them: what each is, and its keys with value and comment.
 
 A comment belongs to the key, or to the entry of the defaults list, right below it. The first comment of a file, and
-what stands beside it, says what the whole file is (`base.yaml`, which is no choice, has none).
+what stands beside it, describes the whole file (`base.yaml`, which is no choice, has none).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GLOBAL = "# @package _global_"
 
 @dataclass(frozen=True)
 class Key:
-    """One key: its whole path as people type it, its value as the file writes it, and its comment."""
+    """One key: its whole path as typed, its value as the file writes it, and its comment."""
 
     path: str
     value: str

@@ -1,4 +1,4 @@
-"""Run the examples of a page that shows what commands answer, and put in what they really say.
+"""Run the examples of a page that shows what commands answer, and insert their answers.
 
     python scripts/docs_console.py docs/reference/errors.md
 
@@ -16,7 +16,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
@@ -32,6 +32,32 @@ class Answer:
     message: str
 
 
+def run_command(argv: list[str]) -> Answer:
+    """Run a command of transkd in this process and in the current folder; torch's global settings stay as they were."""
+    import torch
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    from transkd.cli.app import main
+
+    threads = torch.get_num_threads()
+    out, err = io.StringIO(), io.StringIO()
+    with mock.patch.object(sys, "argv", argv):
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                main(argv[0])
+            code: object = 0
+        except SystemExit as end:
+            code = end.code
+        finally:
+            GlobalHydra.instance().clear()
+            HydraConfig.instance().cfg = None
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(False)
+    _, found, message = err.getvalue().partition(f"{argv[0]}: ")
+    return Answer(code if isinstance(code, int) else int(bool(code)), out.getvalue(), f"{found}{message}".rstrip())
+
+
 @dataclass(frozen=True)
 class Console:
     """Runs commands in a folder, those of transkd in this process."""
@@ -42,35 +68,15 @@ class Console:
         """Run one command line.
 
         Raises:
-            subprocess.CalledProcessError: a command that is not one of transkd's and failed.
+            subprocess.CalledProcessError: a command of another program failed.
         """
         arguments = shlex.split(line)
         with contextlib.chdir(self.folder):
             if not arguments[0].startswith("transkd-"):
                 subprocess.run(line, shell=True, check=True)
                 return Answer(0, "", "")
-            return self._command(arguments)
-
-    def _command(self, arguments: list[str]) -> Answer:
-        from hydra.core.global_hydra import GlobalHydra
-        from hydra.core.hydra_config import HydraConfig
-
-        from transkd.cli.app import main
-
-        out, err = io.StringIO(), io.StringIO()
-        with mock.patch.object(sys, "argv", arguments):
-            try:
-                with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                    main(arguments[0])
-                code: object = 0
-            except SystemExit as end:
-                code = end.code
-            finally:
-                GlobalHydra.instance().clear()
-                HydraConfig.instance().cfg = None
-        _, found, message = err.getvalue().partition(f"{arguments[0]}: ")
-        shown = f"{found}{message}".replace(str(self.folder), "…").rstrip()
-        return Answer(code if isinstance(code, int) else int(bool(code)), out.getvalue(), shown)
+            answer = run_command(arguments)
+        return replace(answer, message=answer.message.replace(str(self.folder), "…"))
 
     def answered(self, page: str) -> str:
         """Return a page with the answers of all its console blocks."""

@@ -1,7 +1,7 @@
 """Write the pages of the reference that are read off the source.
 
 python scripts/docs_reference.py            write docs/reference/{commands,configs,api}.md
-python scripts/docs_reference.py --check    say which of them are not up to date, and end with code 1
+python scripts/docs_reference.py --check    list the stale ones, and end with code 1
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAGES: dict[str, Callable[[], str]] = {"commands.md": commands_page, "configs.md
 
 
 def stale_pages(folder: Path = REFERENCE) -> list[Path]:
-    """Return the pages that do not say what the source says."""
+    """Return the stale pages."""
     return [folder / name for name, page in PAGES.items() if _read(folder / name) != NOTE + page()]
 
 

@@ -10,20 +10,32 @@ build with code 1 and its name. SITE_URL in the environment is the address that 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import yaml
-from docs_assemble import TOP, assemble, nav_pages
-from docs_notebooks import ANSI
+from docs_mathml import equation_problems
+from docs_notebooks import ANSI, notebook_page
 
 SCRIPTS = Path(__file__).resolve().parent
-
+TOP = SCRIPTS.parent
 SITE_FILES = ("index.html", "404.html", "search.json")
-"""What every site has; a folder with other things in it, and without these, is somebody's."""
+"""What every site has; a folder with other files and without these is not replaced."""
+
+CODE = re.compile(r"(^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)[ \t]*$|`[^`\n]*`|<!--.*?-->)", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?P<before>\]\(|(?:src|srcset|href)=\")(?P<target>[^)\"\s]+)(?P<after>[)\"])")
+ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|#|/")
+RENAMED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}
+LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".sh": "bash", ".json": "json"}
+ROW, SPAN = re.compile(r"^\|.*\|$", re.MULTILINE), re.compile(r"`[^`]+`")
+SOURCE_HEAD = "---\nsearch:\n  exclude: true\nhide:\n  - toc\n---\n\n"
 
 
 class SiteError(Exception):
@@ -78,8 +90,162 @@ def _run_zensical(work: Path) -> None:
         raise SiteError(ANSI.sub("", reason.strip() or trace.strip()) or done.stdout)
 
 
+def assemble(folder: Path, top: Path = TOP) -> tuple[set[str], list[str]]:
+    """Write all pages and their files into a folder.
+
+    Args:
+        folder: an empty folder.
+        top: the repository.
+
+    Returns:
+        The pages' paths below the folder without the shown sources, and a line for each link
+        that leads nowhere and each equation that cannot be written.
+    """
+    links = Links(top)
+    pages: set[str] = set()
+    for path in sorted((top / "docs").rglob("*")):
+        if path.is_file():
+            name = PurePosixPath(path.relative_to(top).as_posix())
+            if path.suffix == ".md":
+                pages.add(site_path(name).as_posix())
+                _write(folder / site_path(name), _checked(path.read_text(encoding="utf-8"), name, links))
+            else:
+                _write(folder / site_path(name), path.read_bytes())
+    for path in sorted((top / "notebooks").glob("*.ipynb")):
+        pages.add(_notebook(path, folder, links))
+    for name in sorted(links.sources):
+        _write(folder / source_path(name), _source_page(top, name))
+    return pages, links.problems
+
+
+def _notebook(path: Path, folder: Path, links: Links) -> str:
+    name = PurePosixPath("notebooks", path.name)
+    page = notebook_page(path, lambda text: _checked(text, name, links))
+    target = folder / site_path(name)
+    _write(target, page.text)
+    for file, content in page.pictures.items():
+        _write(target.parent / file, content)
+    shutil.copy(path, target.parent)
+    return site_path(name).as_posix()
+
+
+def _checked(text: str, name: PurePosixPath, links: Links) -> str:
+    links.problems += [f"{name}: {problem}" for problem in equation_problems(CODE.sub("", text))]
+    return bars_in_code(links.rewritten(text, name))
+
+
+def bars_in_code(text: str) -> str:
+    """Return a page with bars in code in tables as the site's Markdown reads them: bare, where GitHub wants ``\\|``."""
+    return ROW.sub(lambda row: SPAN.sub(lambda span: span[0].replace("\\|", "|"), row[0]), text)
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _source_page(top: Path, name: PurePosixPath) -> str:
+    path = top / name
+    if path.is_dir():
+        listed = "\n".join(
+            f"- `{item.relative_to(path).as_posix()}`" for item in sorted(path.rglob("*")) if _is_shown(item)
+        )
+        return f"{SOURCE_HEAD}# `{name}/`\n\n{listed}\n"
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        return f"{SOURCE_HEAD}# `{name}`\n\n`````markdown\n{text}\n`````\n"
+    return f"{SOURCE_HEAD}# `{name}`\n\n`````{LANGUAGES.get(path.suffix, 'text')}\n{text}\n`````\n"
+
+
+def _is_shown(path: Path) -> bool:
+    return path.is_file() and path.suffix in {*LANGUAGES, ".md", ".ipynb"} and "__pycache__" not in path.parts
+
+
+def nav_pages(entries: Any) -> Iterator[str]:
+    """Yield the pages that a navigation names."""
+    if isinstance(entries, str):
+        yield entries
+    elif isinstance(entries, dict):
+        for inner in entries.values():
+            yield from nav_pages(inner)
+    else:
+        for inner in entries:
+            yield from nav_pages(inner)
+
+
+@dataclass
+class Links:
+    """Rewrites links, and remembers what they lead to.
+
+    Args:
+        top: the repository.
+
+    Attributes:
+        sources: files and folders outside docs/ and notebooks/ that pages link to, for which the site has pages.
+        problems: a line for each link that leads nowhere.
+    """
+
+    top: Path
+    sources: set[PurePosixPath] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+    def rewritten(self, text: str, page: PurePosixPath) -> str:
+        """Return a page's text with its links as the site needs them.
+
+        Args:
+            text: the page.
+            page: its path in the repository, such as ``docs/losses.md``.
+        """
+        pieces: list[str] = []
+        end = 0
+        for block in CODE.finditer(text):
+            pieces += [self._replaced(text[end : block.start()], page), block[0]]
+            end = block.end()
+        return "".join([*pieces, self._replaced(text[end:], page)])
+
+    def _replaced(self, text: str, page: PurePosixPath) -> str:
+        def replace(found: re.Match[str]) -> str:
+            return f"{found['before']}{self._target(found['target'], page)}{found['after']}"
+
+        return LINK.sub(replace, text)
+
+    def _target(self, target: str, page: PurePosixPath) -> str:
+        if ELSEWHERE.match(target):
+            return target
+        name, _, anchor = target.partition("#")
+        path = PurePosixPath(os.path.normpath(page.parent / name))
+        if path.parts[0] == ".." or not (self.top / path).exists():
+            self.problems.append(f"{page}: {target} leads to nothing")
+            return target
+        home = self._home(path)
+        keeps_anchor = anchor and path.parts[0] in ("docs", "notebooks")
+        start = site_path(page).parent
+        return PurePosixPath(os.path.relpath(home, start)).as_posix() + (f"#{anchor}" if keeps_anchor else "")
+
+    def _home(self, path: PurePosixPath) -> PurePosixPath:
+        if path.parts[0] in ("docs", "notebooks") and (self.top / path).is_file():
+            return site_path(path)
+        renamed = RENAMED.get(path.as_posix())
+        if renamed and (self.top / "docs" / renamed).exists():
+            return PurePosixPath(renamed)
+        self.sources.add(path)
+        return source_path(path)
+
+
+def site_path(path: PurePosixPath) -> PurePosixPath:
+    """Return where the site has a page or a file of docs/ or notebooks/."""
+    if path.parts[0] == "notebooks":
+        return path.with_suffix(".md") if path.suffix == ".ipynb" else path
+    return path.relative_to("docs")
+
+
+def source_path(path: PurePosixPath) -> PurePosixPath:
+    """Return where the site shows a file or folder that is no page."""
+    return PurePosixPath("source", f"{path}.md")
+
+
 def main() -> None:
-    """Build, and say where the site is."""
+    """Build, and print where the site is."""
     if len(sys.argv) > 2 or any(argument.startswith("-") for argument in sys.argv[1:]):
         sys.exit(__doc__)
     output = Path(sys.argv[1] if len(sys.argv) == 2 else TOP / "site").resolve()

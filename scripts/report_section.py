@@ -1,4 +1,4 @@
-"""Print what a report says of its table, for a page of the documentation; `fill.py` puts it there.
+"""Print the table of a report with its notes, for a page of the documentation; `fill.py` puts it there.
 
 python scripts/report_section.py report --plots docs/results/camvid |
   python scripts/fill.py docs/results/camvid.md camvid

@@ -229,12 +229,15 @@ def signature_problems(
         beside: further options that stand beside the function's own.
     """
     schema = _signature_schema(function, tuple(given), beside)
-    options = _plain(options, list)
-    found = _schema_problems(schema, options)
-    if found:
-        wrong = {problem.path.split(".")[0] for problem in _schema_problems(schema, _plain(options, tuple))}
-        found = [problem for problem in found if problem.path.split(".")[0] in wrong]
-    return [Problem(f"{path}.{problem.path}".strip("."), problem.message) for problem in found]
+    as_lists: dict[str, list[Problem]] = {}
+    as_tuples: dict[str, list[Problem]] = {}
+    for found, sequence in ((as_lists, list), (as_tuples, tuple)):
+        for problem in _schema_problems(schema, _plain(options, sequence)):
+            found.setdefault(problem.path.partition(".")[0], []).append(problem)
+    # What is deeper inside is what is wrong where a list will do, or a tuple.
+    both = [(as_lists[key], as_tuples[key]) for key in as_lists if key in as_tuples]
+    wrong = [max(pair, key=lambda problems: len(problems[0].path)) for pair in both]
+    return [Problem(f"{path}.{at}".strip("."), message) for problems in wrong for at, message in problems]
 
 
 def mistakes(problems: Iterable[object]) -> str:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from transkd.cli.app import config_folder
 from transkd.cli.arguments import users_form
 from transkd.cli.compose import composing
+from transkd.cli.mistakes import find_mistakes
 from transkd.data.datasets import get_layout
 from transkd.options import find_problems
 from transkd.training.config import TrainConfig
@@ -78,6 +79,19 @@ def test_every_choice_of_every_group_composes(composed: Compose, choice: str) ->
     if choice in ("trainer=gpu", "trainer=ddp"):  # Lightning has no GPU to find here
         problems = [problem for problem in problems if "backend" not in problem and "gpu" not in problem]
     assert not problems
+
+
+@pytest.mark.parametrize("role", ["student", "teacher"])
+def test_any_backbone_is_a_choice(role: str) -> None:
+    names = ("swin_tiny_patch4_window7_224", "convnext_tiny.fb_in22k_ft_in1k")
+    found = find_mistakes("transkd-train", [f"{role}={names[0]},{names[1]},lvt"], sweeps=True)
+    assert not found.problems
+    assert found.config is not None
+    assert found.config[role].backbone == names[0]
+    assert found.config[role].pretrained is False
+    wrong = find_mistakes("transkd-train", [f"{role}=swin_tinny"]).problems
+    assert wrong[0].startswith(f"{role}=swin_tinny: there is no such choice; ")
+    assert find_mistakes("transkd-train", [f"{role}=mine", "imports=[mine]"]).problems == []
 
 
 @pytest.mark.parametrize("debug", DEBUGS)

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "scripts"))
@@ -20,12 +19,8 @@ ERRORS = TOP / "docs/reference/errors.md"
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Console:
     """Give a folder with synthetic scenes and a finished run, by the commands that errors.md begins with."""
     console = Console(tmp_path_factory.mktemp("workshop").resolve())
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     block = BLOCK.search(ERRORS.read_text(encoding="utf-8"))
     assert block is not None
     for line in block[0].splitlines():
         assert console.run(line.removeprefix("$ ")).code == 0
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
     return console

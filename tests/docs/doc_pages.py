@@ -1,10 +1,10 @@
-"""The code blocks of README.md and docs/, with what their HTML comments say to the tests and to no reader.
+"""The code blocks of README.md and docs/, with the HTML comments that are for the tests.
 
 Before a block may stand, each on a line of its own:
 
 ``<!-- needs: gpu -->``
     its commands cannot run in a test, for one of the reasons in ``REASONS``; they are checked all the same.
-    ``<!-- needs: gpu for trainer=ddp -->`` says it only of the commands that contain this text.
+    ``<!-- needs: gpu for trainer=ddp -->`` applies to the commands that contain this text only.
 ``<!-- given: … -->``
     what the block takes for granted: lines of its own language that are run before it.
 """
@@ -24,8 +24,6 @@ with transkd; programs that take minutes to hours and cannot be cut short; what 
 GENERATED = "<!-- Written by scripts/docs_"
 FENCE = re.compile(r"^(?P<indent>\s*)(?P<ticks>`{3,})\s*(?P<language>[\w+-]*)[^`]*$")
 COMMENT = re.compile(r"<!--\s*(needs|given):\s*(.*?)\s*-->", re.DOTALL)
-UNFINISHED = re.compile(r"<!-- unfinished -->\s*(?:.(?!\n\n))*", re.DOTALL)
-"""Before a paragraph or table whose commands are such as one types before Tab."""
 INLINE = re.compile(r"(?<!`)`(transkd-[a-z]+ [^`\n]+)`(?!`)")
 
 
@@ -64,7 +62,7 @@ class Block:
 
 
 def pages() -> list[str]:
-    """Return README.md, CONTRIBUTING.md and the pages of docs/ that people wrote, by their paths."""
+    """Return README.md, CONTRIBUTING.md and the written pages of docs/, by their paths."""
     found = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").rglob("*.md"))]
     return [path.relative_to(TOP).as_posix() for path in found if not _is_generated(path)]
 
@@ -74,11 +72,9 @@ def blocks(page: str) -> list[Block]:
     return list(_blocks(page, (TOP / page).read_text(encoding="utf-8")))
 
 
-def inline_commands(page: str) -> list[tuple[int, str]]:
-    """Return the commands with arguments that stand in a page's sentences and tables, with their lines."""
-    text = re.sub(UNFINISHED, lambda found: "\n" * found[0].count("\n"), (TOP / page).read_text(encoding="utf-8"))
-    lines = _without_blocks(text).splitlines()
-    return [(n, found[1]) for n, line in enumerate(lines, start=1) for found in INLINE.finditer(line)]
+def inline_commands(page: str) -> list[str]:
+    """Return the commands with arguments in a page's sentences and tables."""
+    return INLINE.findall(_without_blocks((TOP / page).read_text(encoding="utf-8")))
 
 
 def _is_generated(path: Path) -> bool:
@@ -105,24 +101,12 @@ def _comments(before: str) -> tuple[tuple[Need, ...], str]:
     tail = re.search(r"(?:\s*<!--(?:(?!-->).)*-->)+\s*\Z", before, re.DOTALL)
     found = COMMENT.findall(tail[0]) if tail else []
     needs: list[Need] = []
-    for kind, said in found:
+    for kind, content in found:
         if kind == "needs":
-            reasons, _, only = said.partition(" for ")
+            reasons, _, only = content.partition(" for ")
             needs += [Need(reason.strip(), only.strip()) for reason in reasons.split(",")]
-    return tuple(needs), "\n".join(said for kind, said in found if kind == "given")
+    return tuple(needs), "\n".join(content for kind, content in found if kind == "given")
 
 
 def _without_blocks(text: str) -> str:
-    inside = ""
-    kept: list[str] = []
-    for line in text.splitlines():
-        opening = FENCE.match(line)
-        if inside:
-            inside = "" if line.strip() == inside else inside
-            kept.append("")
-        elif opening:
-            inside = opening["ticks"]
-            kept.append("")
-        else:
-            kept.append(line)
-    return "\n".join(kept)
+    return re.sub(r"^\s*(`{3,}).*?^\s*\1\s*$", "", text, flags=re.MULTILINE | re.DOTALL)

@@ -22,7 +22,7 @@ from transkd.models import create_segmenter
 PICTURE = (48, 64)
 DATASETS = ("camvid", "cityscapes", "acdc", "nyuv2", "voc2012", "folder")
 PLACES = ("data/folder", "my_scenes", "PATH", "data/roads", "data/mine")
-"""Where pages say that a dataset of the reader's own lies."""
+"""Where pages keep a custom dataset."""
 SEGMENTERS = ("runs/NAME/student", "runs/TEACHER/model", "RUN/model", "RUN/student", "runs/swin/model")
 """What pages call trained segmenters, here of CamVid's classes; besides ``runs/DATASET_teacher-s0/model`` and such."""
 

@@ -72,7 +72,7 @@ register_backbone(TEACHER, BackboneEntry(lambda rate: Bare(16), segformer_width=
 
 @contextmanager
 def as_it_is(command: str, argv: Sequence[str]) -> Iterator[list[str]]:
-    """Let a command do all that it says."""
+    """Run a command unchanged."""
     yield list(argv)
 
 
@@ -89,7 +89,7 @@ def checked_only(command: str, argv: Sequence[str]) -> Iterator[list[str]]:
 
 @contextmanager
 def small(command: str, argv: Sequence[str]) -> Iterator[list[str]]:
-    """Let a command do what it says on tiny networks and images, for one step; of a sweep, the first job.
+    """Run a command on tiny networks and images, for one step; of a sweep, the first job.
 
     Launchers are for what this process is not: they are checked, and the jobs run here.
     """

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from doc_commands import Line, fresh_modules, logical_lines, run_lines
 from doc_pages import SHELL, TOP, Block, blocks
-from doc_shell import Shell, fresh_modules
 
 from transkd.data.datasets import available_datasets
 from transkd.distillation import available_losses
@@ -39,7 +39,7 @@ def blocks_of(name: str) -> list[Block]:
 
 
 def follow(recipe: str, folder: Path) -> None:
-    """Do all that a recipe says, in its order."""
+    """Follow a recipe, in its order."""
     names: dict[str, object] = {"__name__": "recipe"}
     for block in [*blocks_of(FIRST), *blocks_of(recipe)]:
         if block.file is not None:
@@ -49,9 +49,8 @@ def follow(recipe: str, folder: Path) -> None:
         elif block.language == "python":
             exec(compile(block.text, block.where, "exec"), names)
         elif block.language in SHELL:
-            ran = Shell(folder).run(block.text)
-            assert ran.code == 0, f"{block.where}\n{ran.output[-3000:]}"
-            assert len(ran.calls) == len(re.findall(r"^transkd-", block.text, re.MULTILINE))
+            for answer in run_lines(map(Line, logical_lines(block.text)), folder):
+                assert answer.code == 0, f"{block.where}: {answer}"
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -1,4 +1,4 @@
-"""The reference says what is there: keys, choices, names, files, exit codes and messages."""
+"""The reference matches the code: keys, choices, names, files, exit codes and messages."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_every_choice_is_listed_and_says_what_it_is() -> None:
 
 
 def test_every_key_of_a_run_is_in_the_reference(workshop: Console) -> None:
-    told = re.findall(r"`([\w.+]+)(?:=[^`]*)?`", page("commands.md") + page("configs.md"))
+    listed = re.findall(r"`([\w.+]+)(?:=[^`]*)?`", page("commands.md") + page("configs.md"))
     config = OmegaConf.to_container(OmegaConf.load(workshop.folder / "runs/tiny/config.yaml"))
     assert isinstance(config, dict)
     keys = [key for key in dict(flattened(config)) if not key.endswith(".name")]
     assert len(keys) > 50
-    assert [key for key in keys if key not in told] == []
+    assert [key for key in keys if key not in listed] == []
 
 
 def test_the_api_page_has_every_public_name() -> None:
@@ -100,38 +100,38 @@ def documented(heading: str) -> dict[str, bool]:
     return {key: not what.startswith("Where") for keys, what in rows for key in re.findall(r"`([^`]+)`", keys)}
 
 
-def compare(told: dict[str, bool], there: list[str]) -> None:
-    """Check that every key is documented, and every documented one is there or says when."""
-    patterns = {key: re.compile(re.sub(r"(?<![a-z])[A-Z]{3,}", "[^.]+", re.escape(key))) for key in told}
+def compare(listed: dict[str, bool], there: list[str]) -> None:
+    """Check that every key is documented, and every documented one is there or states when."""
+    patterns = {key: re.compile(re.sub(r"(?<![a-z])[A-Z]{3,}", "[^.]+", re.escape(key))) for key in listed}
     assert [key for key in there if not any(pattern.fullmatch(key) for pattern in patterns.values())] == []
-    missing = [key for key, pattern in patterns.items() if told[key] and not any(map(pattern.fullmatch, there))]
+    missing = [key for key, pattern in patterns.items() if listed[key] and not any(map(pattern.fullmatch, there))]
     assert missing == []
 
 
 def test_results_json_is_as_documented(workshop: Console) -> None:
     results = json.loads((workshop.folder / "runs/tiny/results.json").read_text())
-    told = documented("results.json")
-    assert not all(told.values())
-    compare(dict.fromkeys(told, True), list(dict(flattened(results))))
+    listed = documented("results.json")
+    assert not all(listed.values())
+    compare(dict.fromkeys(listed, True), list(dict(flattened(results))))
 
 
 def test_metrics_csv_is_as_documented(workshop: Console) -> None:
     with (workshop.folder / "runs/tiny/metrics.csv").open() as file:
         columns = next(csv.reader(file))
-    told = documented("metrics.csv")
-    compare(told, columns)
+    listed = documented("metrics.csv")
+    compare(listed, columns)
 
 
 def test_a_runs_folder_is_as_documented(workshop: Console) -> None:
     table_of_files = page("files.md").partition("## A training run")[2].partition("###")[0]
-    told = {
+    listed = {
         name
         for row in re.findall(r"^\| (`.*?) \|", table_of_files, re.MULTILINE)
         for name in re.findall(r"`(.*?)`", row)
     }
     run = workshop.folder / "runs/tiny"
     there = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    assert {re.sub(r"^predictions/.*", "predictions/NAME.png", name) for name in there} == told
+    assert {re.sub(r"^predictions/.*", "predictions/NAME.png", name) for name in there} == listed
 
 
 def test_scores_json_is_as_documented(workshop: Console) -> None:
@@ -148,10 +148,10 @@ def test_the_checks_json_is_as_documented(workshop: Console) -> None:
     answer = workshop.run("transkd-data action=check data=synthetic workers=0 pictures=0 output=check.json")
     assert answer.code == 0, answer.message
     found = json.loads((workshop.folder / "check.json").read_text())
-    told = documented("The check's JSON")
+    listed = documented("The check's JSON")
     names = {"splits.SPLIT.unknown_ids", "splits.SPLIT.sizes.SIZE"}
-    assert names <= told.keys()
-    compare(told, list(dict(flattened(found))))
+    assert names <= listed.keys()
+    compare(listed, list(dict(flattened(found))))
 
 
 @pytest.mark.slow

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import fill
 import pytest
 import yaml
 from docs_notebooks import notebook_page
 from docs_site import SiteError, build_site
 
 TOP = Path(__file__).resolve().parents[2]
-MATHML = "{http://www.w3.org/1998/Math/MathML}"
 LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("source", "srcset"), ("iframe", "src")}
 
 
@@ -27,11 +24,9 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.loaded: list[str] = []
         self.anchors: set[str] = set()
-        self.tags: set[str] = set()
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
         for name, value in attrs:
             if name == "id" and value:
                 self.anchors.add(value)
@@ -69,9 +64,6 @@ def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, Page], site: Path) -
             assert not parts.netloc, f"{path}: {address}"
             assert parts.scheme == "data" or (path.parent / unquote(parts.path)).exists(), f"{path}: {address}"
     assert "url(http" not in "".join(sheet.read_text(encoding="utf-8") for sheet in site.rglob("*.css"))
-    assert not any(
-        "mermaid" in path.read_text(encoding="utf-8") for path in pages
-    )  # would be drawn by a script from elsewhere
 
 
 def test_every_link_leads_somewhere(pages: dict[Path, Page]) -> None:
@@ -155,27 +147,12 @@ def test_a_notebook_that_failed_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_site_is_left_alone(tmp_path: Path) -> None:
-    top, mine = small_repository(tmp_path / "top", "# Home\n"), tmp_path / "mine"
-    mine.mkdir()
-    build_site(mine, top)
-    build_site(mine, top)
-    (mine / "404.html").unlink()
-    (mine / "thesis.md").write_text("years of work")
-    with pytest.raises(SiteError, match="mine is there already and is no site: give another folder"):
-        build_site(mine, top)
-    with pytest.raises(SiteError, match=r"thesis\.md is there already and is no site"):
-        build_site(mine / "thesis.md", top)
-    assert (mine / "thesis.md").read_text() == "years of work"
-
-
-def test_what_a_script_failed_to_print_does_not_empty_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("# Page\n\n<!-- a:begin -->\nold\n<!-- a:end -->\n")
-    monkeypatch.setattr("sys.argv", ["fill.py", str(page), "a"])
-    monkeypatch.setattr("sys.stdin", io.StringIO("new\n"))
-    fill.main()
-    assert page.read_text() == "# Page\n\n<!-- a:begin -->\nnew\n<!-- a:end -->\n"
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
-    with pytest.raises(SystemExit, match=r"nothing came in, so .*page\.md stays as it was"):
-        fill.main()
-    assert "new" in page.read_text()
+    top, folder = small_repository(tmp_path / "top", "# Home\n"), tmp_path / "folder"
+    folder.mkdir()
+    build_site(folder, top)
+    build_site(folder, top)
+    (folder / "404.html").unlink()
+    (folder / "thesis.md").write_text("years of work")
+    with pytest.raises(SiteError, match="folder is there already and is no site: give another folder"):
+        build_site(folder, top)
+    assert (folder / "thesis.md").read_text() == "years of work"

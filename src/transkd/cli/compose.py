@@ -6,7 +6,8 @@ group begin with (``defaults: [base]``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pkgutil import resolve_name
 
@@ -18,6 +19,8 @@ from transkd.cli.app import COMMANDS, config_folder
 from transkd.options import Section, defaults, groups
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
+BACKBONE = re.compile(r"[A-Za-z]\w*(\.\w+)*")
+"""The form of a backbone's name; one of timm's may have a tag: ``convnext_tiny.fb_in22k_ft_in1k``."""
 FOLDERS = {
     "run": {"dir": "."},
     "sweep": {"dir": "runs/multirun/${now:%Y-%m-%d_%H-%M-%S-%f}", "subdir": "${hydra.job.num}"},
@@ -52,6 +55,27 @@ def register(name: str) -> str:
     primary = name.removeprefix("transkd-")
     store.store(primary, node)
     return primary
+
+
+def register_backbones(overrides: Sequence[str]) -> None:
+    """Let ``student=NAME`` and ``teacher=NAME`` take any backbone; one without a file in ``conf/`` is like ``timm``.
+
+    Args:
+        overrides: of the command line. A name is one of timm's, or, where modules are imported, maybe a custom one.
+    """
+    imports = any(override.lstrip("+").startswith("imports=") for override in overrides)
+    for override in overrides:
+        group, _, names = override.lstrip("+").partition("=")
+        for name in names.split(",") if group in ("student", "teacher") else ():
+            known = (config_folder() / group / f"{name}.yaml").is_file() or not BACKBONE.fullmatch(name)
+            if not known and (imports or _is_of_timm(name)):
+                ConfigStore.instance().store(name, {"defaults": ["timm"], "backbone": name}, group=group)
+
+
+def _is_of_timm(name: str) -> bool:
+    import timm
+
+    return bool(timm.is_model(name))
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from transkd.cli.arguments import (
     flag_problems,
     has_flag,
 )
-from transkd.cli.compose import composing
+from transkd.cli.compose import composing, register_backbones
 from transkd.errors import ConfigError, did_you_mean
 
 SEARCH_PATH = "hydra.searchpath"
@@ -159,6 +159,7 @@ def find_mistakes(
         further_folders: the user's own configs.
         sweeps: whether several values, ``seed=0,1``, are allowed.
     """
+    register_backbones(overrides)
     with composing(name) as primary:
         return _Checker(primary, list(further_folders), sweeps).check(overrides)
 
@@ -240,9 +241,7 @@ class _Checker:
             for value in (one for item in values for one in (item if isinstance(item, list) else [item])):
                 if str(value) not in known:
                     written = "null" if value is None else value
-                    more = f"; any other hierarchical timm model: {group}=timm {group}.backbone=NAME"
-                    hint = f"{did_you_mean(str(value), known)}{more if 'timm' in known else ''}"
-                    yield f"{group}={written}: there is no such choice; {hint}"
+                    yield f"{group}={written}: there is no such choice; {did_you_mean(str(value), known)}"
 
     def _known(self, group: str) -> set[str]:
         """Return the choices of a group, those of the user's own folders too."""
