@@ -142,3 +142,42 @@ def test_splits_of_other_names_than_training_looks_for(check: Command, own: Path
     assert "hold the same picture" in check(*arguments).out
     named = ["data.train_split=training", "data.val_split=validation"]
     assert "note: there is no split" not in check(*arguments, *named).out
+
+
+def test_images_turned_by_exif_are_reported_and_drawn(check: Command, own: Path, tmp_path: Path) -> None:
+    """A label of a mirrored or half-turned image has the right size, turned or not: only the picture can show it."""
+    for i in range(10):
+        Image.new("RGB", (64, 48), (90, 90, 90)).save(own / f"images/{i}.png")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(own / "images/9.png", exif=exif)
+    (own / "train.txt").write_text("".join(f"{i}\n" for i in range(10)))
+    text = " ".join(check("data=folder", f"data.root={own}", "pictures=1").out.split())
+    assert "1 images of train are turned or mirrored by their EXIF orientation" in text
+    shown = np.asarray(Image.open(tmp_path / "checks/folder.png"))
+    assert len(np.unique(shown[40:100, 40:200].reshape(-1, 3), axis=0)) > 50, "the turned one is in the sheet"
+
+
+def test_nearly_black_images_are_reported(check: Command, own: Path) -> None:
+    """12-bit numbers in 16-bit files, as cameras for science and heat write them."""
+    for i in range(10):
+        pixels = np.random.default_rng(i).integers(0, 4096, (48, 64)).astype(np.uint16)
+        Image.fromarray(pixels).save(own / f"images/{i}.png")
+    assert "the images of train are nearly black" in " ".join(check("data=folder", f"data.root={own}").out.split())
+
+
+def test_an_output_that_cannot_be_written(check: Command, own: Path) -> None:
+    (own / "file").touch()
+    outcome = check("data=folder", f"data.root={own}", f"output={own}/file/x/out.json")
+    assert "is no folder that can be written to" in outcome.refused("transkd-data", code=1)
+
+
+def test_names_with_brackets_are_printed_as_they_are(check: Command, own: Path) -> None:
+    """Square brackets style the screen's text, and some of them end in an error there."""
+    (own / "classes.yaml").write_text("- '[/x]'\n- '[red]y'\n")
+    for kind in ("images", "masks"):
+        (own / kind / "0.png").rename(own / kind / "[b].png")
+    text = check("data=folder", f"data.root={own}").out
+    assert "[/x]" in text
+    assert "[red]y" in text

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scene_files import SIZE, ids, picture, write
+from PIL import Image
+from scene_files import SIZE, VOC_AUG, VOC_SHAPES, VOC_TRAIN, VOC_VAL, ids, picture, voc_label, voc_palette, write
 
 from transkd.data import CITYSCAPES, Sample, SegmentationDataset
 from transkd.data.datasets import Scenes
@@ -87,3 +88,41 @@ def make_dataset(tmp_path: Path) -> Callable[..., SegmentationDataset]:
         return SegmentationDataset(Scenes(samples, CITYSCAPES, class_id_reader(CITYSCAPES)), transform, seed=seed)
 
     return make
+
+
+@pytest.fixture
+def devkit(tmp_path: Path) -> Path:
+    inside = tmp_path / "voc/VOCdevkit/VOC2012"
+    (inside / "SegmentationClass").mkdir(parents=True)
+    for seed, (name, shape) in enumerate(VOC_SHAPES.items()):
+        write(inside / f"JPEGImages/{name}.jpg", picture(seed, shape))
+        label = Image.fromarray(voc_label(seed, shape)).convert("P")
+        label.putdata(voc_label(seed, shape).ravel().tolist())
+        label.putpalette(voc_palette())
+        label.save(inside / f"SegmentationClass/{name}.png")
+        write(inside / f"SegmentationObject/{name}.png", ids(seed, range(3), shape))
+        write(inside / f"SegmentationClassAug/{name}.png", voc_label(10 + seed, shape))
+    write(inside / f"JPEGImages/{VOC_AUG}.jpg", picture(9, (333, 500)))
+    write(inside / f"SegmentationClassAug/{VOC_AUG}.png", voc_label(20, (333, 500)))
+    lists = inside / "ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    for split, names in {
+        "train": VOC_TRAIN,
+        "val": VOC_VAL,
+        "trainval": [*VOC_TRAIN, *VOC_VAL],
+        "test": ["2008_000006"],
+    }.items():
+        (lists / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
+    (lists / "trainaug.txt").write_text("".join(f"{name}\n" for name in (*VOC_TRAIN, VOC_AUG)))
+    return tmp_path / "voc"
+
+
+@pytest.fixture
+def nyu(tmp_path: Path) -> Path:
+    for number in (1, 2, 5, 1449):
+        write(tmp_path / f"nyu/images/{number:04d}.png", picture(number, (480, 640)))
+        label = np.kron(ids(number, range(41), (48, 64)), np.ones((10, 10), np.uint8))
+        write(tmp_path / f"nyu/labels40/{number:04d}.png", label)
+    (tmp_path / "nyu/train.txt").write_text("0005\n0001\n")
+    (tmp_path / "nyu/test.txt").write_text("0002\n1449\n")
+    return tmp_path / "nyu"

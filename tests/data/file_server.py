@@ -26,7 +26,6 @@ class Served:
         headers: further headers of all answers.
         length: whether lengths are told.
         midway: called when half of the next answer is sent.
-        moved: path -> where it is now.
         asked: each request's path and Range header.
     """
 
@@ -38,7 +37,6 @@ class Served:
     headers: dict[str, str] = field(default_factory=dict)
     length: bool = True
     midway: Callable[[], None] | None = None
-    moved: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
 
@@ -84,8 +82,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if site.statuses:
             return self._send(site.statuses.pop(0), {"Content-Length": "0"}, b"")
-        if self.path in site.moved:
-            return self._send(302, {"Content-Length": "0", "Location": site.moved[self.path]}, b"")
         content = site.files.get(self.path)
         if content is None:
             return self._send(404, {"Content-Length": "0"}, b"")

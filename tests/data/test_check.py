@@ -122,32 +122,9 @@ def test_every_fault_is_found_and_named(root: Path) -> None:
     assert written["problems"][0].keys() == {"kind", "split", "file", "message"}
 
 
-def test_all_files_are_told_not_only_the_first(root: Path) -> None:
-    for path in (root / "masks/train").iterdir():
-        path.write_bytes(b"")
-    for path in sorted((root / "masks/val").iterdir())[1:]:
-        path.unlink()
-    kinds = Counter(finding.kind for finding in look(root).findings)
-    assert kinds == {Kind.LABEL: 6, Kind.UNMATCHED: 2}
-
-
-def test_a_split_that_cannot_be_read_is_a_finding(root: Path) -> None:
-    found = survey("folder", str(root), ["train", "nowhere"])
-    assert [finding.kind for finding in found.findings] == [Kind.SPLIT]
-    assert "no split 'nowhere'" in found.findings[0].message
-    assert set(found.splits) == {"train"}
-
-
 def test_pictures_repeated_within_a_split_are_told(root: Path) -> None:
     Image.open(root / "images/train/train_0.png").save(root / "images/train/train_2.png")
     found = look(root)
     assert not found.findings
     (repeated,) = found.splits["train"].repeated
     assert [path.name for path in repeated] == ["train_0.png", "train_2.png"]
-
-
-def test_equal_bytes_of_another_shape_are_other_pictures(root: Path) -> None:
-    grey = np.full((20, 30, 3), 9, np.uint8)
-    write(root / "images/train/train_0.png", grey)
-    write(root / "images/val/val_1.png", grey.reshape(25, 24, 3))
-    assert Kind.SHARED not in {finding.kind for finding in look(root).findings}

@@ -118,8 +118,3 @@ def test_classes_from_the_config(tmp_path: Path) -> None:
         read_class_table(tmp_path, ["a", "a"])
     with pytest.raises(DataError, match=r"data\.options\.classes=other\.yaml: there is no such file"):
         read_class_table(tmp_path, "other.yaml")
-
-
-def test_no_class_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"holds no classes\.yaml, so that the classes are unknown"):
-        read_class_table(tmp_path, None)

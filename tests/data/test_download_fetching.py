@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from file_server import Served, Server
 
-from transkd.data.download import Silent, fetching
-from transkd.data.download.fetching import fetch
+from transkd.data.download import Silent
+from transkd.data.download import fetch as fetching
+from transkd.data.download.fetch import fetch
 from transkd.errors import DataError
 
 CHUNK = 1 << 16
@@ -48,12 +49,6 @@ def get(served: Served, part: Path, size: int | None = None, notes: Notes | None
     fetch(f"{served.url}/f.bin", part, size=size, watcher=notes or Notes())
 
 
-def test_a_file_comes_whole(served: Served, part: Path) -> None:
-    get(served, part, size=len(CONTENT))
-    assert part.read_bytes() == CONTENT
-    assert served.ranges_asked == [None]
-
-
 @pytest.mark.parametrize("tag", ["etag", "date"])
 def test_a_lost_connection_is_gone_on_with(served: Served, part: Path, tag: str) -> None:
     served.tag, served.cuts = tag, [16 * CHUNK + 10, 8 * CHUNK + 10]
@@ -76,19 +71,6 @@ def test_a_later_call_goes_on(served: Served, part: Path) -> None:
     get(served, part)
     assert part.read_bytes() == CONTENT
     assert served.ranges_asked == [f"bytes={32 * CHUNK}-"]
-
-
-def test_a_part_that_was_whole_is_not_asked_for(served: Served, part: Path) -> None:
-    get(served, part)
-    get(served, part)
-    assert len(served.asked) == 1
-
-
-def test_tries_are_counted_from_the_last_that_brought_something(served: Served, part: Path) -> None:
-    served.cuts = [4 * CHUNK] * 11
-    get(served, part)
-    assert part.read_bytes() == CONTENT
-    assert len(served.asked) == 12
 
 
 @pytest.mark.parametrize("tag", ["etag", "weak", "none"])
@@ -135,24 +117,18 @@ def _ignoring_if_range(handler, validators: dict[str, str]) -> int | None:
     return int(asked.removeprefix("bytes=").removesuffix("-")) if asked else None
 
 
-def test_another_address_starts_anew(served: Served, part: Path) -> None:
-    served.cuts, served.tag = [32 * CHUNK, 0, 0, 0], "date"
-    with pytest.raises(DataError):
-        get(served, part)
-    served.cuts.clear()
-    served.files["/other/f.bin"] = CONTENT
-    served.asked.clear()
-    fetch(f"{served.url}/other/f.bin", part, size=None, watcher=Silent())
-    assert part.read_bytes() == CONTENT
-    assert served.ranges_asked == [None]
-
-
 def test_a_connection_lost_where_only_the_published_size_is_known(served: Served, part: Path) -> None:
     """Without a length in the answer, its end looks like the file's."""
     served.length, served.cuts = False, [16 * CHUNK]
     get(served, part, size=len(CONTENT))
     assert part.read_bytes() == CONTENT
     assert served.ranges_asked == [None, f"bytes={16 * CHUNK}-"]
+
+
+def test_a_web_page_is_not_the_file(served: Served, part: Path) -> None:
+    served.headers = {"Content-Type": "text/html; charset=utf-8"}
+    with pytest.raises(DataError, match="web page"):
+        get(served, part)
 
 
 def test_a_busy_server_is_asked_again(served: Served, part: Path) -> None:
@@ -175,12 +151,6 @@ def test_a_refusal_is_told_at_once(served: Served, part: Path, status: int, said
     assert not part.exists()
 
 
-def test_a_web_page_is_not_the_file(served: Served, part: Path) -> None:
-    served.headers = {"Content-Type": "text/html; charset=utf-8"}
-    with pytest.raises(DataError, match="web page"):
-        get(served, part)
-
-
 def test_another_size_than_the_published_one_is_told_before_it_is_downloaded(served: Served, part: Path) -> None:
     with pytest.raises(DataError, match=r"has 3000000 bytes, but the published file has 3000001.*checksum=false"):
         get(served, part, size=len(CONTENT) + 1)
@@ -193,46 +163,6 @@ def test_nobody_there(served: Served, part: Path) -> None:
         port = free.getsockname()[1]
     with pytest.raises(DataError, match=r"the connection to 127\.0\.0\.1 was refused; 4 attempts failed\. Where this"):
         fetch(f"http://127.0.0.1:{port}/f.bin", part, size=None, watcher=Silent())
-
-
-def test_no_such_name(served: Served, part: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no network, or no server nowhere\.invalid; 4 attempts failed"):
-        fetch("http://nowhere.invalid/f.bin", part, size=None, watcher=Silent())
-
-
-def test_proxies_of_the_environment_are_used(served: Served, part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", served.url)
-    served.files["http://nowhere.invalid/f.bin"] = CONTENT
-    fetch("http://nowhere.invalid/f.bin", part, size=None, watcher=Silent())
-    assert part.read_bytes() == CONTENT
-    monkeypatch.setenv("http_proxy", "http://user:secret@127.0.0.1:9")
-    with pytest.raises(DataError, match=r"the proxy that the environment names for elsewhere\.invalid") as error:
-        fetch("http://elsewhere.invalid/f.bin", part, size=None, watcher=Silent())
-    assert "secret" not in str(error.value)
-
-
-def test_a_certificate_that_cannot_be_verified(served: Served, part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import requests
-
-    def refused(*_: object, **__: object) -> None:
-        raise requests.exceptions.SSLError("(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] ...'))")
-
-    monkeypatch.setattr(requests.Session, "get", refused)
-    with pytest.raises(DataError, match="REQUESTS_CA_BUNDLE=FILE"):
-        get(served, part)
-
-
-def test_an_address_that_moved(served: Served, part: Path) -> None:
-    served.moved["/old"] = "/f.bin"
-    served.cuts = [16 * CHUNK]
-    fetch(f"{served.url}/old", part, size=None, watcher=Silent())
-    assert part.read_bytes() == CONTENT
-    assert served.ranges_asked == [None, None, f"bytes={16 * CHUNK}-", f"bytes={16 * CHUNK}-"]
-    fetching.discard(part)
-    served.moved |= {"/old": "ftp://example.com/f.bin", "/round": "/round"}
-    for path in ("/old", "/round"):
-        with pytest.raises(DataError, match=f"{path}: cannot be requested"):
-            fetch(f"{served.url}{path}", part, size=None, watcher=Silent())
 
 
 def test_passwords_are_not_shown_or_stored(served: Served, part: Path) -> None:

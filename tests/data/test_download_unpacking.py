@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
-import stat
 import tarfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,7 @@ from dataset_archives import tar_of, zip_of
 from file_server import contents
 
 from transkd.data.download import Silent
-from transkd.data.download.unpacking import unpack
+from transkd.data.download.unpack import unpack
 from transkd.errors import DataError
 
 ALL = re.compile(r"(?P<path>.+)")
@@ -46,15 +44,6 @@ def test_wanted_files_go_where_the_pattern_says(pack, tmp_path: Path) -> None:
     assert unpacked(pack(FILES), tmp_path, below) == {"a.txt": b"a" * 100, "sub/b.txt": b"b"}
 
 
-def test_compressed_tars_are_read(tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        member = tarfile.TarInfo("a.txt")
-        member.size = 3
-        archive.addfile(member, io.BytesIO(b"abc"))
-    assert unpacked(stream.getvalue(), tmp_path) == {"a.txt": b"abc"}
-
-
 @pytest.mark.parametrize("pack", [tar_of, zip_of])
 @pytest.mark.parametrize("name", ["../evil.txt", "a/../../evil.txt", "/evil.txt", "a\\..\\..\\evil.txt"])
 def test_names_that_lead_out_are_refused_before_anything_is_written(pack, name: str, tmp_path: Path) -> None:
@@ -70,16 +59,6 @@ def test_links_and_devices_are_refused(kind: bytes, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'top/link' is a link or a device, not a file; nothing was unpacked"):
         unpacked(tar_with(member), tmp_path)
     assert list(contents(tmp_path)) == ["archive"]
-
-
-def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        link = zipfile.ZipInfo("link")
-        link.external_attr = (stat.S_IFLNK | 0o777) << 16
-        archive.writestr(link, "/etc/passwd")
-    with pytest.raises(DataError, match="is a link"):
-        unpacked(stream.getvalue(), tmp_path)
 
 
 def test_what_is_not_wanted_may_be_anything(tmp_path: Path) -> None:
@@ -98,16 +77,6 @@ def test_an_archive_cut_off_or_changed(pack, tmp_path: Path) -> None:
     content = pack({"a.bin": bytes(range(256)) * 400})
     with pytest.raises(DataError, match="is damaged, or not a readable archive"):
         unpacked(content[: len(content) // 2], tmp_path)
-
-
-def test_a_zip_with_a_flipped_bit(tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr("a.bin", b"a" * 1000)
-    content = bytearray(stream.getvalue())
-    content[500] ^= 1
-    with pytest.raises(DataError, match=r"damaged.*CRC"):
-        unpacked(bytes(content), tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])

@@ -12,7 +12,6 @@ import pytest
 import torch
 from scene_files import ids, picture
 
-from transkd.data import Pick
 from transkd.data.loading import EpochBatchSampler, ResumableLoader
 from transkd.data.transforms import standard
 from transkd.errors import CheckpointError, ConfigError, DataError
@@ -32,22 +31,6 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert len({str(epoch(e)) for e in range(10)}) == 10
     assert epoch(5) != epoch(5, seed=4)
     assert sorted(chain(*epoch(5))) == list(range(20))
-
-
-def test_picks_carry_the_epoch_set_when_iteration_began() -> None:
-    sampler = EpochBatchSampler(4, 2)
-    sampler.set_epoch(7)
-    batches = iter(sampler)
-    sampler.set_epoch(8)
-    assert list(batches) == [[Pick(7, 0), Pick(7, 1)], [Pick(7, 2), Pick(7, 3)]]
-
-
-def test_start_in_mid_epoch() -> None:
-    sampler = EpochBatchSampler(10, 3, shuffle=True)
-    whole = list(sampler)
-    sampler.start_batch = 2
-    assert list(sampler) == whole[2:]
-    assert len(sampler) == len(whole) == 4
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
@@ -85,12 +68,6 @@ def test_padding_scores_each_sample_once(make_dataset, world_size: int, num_samp
     assert all(size == sizes[0] for size in sizes)
     assert (counts[:num_samples] == 24 * 32).all(), "a sample was left out or scored twice"
     assert counts[255] == (-num_samples % world_size) * 24 * 32
-
-
-def test_without_drop_last_every_sample_comes_once() -> None:
-    batches = indices(EpochBatchSampler(7, 3, shuffle=True))
-    assert [len(batch) for batch in batches] == [3, 3, 1]
-    assert sorted(chain(*batches)) == list(range(7))
 
 
 def test_sampler_errors() -> None:
@@ -135,26 +112,12 @@ def three_epochs(loader: ResumableLoader) -> list[list[tuple]]:
     return epochs
 
 
-def test_batches(loader) -> None:
-    batch = next(iter(loader()))
-    assert (batch["image"].shape, batch["label"].shape) == ((2, 3, 16, 16), (2, 16, 16))
-    assert batch["image"].dtype == batch["label"].dtype == torch.uint8
-    assert batch["index"].dtype == torch.int64
-    assert len(loader()) == len(list(loader())) == 6
-
-
 def test_workers_do_not_matter(loader) -> None:
     expected = three_epochs(loader())
     assert len({str(epoch) for epoch in expected}) == 3
     assert three_epochs(loader(2, False)) == expected
     assert three_epochs(loader(2, True)) == expected
     assert three_epochs(loader(1, True, prefetch=5)) == expected
-
-
-def test_epochs_advance_by_themselves(loader) -> None:
-    expected = three_epochs(loader())
-    plain = loader()
-    assert [[content(batch) for batch in plain] for _ in range(3)] == expected
 
 
 @WORKERS

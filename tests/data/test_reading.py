@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import io
-import zlib
+import struct
+from itertools import product
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,13 +49,6 @@ def test_kinds_of_images_become_rgb(tmp_path: Path) -> None:
         assert np.abs(result.astype(int) - SMOOTH).max() <= 12, name
 
 
-def test_exif_orientation_is_applied_to_images(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # shown rotated by 90 degrees clockwise
-    result = read_image(saved(tmp_path / "a.png", Image.fromarray(SMOOTH), exif=exif))
-    np.testing.assert_array_equal(result, np.rot90(SMOOTH, -1))
-
-
 def test_labels_keep_their_ids(tmp_path: Path) -> None:
     label = ids(0, range(256))
     np.testing.assert_array_equal(read_label(write(tmp_path / "grey.png", label)), label)
@@ -66,66 +60,6 @@ def test_labels_keep_their_ids(tmp_path: Path) -> None:
     few.putdata((label % 12).ravel().tolist())
     np.testing.assert_array_equal(read_label(saved(tmp_path / "4-bit.png", few, bits=4)), label % 12)
     np.testing.assert_array_equal(read_label(write(tmp_path / "16.png", label.astype(np.uint16))), label)
-
-
-def four_bit_grey_png(values: np.ndarray) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return len(data).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-
-    height, width = values.shape
-    packed = (values[:, ::2] << 4 | values[:, 1::2]).astype(np.uint8)
-    rows = b"".join(b"\0" + row.tobytes() for row in packed)
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([4, 0, 0, 0, 0])
-    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + data
-
-
-def test_label_files_that_are_no_labels(tmp_path: Path) -> None:
-    wide = write(tmp_path / "wide.png", np.full((4, 4), 26001, np.uint16))
-    with pytest.raises(DataError, match=r"wide\.png: 16-bit label ids from 26001 to 26001; ids must be 0 to 255"):
-        read_label(wide)
-    with pytest.raises(DataError, match=r"rgb\.png: a label must hold one id a pixel, .* RGB picture of colours"):
-        read_label(write(tmp_path / "rgb.png", picture(0)))
-    with pytest.raises(DataError, match=r"lossy\.jpg: a label stored as JPEG"):
-        read_label(saved(tmp_path / "lossy.jpg", Image.fromarray(ids(0))))
-    with pytest.raises(DataError, match=r"bits\.png: a 1-bit greyscale label"):
-        read_label(saved(tmp_path / "bits.png", Image.fromarray(ids(0)).convert("1")))
-    four = tmp_path / "four.png"
-    four.write_bytes(four_bit_grey_png(ids(0, range(16))))
-    with Image.open(four) as file:
-        assert np.asarray(file).max() > 15, "the trap this guards against is gone: Pillow no longer rescales"
-    with pytest.raises(DataError, match=r"four\.png: a 4-bit greyscale label"):
-        read_label(four)
-
-
-@pytest.mark.parametrize("kind", ["jpg", "png"])
-@pytest.mark.parametrize("read", [read_image, read_label])
-def test_truncated_files(tmp_path: Path, kind: str, read) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(picture(0, (64, 64))).convert("L").save(buffer, {"jpg": "JPEG", "png": "PNG"}[kind])
-    for keep in (0, 20, len(buffer.getvalue()) // 2, len(buffer.getvalue()) - 40):
-        path = tmp_path / f"cut_{keep}.{kind}"
-        path.write_bytes(buffer.getvalue()[:keep])
-        with pytest.raises(DataError, match=rf"cut_{keep}\.{kind}: cannot read this (image|label) .*truncated"):
-            read(path)
-
-
-@pytest.mark.parametrize("read", [read_image, read_label])
-def test_files_that_are_not_there_or_no_images(tmp_path: Path, read) -> None:
-    with pytest.raises(DataError, match=r"gone\.png: the (image|label) does not exist"):
-        read(tmp_path / "gone.png")
-    text = tmp_path / "text.png"
-    text.write_text("version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(DataError, match=r"text\.png: cannot read this"):
-        read(text)
-    with pytest.raises(DataError, match="cannot read this"):
-        read(tmp_path)
-    flipped = bytearray(write(tmp_path / "flipped.png", picture(0)).read_bytes())
-    flipped[len(flipped) // 2] ^= 1
-    (tmp_path / "flipped.png").write_bytes(flipped)
-    with pytest.raises(DataError, match=r"flipped\.png: cannot read this"):
-        read(tmp_path / "flipped.png")
 
 
 def test_ids_map_as_a_plain_loop_does() -> None:
@@ -145,22 +79,6 @@ def test_ids_outside_the_classes_are_named() -> None:
     message = r"x/a\.png: label ids outside .* 12 \(3 pixels\), 254 \(1 pixels\)\. Known ids are 0-11, 255"
     with pytest.raises(DataError, match=message):
         to_class_ids(label, class_lookup(CAMVID, ignored=(11,)), Path("x/a.png"))
-
-
-def test_exif_orientation_is_applied_to_labels(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    result = read_label(saved(tmp_path / "a.png", Image.fromarray(ids(0)), exif=exif))
-    np.testing.assert_array_equal(result, np.rot90(ids(0), -1))
-
-
-@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tif"])
-@pytest.mark.parametrize("read", [read_image, read_label])
-def test_animations_are_refused(tmp_path: Path, suffix: str, read) -> None:
-    frames = [Image.fromarray(picture(i)).quantize(8).convert("RGB") for i in range(3)]
-    path = saved(tmp_path / f"moving{suffix}", frames[0], save_all=True, append_images=frames[1:])
-    with pytest.raises(DataError, match=rf"moving\{suffix}: this (image|label) holds 3 frames or pages; save the one"):
-        read(path)
 
 
 def test_a_picture_with_a_camera_preview_is_read(tmp_path: Path) -> None:
@@ -196,3 +114,111 @@ def test_transparent_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         read_mask(saved(tmp_path / "la.png", Image.fromarray(grey_alpha, "LA"))).pixels, ids(0)
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind"),
+    [
+        ("a.jpg", {}, "JPEG"),
+        ("a.jp2", {}, "JPEG2000"),
+        ("a.avif", {}, "AVIF"),
+        ("a.webp", {}, "WEBP"),
+        ("a.pgm", {}, "PPM"),
+        ("a.tif", {"compression": "jpeg"}, "TIFF with jpeg compression"),
+    ],
+)
+def test_masks_in_formats_that_change_ids_are_refused(
+    tmp_path: Path, name: str, options: dict[str, str], kind: str
+) -> None:
+    Image.fromarray(ids(0, range(3))).save(tmp_path / name, **options)
+    with pytest.raises(DataError, match=rf"{name}: a label stored as {kind}, which may change ids"):
+        read_mask(tmp_path / name)
+
+
+@pytest.mark.parametrize("white_is", [0, 1])
+def test_tiffs_of_4_bits_of_either_sign(tmp_path: Path, white_is: int) -> None:
+    tags = {256: 4, 257: 2, 258: 4, 259: 1, 262: white_is, 273: 200, 277: 1, 278: 2, 279: 4}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    header = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
+    (tmp_path / "a.tif").write_bytes(header.ljust(200, b"\0") + b"\x01\x20\x12\x00")
+    with pytest.raises(DataError, match=r"a\.tif: a 4-bit greyscale label"):
+        read_mask(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("read", [read_image, read_label])
+def test_exif_orientation_is_applied(tmp_path: Path, read) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown rotated by 90 degrees clockwise
+    pixels = SMOOTH if read is read_image else ids(0)
+    result = read(saved(tmp_path / "a.png", Image.fromarray(pixels), exif=exif))
+    np.testing.assert_array_equal(result, np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_truncated_files(tmp_path: Path, kind: str) -> None:
+    whole = saved(tmp_path / f"whole.{kind}", Image.fromarray(picture(0, (64, 64))).convert("L")).read_bytes()
+    for read, keep in product((read_image, read_label), (0, 20, len(whole) // 2, len(whole) - 40)):
+        path = tmp_path / f"cut_{keep}.{kind}"
+        path.write_bytes(whole[:keep])
+        with pytest.raises(DataError, match=rf"cut_{keep}\.{kind}: cannot read this (image|label) .*truncated"):
+            read(path)
+
+
+def animation(path: Path) -> None:
+    frames = [Image.fromarray(picture(i)).quantize(8).convert("RGB") for i in range(3)]
+    saved(path, frames[0], save_all=True, append_images=frames[1:])
+
+
+def flipped_bit(path: Path) -> None:
+    content = bytearray(write(path, picture(0)).read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n"
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "make", "message"),
+    [
+        (read_image, "a.png", None, "the image does not exist"),
+        (read_label, "a.png", lambda p: p.write_bytes(LFS), r"cannot read this label \(a pointer of Git LFS to it\)"),
+        (read_image, "a.png", flipped_bit, "cannot read this image"),
+        (read_image, "a.gif", animation, "this image holds 3 frames or pages"),
+        (read_label, "a.tif", animation, "this label holds 3 frames or pages"),
+        (
+            read_image,
+            "a.tif",
+            lambda p: write(p, np.arange(200, dtype=np.uint16).reshape(10, 20)),
+            "a 16- or 32-bit image whose values end at 199, which would be black",
+        ),
+        (
+            read_label,
+            "a.png",
+            lambda p: write(p, np.full((4, 4), 26001, np.uint16)),
+            "16-bit label ids from 26001 to 26001; ids must be 0 to 255",
+        ),
+        (read_label, "a.png", lambda p: write(p, picture(0)), "a label must hold one id a pixel, .* RGB picture"),
+        (read_label, "a.png", lambda p: Image.fromarray(ids(0)).convert("1").save(p), "a 1-bit greyscale label"),
+        (
+            read_mask,
+            "a.png",
+            lambda p: cv2.imwrite(str(p), np.full((8, 8, 3), 2, np.uint16)),
+            "a colour label with 16 bits a channel",
+        ),
+        (read_mask, "a.tif", lambda p: write(p, np.ones((4, 4), np.float32)), "a floating-point picture holds neither"),
+    ],
+)
+def test_files_that_cannot_be_used_are_named(tmp_path: Path, read, name: str, make, message: str) -> None:
+    path = tmp_path / name
+    if make is not None:
+        make(path)
+    with pytest.raises(DataError, match=rf"{name}: {message}"):
+        read(path)
+
+
+def test_images_too_large_to_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.png", picture(0, (40, 40)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
+    with pytest.raises(DataError, match=r"a\.png: this image is too large to be read .*1600 pixels.*cut it into tiles"):
+        read_image(path)

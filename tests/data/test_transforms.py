@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from transkd.data.transforms import MEAN_COLOUR, Transform, build_transform, evaluation, paper, parse_size, standard
+from transkd.data.transforms import MEAN_COLOUR, build_transform, evaluation, paper, standard
 from transkd.errors import ConfigError
 
 
@@ -83,12 +83,6 @@ def test_standard_changes_colours_of_images_only() -> None:
     np.testing.assert_array_equal(same_image, image)
 
 
-def test_crop_defaults_to_the_size() -> None:
-    image, label = pattern()
-    assert standard(48)(image, label, 0)[1].shape == (48, 48)
-    assert standard((48, 64))(image, label, 0)[1].shape == (48, 64)
-
-
 def test_none_and_evaluation_only_resize() -> None:
     image, label = pattern(60, 100)
     new_image, new_label = build_transform("none", [30, 40])(image, label, 0)
@@ -151,24 +145,6 @@ def test_global_random_state_is_left_alone() -> None:
 def test_options_that_make_no_sense(recipe: str, size: object, options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_transform(recipe, size, **options)
-
-
-def test_label_size_is_checked() -> None:
-    with pytest.raises(ConfigError, match=r"label_size='imgae': did you mean 'image'\?"):
-        evaluation(64, label_size="imgae")  # type: ignore[arg-type]
-
-
-def test_sizes() -> None:
-    assert parse_size(512) == 512
-    assert parse_size([512, 1024]) == (512, 1024)
-    assert parse_size("native") is parse_size(None) is None
-
-
-def test_arguments_that_albumentations_does_not_know_are_errors() -> None:
-    import albumentations
-
-    with pytest.raises(UserWarning, match="mask_fill"):
-        Transform(lambda: [albumentations.PadIfNeeded(8, 8, mask_fill=255)])
 
 
 def test_importing_asks_no_registry_and_keeps_opencv_to_one_thread() -> None:

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 from transkd.cli.app import config_folder
 from transkd.cli.progress import passing_line
-from transkd.errors import ConfigError
+from transkd.errors import ConfigError, first_line
 from transkd.options import Section, option
 
 GB = 1e9
@@ -227,7 +227,7 @@ def trial() -> None:
         try:
             importlib.import_module(name)
         except Exception as error:
-            _print("Libraries", name, f"fails: {type(error).__name__}: {_first_line(error)}")
+            _print("Libraries", name, f"fails: {type(error).__name__}: {first_line(error)}")
             return
         _print("Libraries", name, "can be imported")
     import torch
@@ -246,7 +246,7 @@ def trial() -> None:
             try:
                 result = _forward(device, precision)
             except Exception as error:
-                result = f"fails: {type(error).__name__}: {_first_line(error)}"
+                result = f"fails: {type(error).__name__}: {first_line(error)}"
             _print("Devices", f"{device}, {precision}", result)
 
 
@@ -267,10 +267,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), "no message")
 
 
 def _print(*words: str) -> None:

@@ -6,10 +6,9 @@ from transkd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from transkd.data.classes import CAMVID, CITYSCAPES, ClassSet
-    from transkd.data.dataset import SegmentationDataset, build_dataset
-    from transkd.data.datasets import available_datasets
+    from transkd.data.dataset import Pick, SegmentationDataset, build_dataset
+    from transkd.data.datasets import Sample, available_datasets
     from transkd.data.module import SceneDataModule
-    from transkd.data.samples import Pick, Sample
 
 __all__ = [
     "CAMVID",
@@ -29,8 +28,8 @@ __getattr__, __dir__ = lazy_names(
         "CAMVID": "transkd.data.classes",
         "CITYSCAPES": "transkd.data.classes",
         "ClassSet": "transkd.data.classes",
-        "Pick": "transkd.data.samples",
-        "Sample": "transkd.data.samples",
+        "Pick": "transkd.data.dataset",
+        "Sample": "transkd.data.datasets",
         "SceneDataModule": "transkd.data.module",
         "SegmentationDataset": "transkd.data.dataset",
         "available_datasets": "transkd.data.datasets",

@@ -18,7 +18,6 @@ from transkd.errors import DataError
 
 Colour = tuple[int, int, int]
 MaskKind = Literal["auto", "ids", "colours"]
-MASK_KINDS: tuple[MaskKind, ...] = ("auto", "ids", "colours")
 _IDS_ADVICE = (
     "Name them in classes.yaml, as classes ('road: 1', where the ids do not start at 0) or below 'ignore'; "
     "data.options.masks_hold=colours reads greys as colours."
@@ -56,25 +55,24 @@ class MaskReader:
                 unclear which of the two it means; names it.
         """
         mask = read_mask(path)
-        if mask.pixels.ndim == 3 and self._means_grey_ids(mask.pixels):
-            mask = Mask(np.ascontiguousarray(mask.pixels[:, :, 0]))
+        may_be_ids = self.kind == "ids" or (self.kind == "auto" and not self.colours)
+        if mask.pixels.ndim == 3 and may_be_ids and (mask.pixels == mask.pixels[:, :, :1]).all():
+            mask = Mask(np.ascontiguousarray(mask.pixels[:, :, 0]))  # ids, each written three times
         if mask.pixels.ndim == 3:
             return self._from_colours(mask.pixels, path)
         used = np.flatnonzero(Image.fromarray(mask.pixels).histogram())
-        by_colour = self._by_colour(mask)
+        greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)
+        shades = greys if mask.palette is None else mask.palette  # (256, 3), the colours of the ids
+        known = dict(self.colours)
+        by_colour = np.array([known.get(_colour(shade), UNKNOWN_ID) for shade in shades], np.uint8)
         if not self._means_colours(self.lookup[used], by_colour[used], used, mask, path):
             self._refuse_black_and_white(used, path)
             return to_class_ids(mask.pixels, self.lookup, path, _IDS_ADVICE)
         ids = np.take(by_colour, mask.pixels)
         unknown = ids == UNKNOWN_ID
         if unknown.any():
-            raise self._unknown_colours(_shades(mask)[mask.pixels], unknown, path)
+            raise self._unknown_colours(shades[mask.pixels], unknown, path)
         return ids
-
-    def _means_grey_ids(self, pixels: npt.NDArray[np.uint8]) -> bool:
-        """Return whether an RGB picture holds ids, each three times; where classes have colours it does if told so."""
-        wanted = self.kind == "ids" or (self.kind == "auto" and not self.colours)
-        return wanted and bool((pixels == pixels[:, :, :1]).all())
 
     def _from_colours(self, pixels: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
         if self.kind == "ids":
@@ -89,11 +87,6 @@ class MaskReader:
         if unknown.any():
             raise self._unknown_colours(pixels, unknown, path)
         return decoded
-
-    def _by_colour(self, mask: Mask) -> npt.NDArray[np.uint8]:
-        """Return the (256,) table from a mask's ids to the classes of their colours."""
-        known = dict(self.colours)
-        return np.array([known.get(_colour(shade), UNKNOWN_ID) for shade in _shades(mask)], np.uint8)
 
     def _means_colours(
         self,
@@ -115,8 +108,9 @@ class MaskReader:
             return False
         if self.default_ignore and 255 in used:
             return True
+        listed = ", ".join(map(str, used[:8].tolist())) + (", ..." if len(used) > 8 else "")
         raise DataError(
-            f"{path}: this mask means one thing by its ids ({_listed(used)}) and another by their colours, "
+            f"{path}: this mask means one thing by its ids ({listed}) and another by their colours, "
             "and both are among the classes: set data.options.masks_hold=ids or data.options.masks_hold=colours."
         )
 
@@ -180,11 +174,6 @@ def _colour_table(colours: tuple[tuple[Colour, int], ...]) -> npt.NDArray[np.uin
     return table
 
 
-def _shades(mask: Mask) -> npt.NDArray[np.uint8]:
-    """Return the (256, 3) colours of a mask's ids: its palette's, or greys."""
-    return np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1) if mask.palette is None else mask.palette
-
-
 def _colour(shade: npt.NDArray[np.uint8]) -> Colour:
     red, green, blue = shade.tolist()
     return red, green, blue
@@ -192,7 +181,3 @@ def _colour(shade: npt.NDArray[np.uint8]) -> Colour:
 
 def _shown(colour: Colour) -> str:
     return f"[{', '.join(map(str, colour))}]"
-
-
-def _listed(ids: npt.NDArray[np.intp]) -> str:
-    return ", ".join(map(str, ids[:8].tolist())) + (", ..." if len(ids) > 8 else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import NamedTuple, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from transkd.data.classes import ClassSet
-from transkd.data.datasets import Scenes, find_scenes, find_unlabelled_images
+from transkd.data.datasets import Sample, Scenes, find_scenes, find_unlabelled_images
 from transkd.data.reading import read_image
-from transkd.data.samples import Pick, Sample
 from transkd.errors import ConfigError, DataError
 
 
@@ -25,6 +24,20 @@ class Item(TypedDict):
     image: Tensor
     label: Tensor
     index: int
+
+
+class Pick(NamedTuple):
+    """One draw of a sample: everything that its augmentation may depend on besides the seed.
+
+    Attributes:
+        epoch: the epoch, from 0.
+        index: the sample's place in ``dataset.samples``.
+        padding: True where the pick only fills up a batch; its label is then all ignored.
+    """
+
+    epoch: int
+    index: int  # type: ignore[assignment]
+    padding: bool = False
 
 
 class SeededTransform(Protocol):

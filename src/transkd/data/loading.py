@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from transkd.data.dataset import Item, SegmentationDataset
-from transkd.data.samples import Pick
+from transkd.data.dataset import Item, Pick, SegmentationDataset
 from transkd.data.transforms import single_threaded_opencv
 from transkd.errors import CheckpointError, ConfigError, DataError, TransKDError
 

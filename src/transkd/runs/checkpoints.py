@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from transkd.errors import CheckpointError
+from transkd.errors import CheckpointError, first_line
 from transkd.files import replacing
 
 REMEDY = "resume from another checkpoint, or start a new run with resume=none in another folder"
@@ -77,11 +77,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is refused: it holds objects that would run code on loading, which no checkpoint of transkd "
-            f"does ({_first_line(error)}); {REMEDY}"
+            f"does ({first_line(error)}); {REMEDY}"
         ) from error
     except Exception as error:  # zip and torch raise many kinds for a file that was cut or changed
         raise CheckpointError(
-            f"{path} is truncated, damaged or not a checkpoint ({_first_line(error)}); {REMEDY}"
+            f"{path} is truncated, damaged or not a checkpoint ({first_line(error)}); {REMEDY}"
         ) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a training checkpoint; {REMEDY}")
@@ -96,7 +96,3 @@ def _reason(error: BaseException) -> str:
             return str(found)
         found = found.__context__
     return str(error)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].strip()

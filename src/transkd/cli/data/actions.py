@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import ProgressColumn
 
-    from transkd.data.download.unpacking import Progress as Advance
+    from transkd.data.download.unpack import Progress as Advance
 
 SMALLEST, LARGEST = 64, 4096
 """Pixels a side that synthetic scenes may have."""

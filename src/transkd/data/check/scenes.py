@@ -12,9 +12,9 @@ from PIL import Image
 
 from transkd.data.classes import IGNORE_INDEX
 from transkd.data.dataset import check_sizes
+from transkd.data.datasets.layout import Sample
 from transkd.data.labels import LabelReader, UnknownIdsError
 from transkd.data.reading import is_turned, read_image
-from transkd.data.samples import Sample
 from transkd.errors import DataError
 
 Counts = npt.NDArray[np.int64]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from transkd.data.check.scenes import Counts, Kind, SceneStatistics, read_scene
 from transkd.data.classes import ClassSet
 from transkd.data.datasets import Scenes, classes_of, find_incomplete_scenes, find_splits
-from transkd.data.samples import Sample
+from transkd.data.datasets.layout import Sample
 from transkd.data.transforms import single_threaded_opencv
 from transkd.errors import DataError
 

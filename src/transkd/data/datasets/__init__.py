@@ -11,7 +11,7 @@ from transkd.data.datasets.acdc import ACDC_LAYOUT
 from transkd.data.datasets.camvid import CAMVID_LAYOUT
 from transkd.data.datasets.cityscapes import CITYSCAPES_LAYOUT
 from transkd.data.datasets.folder import FOLDER_LAYOUT
-from transkd.data.datasets.layout import Layout, Scenes, Unmatched, check_root
+from transkd.data.datasets.layout import Layout, Sample, Scenes, Unmatched, check_root
 from transkd.data.datasets.nyuv2 import NYUV2_LAYOUT
 from transkd.data.datasets.voc2012 import VOC2012_LAYOUT
 from transkd.errors import ConfigError, DataError, did_you_mean
@@ -24,6 +24,7 @@ _LAYOUTS = {
 
 __all__ = [
     "Layout",
+    "Sample",
     "Scenes",
     "Unmatched",
     "available_datasets",
@@ -187,12 +188,13 @@ def dataset_problems(name: str, root: Path | str, options: Mapping[str, object])
 
 
 def _option_problems(layout: Layout, options: Mapping[str, object]) -> list[Problem]:
-    return signature_problems(layout.find, options, "options", given=("root", "split"))
+    return signature_problems(layout.takes or layout.find, options, "options", given=("root", "split"))
 
 
 def _checked(name: str, options: Mapping[str, object]) -> Layout:
     layout = get_layout(name)
     if problems := _option_problems(layout, options):
         raise ConfigError(f"{layout.title}: {'; '.join(f'data.{problem}' for problem in problems)}")
-    layout.check_options(**options)
+    if layout.takes is not None:
+        layout.takes(**options)
     return layout

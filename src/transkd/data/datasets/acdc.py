@@ -68,10 +68,10 @@ def find_acdc(root: Path, split: str, *, conditions: Conditions = "all") -> Scen
         for i, condition in enumerate(chosen)
     ]
     return Scenes(
-        [sample for found in pairs for sample in found.samples],
+        [sample for samples, _ in pairs for sample in samples],
         CITYSCAPES,
         label_reader(raw=raw),
-        tuple(place for found in pairs for place in found.unmatched),
+        tuple(place for _, unmatched in pairs for place in unmatched),
     )
 
 

@@ -27,8 +27,8 @@ def find_camvid(root: Path, split: str) -> Scenes:
     require_split(CAMVID_LAYOUT, root, split, camvid_splits(root))
     images = files_by_key(root / split, "*", (".png", ".jpg", ".jpeg"))
     labels = files_by_key(root / f"{split}annot", "*", (".png",))
-    pairs = pair(CAMVID_LAYOUT, f"{root / split} and {root / f'{split}annot'}", images, labels)
-    return Scenes(pairs.samples, CAMVID, class_id_reader(CAMVID, ignored=(UNLABELLED_ID,)), pairs.unmatched)
+    samples, unmatched = pair(CAMVID_LAYOUT, f"{root / split} and {root / f'{split}annot'}", images, labels)
+    return Scenes(samples, CAMVID, class_id_reader(CAMVID, ignored=(UNLABELLED_ID,)), unmatched)
 
 
 def camvid_splits(root: Path) -> set[str]:

@@ -45,8 +45,8 @@ def find_cityscapes(root: Path, split: str) -> Scenes:
     image_folder, label_folder = root / "leftImg8bit" / split, root / "gtFine" / split
     images = files_by_key(image_folder, "*/*", (_IMAGE,))
     labels, raw = find_labels([label_folder], "_gtFine", images)
-    pairs = pair(CITYSCAPES_LAYOUT, f"{image_folder} and {label_folder}", images, labels[0])
-    return Scenes(pairs.samples, CITYSCAPES, label_reader(raw=raw), pairs.unmatched)
+    samples, unmatched = pair(CITYSCAPES_LAYOUT, f"{image_folder} and {label_folder}", images, labels[0])
+    return Scenes(samples, CITYSCAPES, label_reader(raw=raw), unmatched)
 
 
 def find_cityscapes_images(root: Path, split: str) -> Scenes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from transkd.errors import DataError
@@ -34,13 +33,38 @@ _CLUTTER = ("__MACOSX", "@eaDir", "Thumbs.db")
 def find_pictures(folder: Path) -> list[tuple[str, str]]:
     """List the pictures in a folder and those below it, hidden ones left out; no file is opened.
 
-    Links to folders are followed, unless they lead to one that is listed anyway.
+    Links to folders are followed last, and no folder is listed twice.
 
     Returns:
         (path below the folder with ``/`` and composed accents, the file's whole path), sorted; as text, since there
         may be very many.
     """
-    return sorted(_walk(str(folder), "", set()))
+    found: list[tuple[str, str]] = []
+    seen: set[tuple[int, int]] = set()
+    links = [("", str(folder))]
+    while links:
+        starts, links = sorted(links), []
+        for start in starts:
+            folders = [start]
+            while folders:
+                prefix, path = folders.pop()
+                status = os.stat(path)  # noqa: PTH116
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                with os.scandir(path) as entries:
+                    for entry in entries:
+                        if entry.name.startswith(".") or entry.name in _CLUTTER:
+                            continue
+                        if is_folder(entry):
+                            below = (f"{prefix}{_composed(entry.name, path)}/", entry.path)
+                            if not entry.is_symlink():
+                                folders.append(below)
+                            elif not _leads_up(entry.path):
+                                links.append(below)
+                        elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+                            found.append((prefix + _composed(entry.name, path), entry.path))
+    return sorted(found)
 
 
 def suffixes_in(folder: Path) -> str:
@@ -64,39 +88,6 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, str]]:
-    """Return (name, path) of each picture; what links lead to comes last, and no folder twice."""
-    links: list[tuple[str, str]] = []
-    yield from _walk_unlinked(folder, prefix, seen, links)
-    while links:
-        rest: list[tuple[str, str]] = []
-        for name, path in sorted(links):
-            yield from _walk_unlinked(path, name, seen, rest)
-        links = rest
-
-
-def _walk_unlinked(
-    folder: str, prefix: str, seen: set[tuple[int, int]], links: list[tuple[str, str]]
-) -> Iterator[tuple[str, str]]:
-    facts = os.stat(folder)  # noqa: PTH116
-    if (facts.st_dev, facts.st_ino) in seen:
-        return
-    seen.add((facts.st_dev, facts.st_ino))
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.startswith(".") or name in _CLUTTER:
-                continue
-            if name.lower().endswith(IMAGE_SUFFIXES) and not is_folder(entry):
-                yield prefix + _composed(name, folder), entry.path
-            elif is_folder(entry):
-                below = f"{prefix}{_composed(name, folder)}/"
-                if not entry.is_symlink():
-                    yield from _walk_unlinked(entry.path, below, seen, links)
-                elif not _leads_up(entry.path):
-                    links.append((below, entry.path))
 
 
 def _composed(name: str, folder: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,24 @@ from transkd.data.classes import ClassSet
 from transkd.data.datasets.images import is_folder
 from transkd.data.labels import LabelReader
 from transkd.data.reading import image_size
-from transkd.data.samples import Sample
 from transkd.errors import DataError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One scene: an image and its label on disk.
+
+    Attributes:
+        image: the image file.
+        label: the label file, one id a pixel.
+        name: unique within its split and usable as a file name.
+        group: what scores may be grouped by, such as a weather condition; empty where nothing is.
+    """
+
+    image: Path
+    label: Path
+    name: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,10 +111,6 @@ class Benchmark:
     find_images: Callable[..., Scenes]
 
 
-def _no_check(**options: object) -> None:
-    """Accept all options."""
-
-
 @dataclass(frozen=True)
 class Layout:
     """How a dataset lies on disk, and how its scenes are found.
@@ -114,7 +125,8 @@ class Layout:
         find: ``find(root, split, **options) -> Scenes``, with an existing root.
         find_splits: ``find_splits(root, **options)`` names the labelled splits that an existing root holds.
         find_classes: ``find_classes(root, **options) -> ClassSet``, where ``classes`` is None.
-        check_options: ``check_options(**options)`` raises a ConfigError for values that make no sense.
+        takes: what declares the options, as its keyword arguments, and raises a ConfigError for values that contradict
+            each other; None where the arguments of ``find`` do.
         benchmark: who scores its unlabelled split; None where there is nobody.
     """
 
@@ -127,13 +139,8 @@ class Layout:
     find: Callable[..., Scenes]
     find_splits: Callable[..., Collection[str]]
     find_classes: Callable[..., ClassSet] | None = None
-    check_options: Callable[..., None] = _no_check
+    takes: Callable[..., object] | None = None
     benchmark: Benchmark | None = None
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """What else the dataset takes, by name."""
-        return tuple(key for key in inspect.signature(self.find).parameters if key not in ("root", "split"))
 
     def explain(self) -> str:
         """Describe the layout that is expected, and where to get the data."""
@@ -171,7 +178,8 @@ def require_folders(layout: Layout, root: Path, folders: Iterable[str]) -> None:
     missing = [name for name in needed if not (root / name).is_dir()]
     if not missing:
         return
-    nearby = [path for path in (root.parent, *_folders(root)) if all((path / name).is_dir() for name in needed)]
+    around = (root.parent, *(root / name for name in sorted(subfolders(root))))
+    nearby = [path for path in around if all((path / name).is_dir() for name in needed)]
     hint = f"Did you mean {nearby[0]}? " if nearby else ""
     listed = ", ".join(f"{name}/" for name in missing)
     raise DataError(f"The data root {root} holds no {listed}. {hint}{layout.explain()}")
@@ -236,19 +244,6 @@ def unlabelled_samples(layout: Layout, where: str, images: Mapping[str, Path], *
     return [Sample(images[key], label=images[key], name=key.rpartition("/")[2], group=group) for key in sorted(images)]
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Images with their labels.
-
-    Attributes:
-        samples: the complete pairs, sorted by key.
-        unmatched: what lacks its counterpart; empty, or one entry.
-    """
-
-    samples: list[Sample]
-    unmatched: tuple[Unmatched, ...]
-
-
 def pair(
     layout: Layout,
     where: str,
@@ -256,7 +251,7 @@ def pair(
     labels: Mapping[str, Path],
     *,
     group: str = "",
-) -> Pairs:
+) -> tuple[list[Sample], tuple[Unmatched, ...]]:
     """Pair images with labels of the same key.
 
     Args:
@@ -267,7 +262,7 @@ def pair(
         group: the group of all these samples.
 
     Returns:
-        The pairs; a sample's name is its key's last part.
+        The complete pairs, sorted by key, each named by its key's last part; and what lacks its counterpart.
 
     Raises:
         DataError: if there are neither images nor labels.
@@ -280,7 +275,7 @@ def pair(
     ]
     bare, orphans = sorted(images.keys() - labels.keys()), sorted(labels.keys() - images.keys())
     unmatched = (Unmatched(where, tuple(bare), tuple(orphans), len(samples)),) if bare or orphans else ()
-    return Pairs(samples, unmatched)
+    return samples, unmatched
 
 
 def files_by_key(folder: Path, pattern: str, suffixes: Sequence[str]) -> dict[str, Path]:
@@ -313,7 +308,3 @@ def subfolders(folder: Path) -> set[str]:
     """Return the names of the folders in a folder, hidden ones left out."""
     with os.scandir(folder) as entries:
         return {entry.name for entry in entries if not entry.name.startswith(".") and is_folder(entry)}
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [folder / name for name in sorted(subfolders(folder))]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transkd.data.datasets.layout import Layout, Pairs, Unmatched, pair
+from transkd.data.datasets.layout import Layout, Sample, Unmatched, pair
 from transkd.errors import DataError
 
 LIST_SUFFIXES = (".txt", ".csv", ".tsv")
@@ -77,7 +77,9 @@ def read_rows(path: Path, *, is_name: Callable[[str], bool] = lambda _: False) -
     return rows
 
 
-def pair_listed(layout: Layout, path: Path, images: Mapping[str, Path], labels: Mapping[str, Path]) -> Pairs:
+def pair_listed(
+    layout: Layout, path: Path, images: Mapping[str, Path], labels: Mapping[str, Path]
+) -> tuple[list[Sample], tuple[Unmatched, ...]]:
     """Pair the images and labels that a list names by their stems, for layouts where a stem says all.
 
     Args:
@@ -98,14 +100,14 @@ def pair_listed(layout: Layout, path: Path, images: Mapping[str, Path], labels: 
     missing = tuple(sorted(name for name in names if name not in images and name not in labels))
     nowhere = (Unmatched(str(path), (), (), len(names) - len(missing), nowhere=missing),) if missing else ()
     if len(missing) == len(names):
-        return Pairs([], nowhere)
-    found = pair(
+        return [], nowhere
+    samples, unmatched = pair(
         layout,
         str(path),
         {name: images[name] for name in names if name in images},
         {name: labels[name] for name in names if name in labels},
     )
-    return Pairs(found.samples, (*found.unmatched, *nowhere))
+    return samples, (*unmatched, *nowhere)
 
 
 def stem(entry: str) -> str:

@@ -80,8 +80,8 @@ def find_nyuv2(root: Path, split: str) -> Scenes:
     path = root / f"{split}.txt"
     images = files_by_key(root / IMAGES, "*", IMAGE_SUFFIXES)
     labels = files_by_key(root / LABELS, "*", (".png",))
-    pairs = pair_listed(NYUV2_LAYOUT, path, images, labels)
-    return Scenes(pairs.samples, NYUV2, _READER, pairs.unmatched, split_by=path.name)
+    samples, unmatched = pair_listed(NYUV2_LAYOUT, path, images, labels)
+    return Scenes(samples, NYUV2, _READER, unmatched, split_by=path.name)
 
 
 def nyuv2_splits(root: Path) -> set[str]:

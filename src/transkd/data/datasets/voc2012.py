@@ -93,8 +93,8 @@ def find_voc2012(root: Path, split: str) -> Scenes:
         _refuse_validation_images(inside, path)
     images = files_by_key(inside / IMAGES, "*", (".jpg", ".jpeg", ".png"))
     labels = files_by_key(inside / label_folder, "*", (".png",))
-    pairs = pair_listed(VOC2012_LAYOUT, path, images, labels)
-    return Scenes(pairs.samples, VOC2012, class_id_reader(VOC2012), pairs.unmatched, split_by=path.name)
+    samples, unmatched = pair_listed(VOC2012_LAYOUT, path, images, labels)
+    return Scenes(samples, VOC2012, class_id_reader(VOC2012), unmatched, split_by=path.name)
 
 
 def voc2012_splits(root: Path) -> set[str]:

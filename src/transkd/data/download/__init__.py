@@ -1,8 +1,7 @@
-"""Datasets that can be downloaded without an account: addresses, checksums, and how they get to their folder."""
+"""Datasets from their servers: fetched over HTTP, unpacked, checked and moved to their folder."""
 
-from transkd.data.download.dataset import DownloadReport, download_dataset
-from transkd.data.download.fetching import RemoteFile
-from transkd.data.download.recipes import RECIPES, Recipe
-from transkd.data.download.unpacking import Silent, Watcher
+from transkd.data.download.datasets import RECIPES, DownloadReport, Recipe, download_dataset
+from transkd.data.download.fetch import RemoteFile
+from transkd.data.download.unpack import Silent, Watcher
 
 __all__ = ["RECIPES", "DownloadReport", "Recipe", "RemoteFile", "Silent", "Watcher", "download_dataset"]

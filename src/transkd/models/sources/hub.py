@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 from torch import Tensor
 
-from transkd.errors import WeightsError
+from transkd.errors import WeightsError, first_line
 from transkd.models.weights import read_state, shard_names
 
 WEIGHTS_FILES = (
@@ -128,8 +128,8 @@ def _reason(error: Exception) -> str:
         if isinstance(error, kind):
             return reason
     if isinstance(error, HfHubHTTPError):
-        return f"the hub answered: {_first_line(error)}"
-    return f"the download failed ({type(error).__name__}: {_first_line(error)})"
+        return f"the hub answered: {first_line(error)}"
+    return f"the download failed ({type(error).__name__}: {first_line(error)})"
 
 
 def _why_not_cached(error: Exception, offline: bool, unknown_host: str | None) -> str:
@@ -137,12 +137,8 @@ def _why_not_cached(error: Exception, offline: bool, unknown_host: str | None) -
     if offline:
         return f"{where}, and downloads are off (HF_HUB_OFFLINE)"
     cause = error.__cause__ or error
-    failure = f"no address for {unknown_host}" if unknown_host else f"{type(cause).__name__}: {_first_line(cause)}"
+    failure = f"no address for {unknown_host}" if unknown_host else f"{type(cause).__name__}: {first_line(cause)}"
     return f"{where}, and the hub cannot be reached ({failure})"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]
 
 
 @dataclass(frozen=True)

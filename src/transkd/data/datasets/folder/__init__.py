@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from transkd.data.classes import ClassSet
-from transkd.data.colour_masks import MaskKind
 from transkd.data.datasets.folder.class_file import HOW_TO_WRITE, read_class_table
-from transkd.data.datasets.folder.options import FolderOptions, Fraction, SplitBy
+from transkd.data.datasets.folder.options import FolderOptions, SplitBy
 from transkd.data.datasets.folder.pairing import find_lists, listed_samples, match, refuse_other_lists, samples_of
 from transkd.data.datasets.folder.structure import (
     DRAWN_SPLITS,
@@ -25,36 +24,13 @@ from transkd.data.datasets.layout import Layout, Scenes, require_split
 from transkd.errors import DataError
 
 
-def find_folder(
-    root: Path,
-    split: str,
-    *,
-    classes: object = None,
-    images: str | None = None,
-    masks: str | None = None,
-    image_suffix: str = "",
-    mask_suffix: str = "",
-    masks_hold: MaskKind = "auto",
-    splits: SplitBy = "auto",
-    val_fraction: Fraction = 0.2,
-    split_seed: int = 0,
-    group: str | None = None,
-) -> Scenes:
+def find_folder(root: Path, split: str, **given: Any) -> Scenes:
     """Find a split's scenes; no image or mask is opened.
 
     Args:
         root: an existing folder.
         split: the split's name.
-        classes: names, a mapping, or a file; None for ``classes.yaml`` in the root.
-        images: see :class:`FolderOptions`, as for all that follow.
-        masks: the folder of the masks.
-        image_suffix: what image names end in that mask names do not.
-        mask_suffix: what mask names end in that image names do not.
-        masks_hold: "ids", "colours" or "auto".
-        splits: "auto", "folders", "lists" or "fraction".
-        val_fraction: the share that validates.
-        split_seed: the seed of the drawn split.
-        group: the column of the lists to group scores by.
+        **given: the :class:`FolderOptions`.
 
     Returns:
         The scenes.
@@ -63,10 +39,8 @@ def find_folder(
         DataError: if images, masks, classes or the split are missing, or it is unclear which are meant.
         ConfigError: if an option makes no sense, or does not apply to how the splits are made.
     """
-    options = FolderOptions(
-        images, masks, image_suffix, mask_suffix, masks_hold, splits, val_fraction, split_seed, group
-    )
-    table = read_class_table(root, classes)
+    options = FolderOptions(**given)
+    table = read_class_table(root, options.classes)
     made_by, structure, lists = _find_splits(root, options, split)
     options.refuse_unused(made_by)
     if structure is None or made_by == "lists":
@@ -86,32 +60,23 @@ def find_folder(
         if options.splits == "auto" and not found.unmatched:
             refuse_hidden_splits(root, found.keys)
         too_few = len(found.keys) < len(DRAWN_SPLITS) and found.unmatched
-        keys = [] if too_few else draw_split(found.keys, split, val_fraction, split_seed, str(structure.whole))
+        keys = [] if too_few else draw_split(found.keys, split, options, str(structure.whole))
         samples, unmatched = samples_of(found, keys), found.unmatched
-        split_by = f"a fraction: {val_fraction:g} of the scenes validate, split_seed={split_seed}"
+        split_by = f"a fraction: {options.val_fraction:g} of the scenes validate, split_seed={options.split_seed}"
     return Scenes(samples, table.class_set(), table.reader(options.masks_hold), unmatched, split_by)
 
 
-def folder_splits(root: Path, **options: Any) -> list[str]:
+def folder_splits(root: Path, **given: Any) -> list[str]:
     """Return the names of the splits that a root holds."""
-    made_by, structure, lists = _find_splits(root, _checked_options(options), None)
+    made_by, structure, lists = _find_splits(root, FolderOptions(**given), None)
     if made_by == "lists":
         return list(lists)
     return list(structure.splits) if made_by == "folders" and structure else list(DRAWN_SPLITS)
 
 
-def folder_classes(root: Path, **options: Any) -> ClassSet:
+def folder_classes(root: Path, **given: Any) -> ClassSet:
     """Read the classes."""
-    return read_class_table(root, options.get("classes")).class_set()
-
-
-def check_folder_options(**options: Any) -> None:
-    """Raise a ConfigError if an option makes no sense."""
-    _checked_options(options)
-
-
-def _checked_options(options: dict[str, Any]) -> FolderOptions:
-    return FolderOptions(**{key: value for key, value in options.items() if key != "classes"})
+    return read_class_table(root, given.get("classes")).class_set()
 
 
 def _find_splits(
@@ -130,14 +95,9 @@ def _find_splits(
     present = {"lists": lists, "folders": folders, "fraction": structure is not None and structure.whole is not None}
     if options.splits != "auto":
         if not present[options.splits]:
-            wanted = {
-                "lists": "lists",
-                "folders": "folders of splits",
-                "fraction": "images and masks that lie together",
-            }
-            raise DataError(
-                f"data.options.splits={options.splits}: {root} holds no {wanted[options.splits]}. {UNDERSTOOD}"
-            )
+            wanted = {"folders": "folders of splits", "fraction": "images and masks that lie together"}
+            missing = wanted.get(options.splits, options.splits)
+            raise DataError(f"data.options.splits={options.splits}: {root} holds no {missing}. {UNDERSTOOD}")
         return options.splits, structure, lists
     if lists and folders:
         raise DataError(
@@ -159,5 +119,5 @@ FOLDER_LAYOUT = Layout(
     find=find_folder,
     find_splits=folder_splits,
     find_classes=folder_classes,
-    check_options=check_folder_options,
+    takes=FolderOptions,
 )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from transkd.data.colour_masks import MaskKind
 from transkd.errors import ConfigError
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
 SplitBy = Literal["auto", "folders", "lists", "fraction"]
 _SAID = {"folders": "folders", "fraction": "a fraction"}
 
@@ -20,6 +19,7 @@ class FolderOptions:
     """The options.
 
     Attributes:
+        classes: names, a mapping, or a file; None for ``classes.yaml`` in the root.
         images: the folder of the images below the root, in which ``{split}`` stands for the split; None: found by name.
         masks: likewise of the masks.
         image_suffix: what image names end in that mask names do not.
@@ -34,13 +34,14 @@ class FolderOptions:
         ConfigError: if the two folders contradict each other; names the key.
     """
 
+    classes: Any = None
     images: str | None = None
     masks: str | None = None
     image_suffix: str = ""
     mask_suffix: str = ""
     masks_hold: MaskKind = "auto"
     splits: SplitBy = "auto"
-    val_fraction: Fraction = 0.2
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     split_seed: int = 0
     group: str | None = None
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from transkd.data.datasets.folder.options import FolderOptions
 from transkd.data.datasets.folder.structure import FolderPair, Structure, like_split
 from transkd.data.datasets.images import find_pictures, suffixes_in
-from transkd.data.datasets.layout import Unmatched
+from transkd.data.datasets.layout import Sample, Unmatched
 from transkd.data.datasets.lists import LIST_SUFFIXES, Row, has_split_column, read_rows, refuse_repeated, stem
-from transkd.data.samples import Sample
 from transkd.errors import ConfigError, DataError, did_you_mean
 
 LIST_FOLDERS = (".", "splits", "lists", "ImageSets", "ImageSets/Segmentation")

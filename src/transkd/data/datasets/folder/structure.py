@@ -218,7 +218,7 @@ def refuse_hidden_splits(root: Path, keys: Iterable[str]) -> None:
         )
 
 
-def draw_split(keys: Sequence[str], split: str, fraction: float, seed: int, where: str) -> list[str]:
+def draw_split(keys: Sequence[str], split: str, options: FolderOptions, where: str) -> list[str]:
     """Divide scenes between training and validation.
 
     It depends on the names and the seed alone: it is the same on every machine, and a scene that is added later
@@ -227,8 +227,7 @@ def draw_split(keys: Sequence[str], split: str, fraction: float, seed: int, wher
     Args:
         keys: the scenes' names.
         split: "train" or "val".
-        fraction: the share of the scenes that validates; at least one scene does, and at least one trains.
-        seed: draws another split.
+        options: the share of the scenes that validates (at least one does, and at least one trains), and the seed.
         where: the folders, for errors.
 
     Returns:
@@ -239,6 +238,6 @@ def draw_split(keys: Sequence[str], split: str, fraction: float, seed: int, wher
     """
     if len(keys) < 2:
         raise DataError(f"{where}: a validation split cannot be drawn from {len(keys)} scenes; give 2 or more.")
-    ranked = sorted(keys, key=lambda key: hashlib.sha256(f"{seed}/{key}".encode()).digest())
-    count = min(max(1, round(fraction * len(ranked))), len(ranked) - 1)
+    ranked = sorted(keys, key=lambda key: hashlib.sha256(f"{options.split_seed}/{key}".encode()).digest())
+    count = min(max(1, round(options.val_fraction * len(ranked))), len(ranked) - 1)
     return sorted(ranked[:count] if split == "val" else ranked[count:])

@@ -18,7 +18,7 @@ import requests
 from requests import exceptions
 from rich.filesize import decimal
 
-from transkd.data.download.unpacking import Progress, Watcher, require_space
+from transkd.data.download.unpack import Progress, Watcher, require_space
 from transkd.errors import DataError, first_line
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -275,19 +275,12 @@ def judge(path: Path, file: RemoteFile, watcher: Watcher) -> Verdict:
         return Verdict(size, sha256, "", "no checksum is published")
     if found == published:
         return Verdict(size, sha256, "", "as published")
-    if file.commit is not None and _commit_of(path) == file.commit:
-        remark = f"packed anew since its {algorithm} was published, from commit {file.commit[:7]}"
-        return Verdict(size, sha256, "", remark)
+    if file.commit is not None:
+        with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+            if archive.comment == file.commit.encode():  # which git archive writes
+                remark = f"packed anew since its {algorithm} was published, from commit {file.commit[:7]}"
+                return Verdict(size, sha256, "", remark)
     return Verdict(size, sha256, f"its {algorithm} is {found}, but {published} is published")
-
-
-def _commit_of(path: Path) -> str:
-    """Return the commit that ``git archive`` wrote into a ZIP's comment, or nothing."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.comment.decode("ascii", "replace")
-    except (OSError, zipfile.BadZipFile):
-        return ""
 
 
 def _size(part: Path) -> int:
