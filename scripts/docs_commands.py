@@ -10,7 +10,7 @@ import yaml
 from docs_configs import CONF, ConfigFile, Default, Key, groups
 from docs_markdown import code, fenced, prose, table
 
-from transkd.cli.app import COMMANDS
+from transkd.cli.commands import COMMANDS
 from transkd.cli.help import help_text
 from transkd.options import Section, declared
 from transkd.options import groups as options_groups

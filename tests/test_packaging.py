@@ -90,7 +90,7 @@ def test_the_commands_are_entry_points(wheel: Path) -> None:
 
 
 def test_the_installed_copy_is_what_runs(installed: Path, tmp_path: Path) -> None:
-    code = "import transkd; from transkd.cli.app import config_folder; print(transkd.__file__, config_folder())"
+    code = "import transkd; from transkd.cli.commands import config_folder; print(transkd.__file__, config_folder())"
     places = call(installed / "bin/python", "-c", code, cwd=tmp_path).split()
     assert len(places) == 2
     for place in places:

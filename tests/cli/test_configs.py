@@ -10,8 +10,8 @@ import pytest
 from hydra import compose
 from omegaconf import OmegaConf
 
-from transkd.cli.app import config_folder
 from transkd.cli.arguments import users_form
+from transkd.cli.commands import config_folder
 from transkd.cli.compose import composing
 from transkd.cli.mistakes import find_mistakes
 from transkd.data.datasets import get_layout

@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 
 import transkd
 from help_examples import examples_of_help
-from transkd.cli.app import COMMANDS
 from transkd.cli.arguments import split_arguments, users_form
+from transkd.cli.commands import COMMANDS
 from transkd.cli.help import choices, help_text, short_help
 from transkd.cli.mistakes import find_mistakes
 

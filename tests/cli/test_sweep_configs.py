@@ -10,8 +10,8 @@ import pytest
 from command_runs import Command
 from omegaconf import DictConfig, OmegaConf
 
-from transkd.cli.app import config_folder
 from transkd.cli.arguments import users_form
+from transkd.cli.commands import config_folder
 from transkd.cli.sweep.plan import plan_sweep
 from transkd.options import find_problems
 from transkd.training.config import TrainConfig

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from command_runs import Command
 
-from transkd.cli.app import config_folder
+from transkd.cli.commands import config_folder
 
 TRIAL = {
     "distillation": "transkd_ea",

@@ -19,7 +19,7 @@ import onnx
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from transkd.cli.app import COMMANDS
+from transkd.cli.commands import COMMANDS
 from transkd.cli.sweep import plan as sweep_plan
 from transkd.cli.sweep.jobs import Sweep
 from transkd.evaluation.digest import module_digest

@@ -16,7 +16,7 @@ from doc_sandbox import build
 from doc_small import small
 
 from help_examples import examples_of_help
-from transkd.cli.app import COMMANDS
+from transkd.cli.commands import COMMANDS
 from transkd.cli.help import help_text
 
 PAGES = pages()

@@ -21,7 +21,8 @@ from omegaconf import OmegaConf
 import transkd
 import transkd.distillation.registry
 import transkd.errors
-from transkd.cli.app import COMMANDS, report_error
+from transkd.cli.app import report_error
+from transkd.cli.commands import COMMANDS
 from transkd.cli.help import help_text
 from transkd.training.config import GROUPS
 

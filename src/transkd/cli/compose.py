@@ -15,7 +15,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
-from transkd.cli.app import COMMANDS, config_folder
+from transkd.cli.commands import COMMANDS, config_folder
 from transkd.options import Section, defaults, groups
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from transkd.cli.app import config_folder
+from transkd.cli.commands import config_folder
 from transkd.cli.progress import passing_line
 from transkd.errors import ConfigError, first_line
 from transkd.options import Section, option

@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from textwrap import TextWrapper
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from transkd.cli.app import COMMANDS, Command, config_folder
+from transkd.cli.commands import COMMANDS, Command, config_folder
 from transkd.options import REQUIRED, Declared, Section, as_clause, declared, shown
 
 COLUMNS = 79

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from transkd.cli.app import config_folder
 from transkd.cli.arguments import split_arguments
+from transkd.cli.commands import config_folder
 from transkd.cli.inference import InferenceConfig
 from transkd.errors import did_you_mean
 from transkd.options import REQUIRED, Count, Positive, Problem, Section, Size, group, option

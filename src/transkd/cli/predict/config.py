@@ -89,7 +89,7 @@ class PredictConfig(InferenceConfig):
         if self.overwrite and self.existing == "skip":
             yield Problem("overwrite", "overwrite=true replaces what existing=skip keeps; leave one of them out")
         if self.classes is not None:
-            from transkd.cli.predict.models import named_classes
+            from transkd.data.datasets import named_classes
 
             try:
                 named_classes(self.classes)

@@ -10,8 +10,8 @@ import torch
 from transkd.cli.inference import NEEDS_CROP, find_device, logits_function
 from transkd.cli.predict.config import PredictConfig
 from transkd.data.classes import ClassSet
-from transkd.data.datasets import available_datasets, classes_of, get_layout
-from transkd.errors import ConfigError, TransKDError, did_you_mean
+from transkd.data.datasets import available_datasets, classes_of, get_layout, named_classes
+from transkd.errors import ConfigError, TransKDError
 from transkd.evaluation.class_match import plain_name
 from transkd.evaluation.inference import Inference
 from transkd.evaluation.pictures import Colour
@@ -25,7 +25,6 @@ from transkd.runs.folder import config_of_run, input_size_of_run
 
 GENERIC_FOLDERS = ("student", "model")
 MOST_IDS = 256
-FOLDER_DATASET = "folder"
 
 
 def load_predictors(config: PredictConfig) -> tuple[Model, Model | None, list[str]]:
@@ -146,27 +145,6 @@ def title(source: str) -> str:
         absolute = path.expanduser().absolute()
         return f"{absolute.parent.name}/{path.name}"
     return path.name
-
-
-def named_classes(name: str) -> ClassSet:
-    """Return the classes of a dataset, or of a class file.
-
-    Args:
-        name: a dataset's name, or the path of a YAML file as a folder dataset has it.
-
-    Raises:
-        ConfigError: there is no such dataset or file.
-        DataError: the file is wrong.
-    """
-    if Path(name).suffix.lower() in (".yaml", ".yml"):
-        if not Path(name).is_file():
-            raise ConfigError(f"there is no file {name}")
-        return classes_of(FOLDER_DATASET, Path.cwd(), classes=name)
-    classes = get_layout(name).classes if name in available_datasets() else None
-    if classes is None:
-        known = [dataset for dataset in available_datasets() if get_layout(dataset).classes is not None]
-        raise ConfigError(f"there is no dataset '{name}', and no YAML file; {did_you_mean(name, known)}")
-    return classes
 
 
 def classes_for(model: Segmenter | ExportedModel, source: str, named: str | None) -> Classes:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from transkd.cli.app import config_folder
+from transkd.cli.commands import config_folder
 from transkd.errors import did_you_mean
 from transkd.options import SMALLEST_SIDE, Count, Positive, Problem, Section, Side, option
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from transkd.cli.app import config_folder
+from transkd.cli.commands import config_folder
 from transkd.cli.profile.config import ProfileConfig
 from transkd.cli.profile.output import AdapterRow, as_json, print_tables
 from transkd.cli.progress import counting, screen

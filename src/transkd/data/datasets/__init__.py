@@ -35,6 +35,7 @@ __all__ = [
     "find_splits",
     "find_unlabelled_images",
     "get_layout",
+    "named_classes",
     "register_dataset",
 ]
 
@@ -91,6 +92,27 @@ def classes_of(name: str, root: Path | str, **options: object) -> ClassSet:
         return layout.find_classes(Path(root).expanduser().absolute(), **options)
     with _reported_errors():
         return layout.find_classes(check_root(layout, root), **options)
+
+
+def named_classes(name: str) -> ClassSet:
+    """Return the classes of a dataset, or of a class file.
+
+    Args:
+        name: a dataset's name, or the path of a YAML file as a custom dataset has it.
+
+    Raises:
+        ConfigError: there is no such dataset or file.
+        DataError: the file is wrong.
+    """
+    if Path(name).suffix.lower() in (".yaml", ".yml"):
+        if not Path(name).is_file():
+            raise ConfigError(f"there is no file {name}")
+        return classes_of(FOLDER_LAYOUT.name, Path.cwd(), classes=name)
+    classes = _LAYOUTS[name].classes if name in _LAYOUTS else None
+    if classes is None:
+        known = [layout.name for layout in _LAYOUTS.values() if layout.classes is not None]
+        raise ConfigError(f"there is no dataset '{name}', and no YAML file; {did_you_mean(name, known)}")
+    return classes
 
 
 def find_splits(name: str, root: Path | str, **options: object) -> list[str]:
