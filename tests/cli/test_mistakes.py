@@ -258,7 +258,7 @@ def test_a_module_of_ones_own_that_is_no_python(run: Command, tmp_path: Path) ->
 
 
 def test_a_sweep_over_nothing(run: Command) -> None:
-    assert "the sweep has no jobs: one of its keys has no value" in run("-m", "seed=range(0,0)").refused()
+    assert "seed=range(0,0): is a sweep over no value" in run("-m", "seed=range(0,0)").refused()
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,8 @@ class _Checker:
             return f"{plain_text}: several values are a sweep, a run each: add -m; for a list write {key}=[…]"
         if override.is_interval_sweep():
             return f"{plain_text}: an interval has no end of values: write them out, or range(from,to,step)"
+        if override.is_sweep_override() and not list(override.sweep_string_iterator()):
+            return f"{plain_text}: is a sweep over no value"
         return override
 
     def _choice_problems(self, override: Override, choices: Sequence[Override]) -> Iterator[str]:
@@ -296,7 +298,7 @@ class _Checker:
     def _compose(self, overrides: Sequence[Override]) -> DictConfig | str:
         """Return what overrides compose, of a sweep the first value; or why they do not."""
         texts = [
-            f"{one.get_key_element()}={next(iter(one.sweep_string_iterator()), '')}"
+            f"{one.get_key_element()}={next(iter(one.sweep_string_iterator()))}"
             if one.is_sweep_override()
             else str(one.input_line)
             for one in overrides
