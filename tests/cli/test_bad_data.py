@@ -238,7 +238,7 @@ def test_wrong_class_options_are_mistakes_of_the_config(run: Command, own: Path)
 def test_colours_of_no_class_name_file_and_colour(run: Command, own: Path) -> None:
     for mask in (own / "masks").iterdir():
         Image.new("RGB", (96, 64), (1, 2, 3)).save(mask)
-    (own / "classes.yaml").write_text("road: [1, 2, 4]\ncar: [9, 9, 9]\nsky:\n")
+    (own / "classes.yaml").write_text("road: [1, 2, 4]\ncar: [9, 9, 9]\nsky: [7, 7, 7]\n")
     message = run(*of_own(own)).refused(code=1)
     assert "[1, 2, 3] (6144 pixels, nearest is road [1, 2, 4])" in message
     assert "own/masks/" in message

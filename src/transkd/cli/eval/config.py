@@ -60,7 +60,7 @@ class EvalConfig(InferenceConfig):
     More: docs/evaluation.md
     """
 
-    data: DataConfig = group(None, "the dataset; its folder is data.root=PATH", heading="Input")
+    data: DataConfig = group(REQUIRED, "the dataset; its folder is data.root=PATH", heading="Input")
     split: str | None = option(None, "the split to score; null: the dataset's validation split")
     protocol: ProtocolConfig = group(
         "full", "full: labels at their own size; paper: a quarter of a 512-pixel input", heading="Protocol"

@@ -204,7 +204,9 @@ def dataset_problems(name: str, root: Path | str, options: Mapping[str, object])
         try:
             classes_of(name, root, **options)
         except ConfigError as error:
-            yield Problem("options", as_clause(error))
+            key, colon, text = as_clause(error).partition(": ")
+            named = colon and key.startswith("data.options.")
+            yield Problem(key.removeprefix("data."), text) if named else Problem("options", as_clause(error))
         except DataError:
             pass  # reported when the data is read
 
