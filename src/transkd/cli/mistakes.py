@@ -106,6 +106,11 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def missing_keys(config: DictConfig) -> list[str]:
+    """Return the keys that have to be given and are not; OmegaConf's own function stops at interpolations of them."""
+    return sorted(path for path, node in _nodes(config) if node._is_missing())
+
+
 def value_problems(config: DictConfig, check: Check) -> Sequence[object]:
     """List what is wrong with the values of a composed config.
 
@@ -202,8 +207,7 @@ class _Checker:
         composed = self._compose(right)
         if isinstance(composed, str):
             return Found([*problems, *([] if wrong else [composed])], None)
-        missing = sorted(path for path, node in _nodes(composed) if node._is_missing())
-        return Found(problems, composed, tuple(missing))
+        return Found(problems, composed, tuple(missing_keys(composed)))
 
     def _parse(self, text: str) -> Override | str:
         """Return an override, or what is wrong with it."""

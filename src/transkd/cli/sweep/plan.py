@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from transkd.cli.arguments import users_form
 from transkd.cli.compose import composing
-from transkd.cli.mistakes import find_mistakes, listed, search_path
+from transkd.cli.mistakes import find_mistakes, listed, missing_keys, search_path
 from transkd.errors import ConfigError
 
 LAUNCHERS = {
@@ -149,7 +149,7 @@ def _composed_jobs(
     for number, (overrides, swept) in enumerate(zip(jobs, shown, strict=True), 1):
         try:
             config = compose(primary, [*path, *overrides])
-            problems = [f"{key}: is missing" for key in sorted(OmegaConf.missing_keys(config))]
+            problems = [f"{key}: is missing" for key in missing_keys(config)]
             problems += [str(problem) for problem in (check(config) if check else ())]
             planned.append(PlannedJob(swept, config))
         except (HydraException, OmegaConfBaseException) as error:
