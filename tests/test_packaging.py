@@ -78,7 +78,7 @@ def test_the_wheel_holds_package_configs_types_and_licence(wheel: Path) -> None:
 def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert not [name for name in names if "test" in name.lower() or "__pycache__" in name]
-    assert {Path(name).suffix for name in names} == {".py", ".yaml", ".typed"}
+    assert {Path(name).suffix for name in names} == {".py", ".yaml", ".html", ".typed"}
 
 
 def test_the_commands_are_entry_points(wheel: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from command_runs import Command
 
 from transkd.cli import doctor
-from transkd.cli.doctor import Report
+from transkd.cli.doctor import VARIABLES, Report
 
 
 @pytest.fixture
@@ -24,6 +24,8 @@ def examined(run: Command) -> Command:
 def test_versions_are_reported_and_nothing_private(
     examined: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_API_KEY", "secret" * 7)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")

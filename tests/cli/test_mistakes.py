@@ -90,7 +90,7 @@ ONE_MISTAKE = {
     "=3": "=3: is not of the form key=value",
     "data.size=[64,128": "data.size=[64,128: is not of the form key=value",
     "data=null": "data=null: there is no such choice; known: acdc, camvid, cityscapes, folder, nyuv2, synthetic",
-    "student=base": "student=base: there is no such choice; known: lvt, mit_b0",
+    "student=base": "student=base: there is no such choice; known: ",
     "data.size=[64,64,64]": "data.size: give a short side in pixels",
     "data.size=native": "augment: size='native': the standard recipe scales images, so it needs a size in pixels",
     "augment.options.crop=10": "augment.options.crop: give a side in pixels (512)",

@@ -72,8 +72,8 @@ def test_the_command_line_has_the_last_word_over_a_sweep(run: Command, tiny: lis
 
 def test_a_ready_sweep_of_an_option_takes_other_values(tmp_path: Path) -> None:
     arguments = ["+experiment=camvid_mitb0", "teacher.weights=random", "+sweep=embedding_weights", "seed=0"]
-    wished = users_form(["distillation.losses.pea.weight=5,6", *arguments])
-    plan = plan_sweep(config_folder(), "train", wished)
+    overrides = users_form(["distillation.losses.pea.weight=5,6", *arguments])
+    plan = plan_sweep("transkd-train", overrides)
     assert plan.jobs == (("distillation.losses.pea.weight=5",), ("distillation.losses.pea.weight=6",))
 
 
