@@ -256,6 +256,7 @@ def test_a_split_without_labels_has_no_scores(score, scenes: Path, tmp_path: Pat
     assert not (tmp_path / "out/scores.json").exists()
 
 
+@pytest.mark.slow
 def test_an_exported_file_has_the_precision_that_it_was_exported_with(score, teachers: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     export_segmenter(teachers / "b0", tmp_path / "half.onnx", "onnx", precision="fp16", size=(64, 128))

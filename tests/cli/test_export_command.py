@@ -69,6 +69,7 @@ def test_a_dataset_of_other_classes_is_refused_before_exporting(export, drawn: P
     assert not (tmp_path / "x.onnx").exists()
 
 
+@pytest.mark.slow
 def test_a_file_of_class_ids_is_scored_as_its_source_where_all_classes_are_the_datasets(
     export, drawn: Path, tmp_path: Path
 ) -> None:

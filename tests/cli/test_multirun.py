@@ -110,6 +110,7 @@ def test_a_mistake_in_a_loss_of_ones_own_is_a_message_and_no_log(
     assert not list(tmp_path.glob("runs/multirun/*/jobs/*.log"))
 
 
+@pytest.mark.slow
 def test_the_same_sweep_again_does_only_what_is_missing(run: Command, tiny: list[str], tmp_path: Path) -> None:
     assert run("-m", *tiny, "seed=0,1").code == 0
     whole, cut = (tmp_path / f"runs/cityscapes-mit_b0-none-s{seed}" for seed in (0, 1))
@@ -153,6 +154,7 @@ def test_jobs_that_share_a_folder_are_refused_before_the_first(run: Command, tin
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_jobs_run_in_processes_of_their_own(run: Command, tiny: list[str], tmp_path: Path, launcher: str) -> None:
     settings = ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else ["hydra.launcher.timeout_min=5"]

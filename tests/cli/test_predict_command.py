@@ -258,6 +258,7 @@ def test_the_size_is_the_one_of_the_training_run(predict, photos: Path, models: 
     assert not np.array_equal(ids["run"], ids["own"])
 
 
+@pytest.mark.slow
 def test_an_exported_file_predicts_what_its_source_does(predict, photos: Path, models: Path, tmp_path: Path) -> None:
     export_segmenter(models / "camvid", tmp_path / "student.pt2", "torch", size=(64, 96))
     source = f"input={photos / 'plain.png'}"
@@ -391,6 +392,7 @@ TRAINING = (
 )
 
 
+@pytest.mark.slow
 def test_a_picture_costs_no_training_dependency(models: Path, photos: Path, tmp_path: Path) -> None:
     arguments = [
         "transkd-predict",

@@ -103,6 +103,7 @@ def test_a_row_that_fails_says_why_and_the_others_are_measured(profile: Command,
     assert any(line.split()[:2] == ["mit_b0", "3.72"] for line in outcome.out.splitlines())
 
 
+@pytest.mark.slow
 def test_a_segmenter_is_exported_and_runs_on_onnx_runtime(profile: Command) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -61,6 +61,7 @@ def _entered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page != FOLLOWED])
 def test_blocks_of_a_page_run(page: str, sandbox: Path) -> None:
     found = blocks(page)

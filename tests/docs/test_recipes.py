@@ -53,6 +53,7 @@ def follow(recipe: str, folder: Path) -> None:
                 assert answer.code == 0, f"{block.where}: {answer}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_does_what_it_says(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

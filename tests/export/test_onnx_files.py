@@ -75,6 +75,7 @@ def test_the_file_says_what_it_is_and_names_no_path(exported_onnx: Path, run_fol
         assert place.encode() not in content
 
 
+@pytest.mark.slow
 def test_the_same_segmenter_gives_the_same_file(exported_onnx: Path, run_folder: Path, tmp_path: Path) -> None:
     again = export_segmenter(run_folder / "student", tmp_path / "again.onnx", "onnx").path
     assert again.read_bytes() == exported_onnx.read_bytes()
@@ -141,6 +142,7 @@ def test_calibration_images_are_spread_over_the_folder(photographs: Path, tmp_pa
         find_images(tmp_path / "nowhere", 3)
 
 
+@pytest.mark.slow
 def test_an_operator_without_translation_is_named(run_folder: Path, tmp_path: Path) -> None:
     segmenter = load_segmenter(run_folder)
     segmenter.head = nn.Sequential(Odd(), segmenter.head)

@@ -178,6 +178,7 @@ def test_bf16_autocast_is_close_and_leaves_weights_alone(segmenter):
     assert 0 < error < 0.05 * expected.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
 def test_backbone_and_head_compile_without_graph_breaks(segmenter, training):
     model = copy.deepcopy(segmenter).train(training)

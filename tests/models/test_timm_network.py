@@ -106,6 +106,7 @@ def test_a_segmenter_takes_images_of_any_size(name, size):
     assert taps.logits.shape[2:] == taps.features[0].shape[2:]
 
 
+@pytest.mark.slow
 def test_the_same_network_in_all_its_states(tmp_path):
     torch.manual_seed(0)
     segmenter = create_segmenter("swin_tiny_patch4_window7_224.ms_in22k", 5).eval()

@@ -51,7 +51,6 @@ def at(moment: str, number: signal.Signals, target: str = "self") -> str:
     return f"{moment}:{number.value}:{target}"
 
 
-@pytest.mark.slow
 def test_kill_9(start, run, lean, alone, tmp_path):
     options = ("ema_decay=0.9", "data.workers=2")
     killed = start(tmp_path / "run", *options, signal_at=at("on_train_batch_start:7", signal.SIGKILL))
@@ -84,7 +83,6 @@ def test_stopped(start, run, lean, alone, tmp_path, number, target, workers, cod
 TWO = ("trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=2", "data.val_batch_size=2")
 
 
-@pytest.mark.slow
 def test_two_processes_stop_and_go_on_and_score_as_one(start, scenes_root, tmp_path):
     """Five scenes in batches of two are uneven shares, of which none may count twice."""
     options = (*TWO, "distillation=transkd_ea", "ema_decay=0.9", "pictures=1")
