@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
 from transkd.cli.commands import COMMANDS, config_folder
-from transkd.options import Section, defaults, groups
+from transkd.options import REQUIRED, Section, defaults, groups
 
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 BACKBONE = re.compile(r"[A-Za-z]\w*(\.\w+)*")
@@ -48,13 +48,17 @@ def register(name: str) -> str:
             store.store(name_of_choice, defaults(section), group=group)
     for action, named in command.actions.items():
         kind: type[Section] = resolve_name(named)
-        chosen = [{f"/{group}": choice} for group, choice in groups(kind).items()]
+        chosen = _chosen(kind, "/")
         store.store(action, {"defaults": [*chosen, "_self_"], **defaults(kind)}, group="action", package="_global_")
-    chosen = [{group: choice} for group, choice in groups(schema).items()]
-    node = {"defaults": [*chosen, "_self_", *QUIET], **defaults(schema), "hydra": FOLDERS}
+    node = {"defaults": [*_chosen(schema), "_self_", *QUIET], **defaults(schema), "hydra": FOLDERS}
     primary = name.removeprefix("transkd-")
     store.store(primary, node)
     return primary
+
+
+def _chosen(schema: type[Section], root: str = "") -> list[dict[str, str | None]]:
+    """Return the defaults list's choices; one that the user has to make is missing from the composed config."""
+    return [{f"{root}{group}": None if choice == REQUIRED else choice} for group, choice in groups(schema).items()]
 
 
 def register_backbones(overrides: Sequence[str]) -> None:

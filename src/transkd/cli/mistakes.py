@@ -29,6 +29,7 @@ from transkd.cli.arguments import (
     has_flag,
 )
 from transkd.cli.compose import composing, register_backbones
+from transkd.cli.help import choices
 from transkd.errors import ConfigError, did_you_mean
 
 SEARCH_PATH = "hydra.searchpath"
@@ -65,9 +66,11 @@ def refuse_mistakes(name: str, flags: Sequence[str], overrides: Sequence[str], c
     found = find_mistakes(name, overrides, further_folders=config_dirs(flags), sweeps=has_flag(flags, *SWEEPS))
     problems = [*found.problems]
     if not has_flag(flags, *SHOWS_CONFIG):
-        wrong_choices = {text.partition("=")[0] for text in problems if ": there is no such choice" in text}
-        problems += [f"{key}: is missing" for key in found.missing if key not in wrong_choices]
-        problems += map(str, value_problems(found.config, check) if found.config is not None else ())
+        chosen = {text.partition("=")[0] for text in problems if ": there is no such choice" in text}
+        missing = [f"{key}: is missing" for key in found.missing if key not in chosen]
+        values = map(str, value_problems(found.config, check) if found.config is not None else ())
+        missing += [_with_choices(text) for text in values if text.partition(":")[0] not in chosen]
+        problems += missing
     if problems:
         raise ConfigError(listed(problems, "in the arguments"))
     if found.config is None or found.missing or "${hydra:" in OmegaConf.to_yaml(found.config):
@@ -130,6 +133,13 @@ def value_problems(config: DictConfig, check: Check) -> Sequence[object]:
         is_missing = isinstance(error.__cause__, InterpolationToMissingValueError)
         return [] if is_missing else [error]  # the key that is missing is among the problems already
     return check(values)
+
+
+def _with_choices(problem: str) -> str:
+    """Add the choices to a problem that says that a config group is missing."""
+    group, _, text = problem.partition(": ")
+    known = choices(group) if text == "is missing" else []
+    return f"{problem}; known: {', '.join(known)}" if known else problem
 
 
 def _interpolation_problem(error: OmegaConfBaseException) -> str:
@@ -268,8 +278,6 @@ class _Checker:
 
     def _uncomposed(self, error: str, choices: Sequence[Override]) -> list[str]:
         """Explain why the choices do not compose."""
-        if match := re.match(r"You must specify '(\w+)'", error):
-            return [f"{match[1]}: is missing; known: {', '.join(sorted(self._known(match[1])))}"]
         if match := re.match(r"Could not override '(\w+)'\..*No match in the defaults list", error):
             taken = [str(one.input_line).lstrip("+") for one in choices if one.key_or_group == match[1]]
             why = f"there is no choice of {match[1]} here: what else is chosen does not take it"
