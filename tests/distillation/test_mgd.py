@@ -1,4 +1,4 @@
-"""MGD against its formula in float64, convolution by convolution."""
+"""What MGD masks and generates, beyond the numbers of the authors' code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy.signal import correlate2d
 
 from transkd.distillation import create_loss
 
@@ -31,36 +30,12 @@ def _array(tensor: torch.Tensor) -> Array:
     return tensor.detach().double().numpy()
 
 
-def _convolved(maps: Array, layer: torch.nn.Conv2d) -> Array:
-    weight, bias = _array(layer.weight), _array(layer.bias)
-    return np.stack(
-        [
-            [sum(correlate2d(m, k, mode="same") for m, k in zip(sample, weight[o], strict=True)) + bias[o]
-             for o in range(len(weight))]
-            for sample in maps
-        ]
-    )  # fmt: skip
-
-
 def _masked_maps(loss) -> list[Array]:
     """Collect what the generation blocks are given."""
     seen: list[Array] = []
     for generator in loss.generators:
         generator.register_forward_pre_hook(lambda _, inputs: seen.append(_array(inputs[0])))
     return seen
-
-
-@pytest.mark.parametrize("stages", [None, [1], [2, 3]])
-def test_it_is_the_summed_squared_error_of_what_is_generated(stages: list[int] | None) -> None:
-    loss = _loss(stages=stages)
-    masked = _masked_maps(loss)
-    student, teacher = _taps()
-    value = loss(student, teacher).item()
-    expected = 0.0
-    for (_, stage), given, generator in zip(loss.pairing(), masked, loss.generators, strict=True):
-        generated = _convolved(np.maximum(_convolved(given, generator[0]), 0), generator[2])
-        expected += np.sum((generated - _array(teacher.features[stage])) ** 2) / len(given)
-    assert value == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("mask_ratio", [0.0, 0.3, 0.75])
@@ -104,9 +79,8 @@ def test_masked_positions_get_no_gradient_of_their_own() -> None:
     assert teacher.features[0].grad is None
 
 
-def test_it_aligns_only_where_the_channels_differ_and_interpolates_to_the_teachers_size() -> None:
+def test_it_interpolates_to_the_teachers_size() -> None:
     loss = _loss(stages=[1, 2, 3])
-    assert [isinstance(layer, torch.nn.Identity) for layer in loss.adapters] == [True, False, False]
     student = random_taps(STUDENT, image=(64, 96), strides=(16, 32, 64))
     teacher = random_taps(TEACHER, image=(64, 96), strides=STRIDES, seed=1)
     masked = _masked_maps(loss)

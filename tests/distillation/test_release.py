@@ -1,4 +1,4 @@
-"""load_release on files as TransKD released them, filled by the rule of the reference numbers."""
+"""Files as TransKD released them, filled by the rule of the reference numbers: names, losses and their values."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from released_names import filled, fingerprint, released_shapes
-from torch import Tensor
+from torch import Tensor, nn
 
-from transkd.distillation import Release, load_release
+from transkd.distillation import create_loss, load_release
 from transkd.distillation.embedding import EmbeddingLoss
-from transkd.distillation.release import FORMS, Form, find_form
+from transkd.distillation.release import FORMS, Form, adapter_names, find_form
 from transkd.errors import WeightsError
 from transkd.models import Segmenter
+from transkd.models.backbones import find_backbone
 from transkd.models.formats.transkd import from_released
 from transkd.models.taps import Taps
 from transkd.training import DistillModule
 
-from .released_adapters import adapter_names, student_file_shapes
-from .tap_builder import TEACHER_CHANNELS
-from .test_parity import CLASS_WEIGHTS, EXPECTED
+from .tap_builder import TEACHER_CHANNELS, Widths
 
 # Number of tensors, and sha256 of the sorted lines "name [shape]", of the released checkpoints.
 FILES: dict[tuple[str, Form], tuple[int, str]] = {
@@ -33,7 +32,29 @@ FILES: dict[tuple[str, Form], tuple[int, str]] = {
     ("pvt_v2_b0", "transkd_base"): (297, "b6d61f0c8ed5c7d9"),
     ("lvt", "transkd_base"): (253, "48c69e5ee34560a5"),
 }
+# ERFNet's class weights for Cityscapes, then 0 for the 20th output, "ignore".
+CLASS_WEIGHTS = (
+    *(2.5959737, 6.741505, 3.5353868, 9.866315, 9.690922, 9.369371, 10.289124, 9.953209, 4.3098087, 9.490392),
+    *(7.674411, 9.396925, 10.347794, 6.3928986, 10.226673, 10.241072, 10.28059, 10.396977, 10.05567, 0.0),
+)
+# Mode: cross-entropy, HCL, PEA of stages 1 to 4 before their weights, total.
+EXPECTED = {
+    "eval": (3.29493, 7.61001, 2.16289, 2.28282, 2.10648, 1.98117, 14.38392),
+    "train": (3.29754, 6.58534, 2.16289, 2.28282, 2.10648, 1.98117, 13.36187),
+}
+# Parameters of a MiT-B0 and the adapters of a form, as published.
+PARAMETERS = {"transkd_base": 4_563_124, "transkd_gl": 5_219_254, "transkd_ea": 5_534_076}
 State = dict[str, Tensor]
+
+
+def student_file_shapes(backbone: str, form: Form) -> dict[str, tuple[int, ...]]:
+    """Released name -> shape of every tensor of a distilled student's checkpoint, with a MiT-B2 teacher's adapters."""
+    shapes = released_shapes(backbone, "student.")
+    channels = find_backbone(backbone).build(0.0).channels
+    for name in FORMS[form]:
+        loss = create_loss(name, student=Widths(channels), teacher=Widths(TEACHER_CHANNELS))
+        shapes |= {adapter_names(name)[ours]: tuple(tensor.shape) for ours, tensor in loss.state_dict().items()}
+    return shapes
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +91,16 @@ def saved(state: object, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(("backbone", "form"), FILES)
-def test_files_are_those_of_the_release(backbone: str, form: Form) -> None:
-    assert fingerprint(student_file_shapes(backbone, form)) == FILES[backbone, form]
-
-
-@pytest.mark.parametrize(("backbone", "form"), FILES)
 def test_a_released_file_loads_strictly(
     backbone: str, form: Form, state_of: Callable[[str, Form], State], tmp_path: Path
 ) -> None:
+    assert fingerprint(student_file_shapes(backbone, form)) == FILES[backbone, form]
     state = state_of(backbone, form)
     release = load_release(saved(state, tmp_path))
     assert release.form == form
+    if backbone == "mit_b0":
+        modules = (release.student, *release.losses.values())
+        assert sum(p.numel() for module in modules for p in module.parameters()) == PARAMETERS[form]
     assert tuple(release.losses) == FORMS[form]
     assert release.student.config["backbone"] == backbone
     assert release.student.num_classes == 20
@@ -97,22 +117,27 @@ def test_a_released_file_loads_strictly(
     assert all(torch.equal(held[name], state[name]) for name in adapters)
 
 
+@pytest.mark.parametrize("mode", EXPECTED)
 def test_transkd_base_gives_the_published_codes_numbers(
-    state_of: Callable[[str, Form], State], teacher: Segmenter, tmp_path: Path
+    mode: str, state_of: Callable[[str, Form], State], teacher: Segmenter, tmp_path: Path
 ) -> None:
     release = load_release(saved(state_of("mit_b0", "transkd_base"), tmp_path))
+    csf, pea = release.losses.values()
+    for module in (*release.student.modules(), *csf.modules()):
+        if isinstance(module, nn.BatchNorm2d):  # the published numbers are without dropout
+            module.train(mode == "train")
+    csf.training = mode == "train"
     rng = np.random.default_rng(7)
     images = torch.from_numpy(rng.random((2, 3, 128, 256), dtype=np.float32))
     labels = torch.from_numpy(rng.integers(0, 20, (2, 32, 64)))
     student_taps, teacher_taps = release.student.taps(images, logits=True), teacher.taps(images)
     assert student_taps.logits is not None
     entropy = F.cross_entropy(student_taps.logits, labels, torch.tensor(CLASS_WEIGHTS))
-    context, alignment = (loss(student_taps, teacher_taps) for loss in release.losses.values())
-    pea = release.losses["pea"]
     assert isinstance(pea, EmbeddingLoss)
     stages = pea.stage_losses(student_taps, teacher_taps)
-    obtained = [float(x) for x in (entropy, context, *stages, entropy + context + alignment)]
-    assert obtained == pytest.approx(EXPECTED["eval"], rel=1e-4)
+    context = csf(student_taps, teacher_taps)
+    total = entropy + context + pea(student_taps, teacher_taps)
+    assert [float(x) for x in (entropy, context, *stages, total)] == pytest.approx(EXPECTED[mode], rel=1e-4)
 
 
 def tokens(maps: Tensor) -> Tensor:
@@ -169,7 +194,7 @@ def test_embedding_losses_are_what_the_files_tensors_give(
 
 
 def test_its_training_goes_on(state_of: Callable[[str, Form], State], teacher: Segmenter, tmp_path: Path) -> None:
-    release: Release = load_release(saved(state_of("mit_b0", "transkd_ea"), tmp_path))
+    release = load_release(saved(state_of("mit_b0", "transkd_ea"), tmp_path))
     with torch.enable_grad():
         module = DistillModule(release.student, teacher, release.losses).train()
         batch = {"image": torch.rand(2, 3, 64, 64), "label": torch.randint(0, 19, (2, 64, 64))}

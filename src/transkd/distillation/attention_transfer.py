@@ -27,13 +27,8 @@ class AttentionTransfer(FeatureLoss):
     are interpolated as attention maps (section 3.1).
 
     Args:
-        student_channels: channels of the student's feature maps, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
-        stages: the student's compared stages, counted from 1; None for all.
+        stages: as in :class:`FeatureLoss`, all by default.
         power: p, 1 or more, the paper's 2.
-
-    Raises:
-        ConfigError: if a stage does not exist or pairs with none of the teacher's.
     """
 
     all_stages = True

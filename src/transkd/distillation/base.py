@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from torch import Tensor, nn
 from transkd.errors import ConfigError, TransKDError
 from transkd.models.taps import Taps
 
+TappedMaps = Literal["embeddings", "features"]
+
 
 @contextmanager
 def custom_loss_errors(cls: type, doing: str, remedy: str) -> Iterator[None]:
@@ -28,7 +29,7 @@ def custom_loss_errors(cls: type, doing: str, remedy: str) -> Iterator[None]:
         remedy: what to check.
 
     Raises:
-        ConfigError: in the place of any other error of a custom loss, but for memory that ran out.
+        ConfigError: in place of any other error of a custom loss, except where memory ran out.
     """
     try:
         yield
@@ -37,43 +38,13 @@ def custom_loss_errors(cls: type, doing: str, remedy: str) -> Iterator[None]:
     except Exception as error:
         if cls.__module__.partition(".")[0] == "transkd":
             raise
+        steps = traceback.walk_tb(error.__traceback__)
+        own = [step for step in steps if step[0].f_globals.get("__name__") == cls.__module__]
+        last = traceback.StackSummary.extract(iter(own[-1:]))
+        line = "".join(f", {Path(frame.filename).name} line {frame.lineno} (`{frame.line}`)" for frame in last)
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         name = getattr(cls, "name", cls.__name__)
-        raise ConfigError(
-            f"distillation loss '{name}' failed in {doing}{_failing_line(cls, error)}: {reason}; {remedy}"
-        ) from error
-
-
-def _failing_line(cls: type, error: BaseException) -> str:
-    """Return the last line of the class's own file that the error came through, "" where there is none."""
-    try:
-        file = inspect.getfile(cls)
-    except (TypeError, OSError):  # a class of a notebook, whose cell is no file
-        return ""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    if not frames:
-        return ""
-    line = f" (`{frames[-1].line}`)" if frames[-1].line else ""
-    return f", {Path(file).name} line {frames[-1].lineno}{line}"
-
-
-def check_result(name: str, result: object) -> Tensor:
-    """Return what a loss's forward returned, if it can be a term of the sum.
-
-    Raises:
-        ConfigError: if it is no floating-point tensor of one number.
-    """
-    if isinstance(result, Tensor) and result.ndim == 0 and result.is_floating_point():
-        return result
-    wrong = f"a {type(result).__name__}"
-    if result is None:
-        wrong = "nothing; it has no return"
-    elif isinstance(result, Tensor):
-        wrong = f"a tensor of shape {tuple(result.shape)} of {result.dtype}"
-    raise ConfigError(
-        f"distillation loss '{name}': forward returned {wrong}. It has to return one number, a floating-point "
-        "tensor of shape (), such as (a - b).pow(2).mean()"
-    )
+        raise ConfigError(f"distillation loss '{name}' failed in {doing}{line}: {reason}; {remedy}") from error
 
 
 def pair_stages(student_stages: int, teacher_stages: int) -> list[tuple[int, int]]:
@@ -84,22 +55,15 @@ def pair_stages(student_stages: int, teacher_stages: int) -> list[tuple[int, int
         teacher_stages: number of the teacher's stages.
 
     Returns:
-        (student stage, teacher stage), 0-based, from the shallowest pair to the deepest. Where one of the
-        two has more stages, its shallowest ones are left out.
+        (student stage, teacher stage), 0-based, shallowest pair first. The shallowest stages of the deeper network
+        are left out.
     """
     pairs = min(student_stages, teacher_stages)
     return [(student_stages - pairs + i, teacher_stages - pairs + i) for i in range(pairs)]
 
 
 def require_stages(name: str, option: str, stages: Sequence[int], available: Sequence[int]) -> None:
-    """Raise a ConfigError unless an option names different stages of the student that can be compared.
-
-    Args:
-        name: the loss's name.
-        option: the option's name.
-        stages: what was given, counted from 1.
-        available: the student's stages that pair with one of the teacher's, counted from 1.
-    """
+    """Raise a ConfigError unless an option of a loss lists stages of ``available``, counted from 1, once each."""
     if not stages or len(set(stages)) < len(stages) or not set(stages) <= set(available):
         raise ConfigError(
             f"{name}: {option} is {list(stages)}: name stages of the student once each, counted from 1; student and "
@@ -114,22 +78,14 @@ def require_weight(name: str, **weights: float) -> None:
 
 
 def resample_to(maps: Tensor, like: Tensor) -> Tensor:
-    """Resample maps bilinearly to the spatial size of others; maps of that size pass unchanged.
+    """Resample maps (B, C, h, w) bilinearly to the spatial size of others (B, any, H, W): (B, C, H, W).
 
-    Args:
-        maps: (B, C, h, w).
-        like: (B, any, H, W), only its size is read.
-
-    Returns:
-        (B, C, H, W).
+    Maps of that size pass unchanged.
     """
     size = like.shape[-2:]
     if maps.shape[-2:] == size:
         return maps
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-
-
-TappedMaps = Literal["embeddings", "features"]
 
 
 class DistillationLoss(nn.Module):
@@ -185,10 +141,9 @@ class DistillationLoss(nn.Module):
     def forward(self, student: Taps, teacher: Taps) -> Tensor:
         """Compare the taps of one batch.
 
-        A loss with ``"labels"`` in :attr:`requires` defines
-        ``forward(self, student, teacher, labels: Tensor | None = None)`` and raises a ``ConfigError`` without them.
-        Its labels are (B, H, W) uint8 as the loader gives them, usually at the images' size, 255 where ignored. A
-        label is the number of one of the student's classes; for a loss that reads logits too, their channel.
+        A loss with ``"labels"`` in :attr:`requires` defines ``forward(self, student, teacher, labels)``. Its labels are
+        (B, H, W) uint8, usually at the images' size, 255 where ignored. A label is the number of one of the student's
+        classes; for a loss that reads logits too, their channel.
 
         Args:
             student: the student's taps. Where the loss reads logits, both taps' are of the same classes, in one order.
@@ -203,25 +158,26 @@ class DistillationLoss(nn.Module):
         """Call the loss with what it requires: with ``labels`` (B, H, W) only if it names them in :attr:`requires`.
 
         Raises:
-            ConfigError: if a custom loss fails, or returns something else than a scalar.
+            ConfigError: if a custom loss fails, or returns anything but one floating-point number.
         """
         needed = {"labels": labels} if "labels" in self.requires else {}
         if "logits" not in self.requires:
             student, teacher = replace(student, logits=None), replace(teacher, logits=None)
-        with custom_loss_errors(type(self), "forward", self._given()):
-            result = self(student, teacher, **needed)
-        return check_result(self.name, result)
-
-    def _given(self) -> str:
-        """Return what :meth:`forward` is called with, and how to request more."""
-        labels = ", labels" if "labels" in self.requires else ""
-        logits = " and .logits" if "logits" in self.requires else ""
-        given = f"called as forward(student, teacher{labels}), with .embeddings and .features of each stage{logits}"
-        missing = [what for what in ("logits", "labels") if what not in self.requires]
-        if not missing:
-            return given
-        named = ", ".join(repr(what) for what in sorted({*self.requires, missing[0]}))
-        return f"{given}, without {' or '.join(missing)}: `requires = frozenset({{{named}}})` requests {missing[0]}"
+        remedy = (
+            f"it is called as forward({', '.join(['student', 'teacher', *needed])}); logits and labels are given only "
+            f"if `requires` names them (it is {sorted(self.requires)})"
+        )
+        with custom_loss_errors(type(self), "forward", remedy):
+            result: object = self(student, teacher, **needed)
+        if isinstance(result, Tensor) and result.ndim == 0 and result.is_floating_point():
+            return result
+        wrong = "nothing; it has no return" if result is None else f"a {type(result).__name__}"
+        if isinstance(result, Tensor):
+            wrong = f"a tensor of shape {tuple(result.shape)} of {result.dtype}"
+        raise ConfigError(
+            f"distillation loss '{self.name}': forward returned {wrong}. It has to return one number, a floating-point "
+            "tensor of shape (), such as (a - b).pow(2).mean()"
+        )
 
     def pairing(self) -> list[tuple[int, int]]:
         """List the stages that are compared, as (student stage, teacher stage), 0-based, shallowest first."""
@@ -232,14 +188,7 @@ class DistillationLoss(nn.Module):
         return [(self.student_channels[s], self.teacher_channels[t]) for s, t in self.pairing()]
 
     def student_maps(self, taps: Taps, kind: TappedMaps) -> tuple[Tensor, ...]:
-        """Return the student's maps of every stage.
-
-        Args:
-            taps: the student's taps.
-            kind: which of them, ``"embeddings"`` or ``"features"``.
-
-        Returns:
-            per stage (B, C_i, h_i, w_i).
+        """Return the student's maps of one kind, per stage (B, C_i, h_i, w_i).
 
         Raises:
             ConfigError: if they are missing or not of the channels that this loss was built for.
@@ -247,7 +196,7 @@ class DistillationLoss(nn.Module):
         return self._checked(taps, kind, "student", self.student_channels)
 
     def teacher_maps(self, taps: Taps, kind: TappedMaps) -> tuple[Tensor, ...]:
-        """Return the teacher's maps of every stage, detached; see :meth:`student_maps`.
+        """Return the teacher's maps of one kind, detached; see :meth:`student_maps`.
 
         Raises:
             ConfigError: if they are missing or not of the channels that this loss was built for.
@@ -268,3 +217,11 @@ class DistillationLoss(nn.Module):
                 f"{built_for}; create it with the student and teacher that it is used with"
             )
         return maps
+
+    def check_batch_norm(self, student: Taps, maps: Tensor) -> None:
+        """Raise a ConfigError in training where maps (B, C, h, w) are one value a channel, too few for batch norm."""
+        if self.training and maps[:, 0].numel() == 1:
+            raise ConfigError(
+                f"{self.name}: one image of {tuple(student.images.shape[-2:])} pixels leaves one value a channel, too "
+                "few for batch norm; train on larger images or batches"
+            )

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transkd.distillation.base import require_weight, resample_to
-from transkd.distillation.batch_norm import check_batch_norm
 from transkd.distillation.criteria import softened_divergence
-from transkd.distillation.labelled_loss import (
+from transkd.distillation.feature_loss import (
     IGNORED,
     LABELS,
     LabelledFeatureLoss,
@@ -23,13 +22,16 @@ from transkd.distillation.registry import register_loss
 from transkd.models.taps import Taps
 from transkd.options import NonNegativeFloat, Positive, PositiveFloat
 
+# The similarity, over the temperature, to an empty slot of the memory: its softmax is 0 and not NaN.
+EMPTY = -1e9
+
 
 class BalancedMemory(nn.Module):
     """The newest labelled vectors, as many of each class as fit if room is shared evenly.
 
     Of a memory of N vectors with K classes seen, a class has the newest N / K of its own, more where others have
-    fewer: what a queue for each class would hold, without knowing in advance how many classes there are or
-    setting room aside for those that never come. It is saved and loaded with the module that owns it.
+    fewer: what a queue for each class would hold, without knowing the number of classes in advance. It is saved and
+    loaded with the module that owns it.
 
     Args:
         size: number of vectors that it holds.
@@ -49,17 +51,15 @@ class BalancedMemory(nn.Module):
         self.register_buffer("labels", torch.full((size,), IGNORED, dtype=torch.uint8))
 
     def forward(self, vectors: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Take new vectors in, then draw at random, evenly over classes.
-
-        In evaluation the draw is the same, but the memory is left as it was.
+        """Store new vectors, in training only, then draw at random, evenly over classes.
 
         Args:
             vectors: (M, channels) new ones, which are copied.
             labels: (M,) int64, 255 for those to leave out.
-            count: how many to draw; all where there is room for fewer.
+            count: how many to draw; all where the memory holds fewer.
 
         Returns:
-            What was drawn (K, channels), in float32, and for each whether it is a vector or a place still empty, (K,).
+            What was drawn (K, channels), in float32, and for each whether it is a vector, not an empty slot, (K,).
         """
         candidates = torch.cat((vectors.detach().to(self.vectors.dtype), self.vectors))
         classes = torch.cat((labels, self.labels.long()))
@@ -74,14 +74,14 @@ class BalancedMemory(nn.Module):
 
 
 def evenly(labels: Tensor, count: int) -> Tensor:
-    """Choose entries as evenly over labels as there are enough of each, the first ones of a label before later ones.
+    """Choose up to ``count`` entries as evenly over labels as there are enough of each.
 
     Args:
         labels: (N,) int64, 255 for entries that come last, if at all.
-        count: how many to choose; all where there are no more.
+        count: how many to choose.
 
     Returns:
-        Indices (min(count, N),), those of a label in the order that they had.
+        Indices (min(count, N),); the first entries of a label come first.
     """
     turn = torch.where(labels == IGNORED, len(labels), occurrence(labels))
     return turn.argsort(stable=True)[:count]
@@ -96,12 +96,12 @@ def occurrence(groups: Tensor) -> Tensor:
 
 
 def random_pixels(vectors: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Choose random pixels of each class of each image.
+    """Choose up to ``count`` random pixels of each class of each image.
 
     Args:
         vectors: (B, N, C).
         labels: (B, N) int64, 255 where ignored.
-        count: how many of a class of an image; all where there are no more.
+        count: how many.
 
     Returns:
         All vectors (B * N, C), shuffled, and their labels (B * N,), 255 for those that were not chosen.
@@ -129,44 +129,33 @@ def regions(vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return means.flatten(0, 1), torch.where(members.any(1), every, IGNORED).flatten()
 
 
-# The similarity, over the temperature, to a place of the memory that is still empty: its softmax is 0 and not NaN.
-NOT_THERE = -1e9
-
-
 @register_loss("cirkd")
 class CrossImageRelations(LabelledFeatureLoss):
     """Cross-image relational distillation: batch_weight * L_batch + pixel_weight * L_pixel + region_weight * L_region.
 
     All three are KL(teacher || student) of softmax(similarities / temperature), similarities being cosines between
     features; summed over stages. L_batch: of each pixel to all pixels of one image, mean over pixels and over all
-    pairs of images of the batch, an image with itself among them, so that a batch of one works. L_pixel and
-    L_region: of each labelled pixel, for student and teacher alike, to the teacher's pixels and regions (the mean of
-    a class in an image) that a memory holds, drawn anew in each step, evenly over classes; the student's features go
-    through a projection to the teacher's width (1x1 convolution, batch norm, ReLU, 1x1 convolution). The teacher's
-    features of a batch enter the memory before it is drawn from.
+    pairs of images of the batch, an image with itself among them. L_pixel and L_region: of each labelled pixel to the
+    teacher's pixels and regions (the mean of a class in an image) that a memory holds, drawn anew in each step, evenly
+    over classes; the student's features go through a projection to the teacher's width. The teacher's features of a
+    batch enter the memory before it is drawn from; in evaluation the memory stays as it was.
 
-    Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation", CVPR 2022, section 3. Its
-    pixel-wise part is ``kd`` at weight 1, to be set beside this. Weights and temperature are the published ones; the
-    second temperature, 1 in all published runs, is left out. Where the reference departs from the paper:
+    Yang et al., "Cross-Image Relational Knowledge Distillation for Semantic Segmentation", CVPR 2022, section 3, with
+    its weights and temperature; its pixel-wise part is ``kd`` at weight 1, to be set beside this. Where the reference
+    code departs from the paper, or this from the reference:
 
-    - The paper remembers random pixels of a class, which is taken; the reference's indices pick them in all the image.
-    - The reference's memory starts as noise, and is compared with. Here it starts empty, and nothing is.
-    - The reference compares the fused map of the decode head, which the taps do not hold, here the feature maps do. It
-      average-pools them 2x2 for L_batch, which stride 32 does not need; see ``pooling`` where it is finer.
-    - The reference has queues of a fixed size for each class (20000 pixels, 2000 for a SegFormer-B0; 2000 regions). A
-      loss is not told the number of classes, so here the size is of all together, shared evenly between the classes
-      that have come (:class:`~transkd.distillation.cirkd.BalancedMemory`). Less is held, for the memory
-      is in every checkpoint: a run that is resumed goes on as if never stopped. By default 40 MiB at 512 channels;
-      ``pixel_memory=38000`` and ``region_memory=38000`` are the reference's for a SegFormer and 19 classes, 150 MiB.
-    - The reference gathers the batches of all processes. Here each compares its own; a step of distributed training
+    - Remembered are random pixels of a class, as in the paper; the reference's indices pick them in all the image.
+    - The memory starts empty, and empty slots are not compared with; the reference's starts as noise.
+    - Compared are feature maps, not the decode head's fused map. The reference average-pools it 2x2 for L_batch, which
+      stride 32 does not need; see ``pooling`` where maps are finer.
+    - The memory's size is that of all classes together, shared evenly; the reference has a queue for each class (20000
+      pixels, 2000 for a SegFormer-B0; 2000 regions). Less is held, for the memory is in every checkpoint: 40 MiB at 512
+      channels; ``pixel_memory=38000`` and ``region_memory=38000`` are the reference's for a SegFormer and 19 classes.
+    - Each process compares its own batch; the reference gathers those of all processes. A step of distributed training
       starts from the memory of the first process, as it does from its batch norm statistics.
 
-    In evaluation the value is the same, but the memory is left as it was.
-
     Args:
-        student_channels: channels of the student's feature maps, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
-        stages: the student's compared stages, counted from 1; None for the deepest.
+        stages: as in :class:`FeatureLoss`, the deepest by default.
         batch_weight: weight of L_batch.
         pixel_weight: weight of L_pixel; at 0 there is no memory of pixels.
         region_weight: weight of L_region; at 0 there is no memory of regions.
@@ -204,23 +193,26 @@ class CrossImageRelations(LabelledFeatureLoss):
         self.batch_weight, self.pixel_weight, self.region_weight = batch_weight, pixel_weight, region_weight
         self.temperature, self.pooling, self.pixels_per_class = temperature, pooling, pixels_per_class
         self.pixel_contrast, self.region_contrast = pixel_contrast, region_contrast
-        channels = self.paired_channels()
-        widths = [taught for _, taught in channels]
-        self.pixels = nn.ModuleList(BalancedMemory(pixel_memory, width) for width in widths if self.pixel_weight)
-        self.regions = nn.ModuleList(BalancedMemory(region_memory, width) for width in widths if self.region_weight)
-        self.projections = nn.ModuleList(_projection(*pair) for pair in channels if self.pixels or self.regions)
+        self.pixels, self.regions, self.projections = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        for own, taught in self.paired_channels():
+            if pixel_weight:
+                self.pixels.append(BalancedMemory(pixel_memory, taught))
+            if region_weight:
+                self.regions.append(BalancedMemory(region_memory, taught))
+            if pixel_weight or region_weight:
+                first, last = nn.Conv2d(own, taught, 1, bias=False), nn.Conv2d(taught, taught, 1, bias=False)
+                self.projections.append(nn.Sequential(first, nn.BatchNorm2d(taught), nn.ReLU(), last))
 
-    def stage_losses(self, student: Taps, teacher: Taps, labels: Tensor | None = None) -> list[Tensor]:
-        """Return the loss of each pair of stages, shallowest first, scalars in float32.
+    def forward(self, student: Taps, teacher: Taps, labels: Tensor | None = None) -> Tensor:
+        """Return the sum over stages, a scalar in float32; see :class:`LabelledFeatureLoss`.
 
         Raises:
-            ConfigError: if there are no labels, or a compared map is one position of one image in training: no batch
-                norm.
+            ConfigError: if there are no labels, or a projected map is one position of one image in training.
         """
-        if self.training and self.projections:
-            for stage, _ in self.pairing():
-                check_batch_norm(self.name, student, self.student_maps(student, "features")[stage])
-        return super().stage_losses(student, teacher, labels)
+        if self.projections:
+            for own, _ in self.paired_maps(student, teacher):
+                self.check_batch_norm(student, own)
+        return super().forward(student, teacher, labels)
 
     def labelled_loss(self, student: Tensor, teacher: Tensor, labels: Tensor, pair: int) -> Tensor:
         """Return the weighted sum of the three parts of a pair; see :class:`LabelledFeatureLoss`."""
@@ -246,8 +238,12 @@ class CrossImageRelations(LabelledFeatureLoss):
 
     def batch_relations(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return L_batch of feature maps (B, C, H, W) and (B, D, H, W), a scalar in float32."""
-        own, taught = (self._batch_similarities(maps) for maps in (student, teacher))
-        return softened_divergence(own, taught, dim=3)
+        side = [min(self.pooling, length) for length in teacher.shape[2:]]
+        similarities = []
+        for maps in (student, teacher):
+            vectors = F.normalize(as_vectors(F.avg_pool2d(maps.float(), side, ceil_mode=True)), dim=2)
+            similarities.append(torch.einsum("bnc,dmc->bndm", vectors, vectors) / self.temperature)
+        return softened_divergence(*similarities, dim=3)
 
     def memory_relations(self, student: Tensor, teacher: Tensor, labels: Tensor, held: Tensor, there: Tensor) -> Tensor:
         """Return the divergence of the similarities to a memory's vectors, mean over labelled pixels.
@@ -257,30 +253,15 @@ class CrossImageRelations(LabelledFeatureLoss):
             teacher: (B, N, D) at length 1.
             labels: (B, N) int64, 255 where ignored.
             held: (K, D) what was drawn from the memory.
-            there: (K,) whether something was, or the place is still empty.
+            there: (K,) whether it is a vector, not an empty slot.
 
         Returns:
             A scalar in float32; 0 where no pixel is labelled.
         """
         own, taught = (
-            (vectors @ held.T / self.temperature).masked_fill(~there, NOT_THERE).log_softmax(2)
+            (vectors @ held.T / self.temperature).masked_fill(~there, EMPTY).log_softmax(2)
             for vectors in (student, teacher)
         )
         divergence = F.kl_div(own, taught, reduction="none", log_target=True).sum(2)
         labelled = labels != IGNORED
         return (divergence * labelled).sum() / labelled.sum().clamp_min(1)
-
-    def _batch_similarities(self, maps: Tensor) -> Tensor:
-        """Return similarities over the temperature (B, N, B, N) of the N pooled positions of each image."""
-        side = [min(self.pooling, length) for length in maps.shape[2:]]
-        vectors = F.normalize(as_vectors(F.avg_pool2d(maps.float(), side, ceil_mode=True)), dim=2)
-        return torch.einsum("bnc,dmc->bndm", vectors, vectors) / self.temperature
-
-
-def _projection(student_channels: int, teacher_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(student_channels, teacher_channels, 1, bias=False),
-        nn.BatchNorm2d(teacher_channels),
-        nn.ReLU(),
-        nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False),
-    )

@@ -41,16 +41,9 @@ def mean_squared_error(student: Tensor, teacher: Tensor) -> Tensor:
 def hierarchical_context(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the hierarchical context loss (HCL, Knowledge Review) of one stage.
 
-    It is the mean squared error at full size, and after adaptive average pooling to 4x4, 2x2 and 1x1 where
-    the map is higher than that, weighted 1, 1/2, 1/4, 1/8 in the order of the levels used, over the sum of
+    It is the mean squared error of maps (B, D, H, W) at full size, and after adaptive average pooling to 4x4, 2x2 and
+    1x1 where the map is higher than that, weighted 1, 1/2, 1/4, 1/8 in the order of the levels used, over the sum of
     these weights.
-
-    Args:
-        student: (B, D, H, W).
-        teacher: (B, D, H, W).
-
-    Returns:
-        A scalar.
     """
     height, width = student.shape[-2:]
     loss = F.mse_loss(student, teacher)
@@ -91,32 +84,17 @@ def softened_divergence(student: Tensor, teacher: Tensor, *, dim: int, temperatu
 
 
 def channel_wise_over_positions(student: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
-    """Return channel-wise distillation (CWD) of one map: KL(teacher || student) over positions.
+    """Return channel-wise distillation (CWD): T² KL(teacher || student) of maps (B, D, H, W) over positions.
 
-    Each channel of each sample is one distribution, a softmax over its positions.
-
-    Args:
-        student: (B, D, H, W).
-        teacher: (B, D, H, W).
-        temperature: T of the softmax; the divergence is multiplied by T².
-
-    Returns:
-        A scalar, the divergences' mean over samples and channels.
+    Each channel of each sample is one distribution; the divergences' mean over samples and channels.
     """
     return softened_divergence(student.flatten(2), teacher.flatten(2), dim=2, temperature=temperature)
 
 
 def channel_wise_over_channels(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return channel-wise distillation (CWD) of one map: KL(teacher || student) over channels.
+    """Return channel-wise distillation (CWD): KL(teacher || student) of maps (B, D, H, W) over channels.
 
-    Each position of each sample is one distribution, a softmax of temperature 1.
-
-    Args:
-        student: (B, D, H, W).
-        teacher: (B, D, H, W).
-
-    Returns:
-        A scalar, the divergences' mean over samples and positions.
+    Each position of each sample is one distribution; the divergences' mean over samples and positions.
     """
     return softened_divergence(student, teacher, dim=1)
 

@@ -9,11 +9,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transkd.distillation.base import DistillationLoss, resample_to
-from transkd.distillation.batch_norm import check_batch_norm, normed_convolution, start_from_kaiming_uniform
 from transkd.distillation.criteria import FEATURE_CRITERIA
 from transkd.distillation.registry import register_loss
 from transkd.models.taps import Taps
 from transkd.options import Positive
+
+
+def normed_convolution(in_channels: int, channels: int, kernel: int) -> nn.Sequential:
+    """Return a convolution of an odd kernel, without bias, that keeps a map's size, and its batch norm."""
+    convolution = nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels))
+
+
+def start_from_kaiming_uniform(*layers: nn.Sequential) -> None:
+    """Start the convolutions of :func:`normed_convolution` from Kaiming uniform of slope 1, in the order given."""
+    for layer in layers:
+        nn.init.kaiming_uniform_(cast(nn.Conv2d, layer[0]).weight, a=1)
 
 
 class ChannelSelection(nn.Module):
@@ -48,14 +59,7 @@ class ChannelSelection(nn.Module):
 
 
 class FusionStage(nn.Module):
-    """One stage of cross selective fusion.
-
-    Args:
-        student_channels: channels of the student's feature map.
-        mid_channels: channels of the fused map that passes from stage to stage.
-        teacher_channels: channels of the teacher's feature map.
-        deepest: whether no deeper stage is fused in.
-    """
+    """One stage of cross selective fusion, with a fused map of ``mid_channels`` that passes from stage to stage."""
 
     def __init__(self, student_channels: int, mid_channels: int, teacher_channels: int, *, deepest: bool) -> None:
         super().__init__()
@@ -85,15 +89,10 @@ class CrossSelectiveFusion(DistillationLoss):
     """Cross selective fusion: a feature map of each stage, fused with all deeper ones, mimics the teacher's.
 
     Args:
-        student_channels: channels of the student's feature maps, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
-        criterion: what fused and teacher maps are compared by: ``"hcl"``, the paper's hierarchical context
-            loss, or channel-wise distillation, ``"cwd_positions"`` (each channel a softmax over positions) or
-            ``"cwd_channels"`` (each position a softmax over channels).
+        criterion: what maps are compared by: ``"hcl"``, the paper's hierarchical context loss, or channel-wise
+            distillation, ``"cwd_positions"`` (a softmax over positions) or ``"cwd_channels"`` (over channels).
         mid_channels: channels of the fused map, 64 in the paper.
     """
-
-    requires = frozenset({"features"})
 
     def __init__(
         self,
@@ -118,8 +117,7 @@ class CrossSelectiveFusion(DistillationLoss):
             ConfigError: if the deepest map is one position of one image in training: no batch norm.
         """
         features = self.student_maps(student, "features")
-        if self.training:
-            check_batch_norm(self.name, student, features[-1])
+        self.check_batch_norm(student, features[-1])
         fused: Tensor | None = None
         adapted: list[Tensor] = []
         for stage, (index, _) in zip(reversed(self.stages), reversed(self.pairing()), strict=True):

@@ -26,8 +26,6 @@ class ChannelWiseLogits(LogitLoss):
     p_teacher[c, i] log(p_teacher[c, i] / p_student[c, i]), averaged over samples.
 
     Args:
-        student_channels: channels of the student's feature maps, which this loss does not read.
-        teacher_channels: the same of the teacher.
         temperature: T, the paper's 4.
     """
 
@@ -55,13 +53,8 @@ class ChannelWiseFeatures(FeatureLoss):
     reference's batch norm and ReLU behind it are not in the paper and not here.
 
     Args:
-        student_channels: channels of the student's feature maps, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
-        stages: the student's compared stages, counted from 1; None for the deepest.
+        stages: as in :class:`FeatureLoss`, the deepest by default.
         temperature: T, the paper's 4.
-
-    Raises:
-        ConfigError: if a stage does not exist or pairs with none of the teacher's.
     """
 
     def __init__(

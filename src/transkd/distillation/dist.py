@@ -26,8 +26,6 @@ class Dist(LogitLoss):
     1, no temperature. T² is not in the paper's formula but in its reference for classification.
 
     Args:
-        student_channels: channels of the student's feature maps, which this loss does not read.
-        teacher_channels: the same of the teacher.
         inter_weight: weight of the relation between classes, the paper's beta.
         intra_weight: weight of the relation within a class, the paper's gamma.
         temperature: T of the softmax.

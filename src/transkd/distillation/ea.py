@@ -23,12 +23,6 @@ class AssistantEmbedding(nn.Module):
 
     Its convolution starts as torch's do. The published code's starts normal, of another scale, which the layer norm
     cancels, and without bias.
-
-    Args:
-        in_channels: channels of the image or map.
-        channels: channels of the embedding.
-        kernel: size of the convolution's kernel.
-        stride: its stride.
     """
 
     def __init__(self, in_channels: int, channels: int, *, kernel: int, stride: int) -> None:
@@ -54,8 +48,6 @@ class EmbeddingAssistant(EmbeddingLoss):
     at p_i = 0.1 i and q_i = 0.1 (i + 4), i counted from 1. TransKD-EA is this and ``csf``.
 
     Args:
-        student_channels: channels of the student's patch embeddings, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
         stage_weights: as in :class:`EmbeddingLoss`.
         parts: ``"both"``; for an ablation ``"embedding"``, p_i * linear(E_i) alone, or ``"assistant"``, q_i * A_i
             alone, from which the student learns through the feature maps that A_i is made of.

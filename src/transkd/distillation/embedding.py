@@ -19,16 +19,7 @@ PAPER_STAGE_WEIGHTS = (0.1, 0.1, 0.5, 1.0)
 
 
 def linear_over_channels(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Apply a linear layer to every position of a map.
-
-    Args:
-        maps: (B, C, h, w).
-        weight: (D, C).
-        bias: (D,).
-
-    Returns:
-        (B, D, h, w), channels-last in memory.
-    """
+    """Apply a linear layer (D, C) to every position of maps (B, C, h, w): (B, D, h, w), channels-last in memory."""
     return F.linear(maps.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
 
 
@@ -57,7 +48,17 @@ class EmbeddingLoss(DistillationLoss):
         stage_weights: Sequence[NonNegativeFloat] | None = None,
     ) -> None:
         super().__init__(student_channels, teacher_channels)
-        self.stage_weights = self._paper_weights() if stage_weights is None else self._one_a_pair(stage_weights)
+        pairs = len(self.pairing())
+        if stage_weights is None:
+            further = max(pairs - len(PAPER_STAGE_WEIGHTS), 0)
+            stage_weights = (PAPER_STAGE_WEIGHTS[:1] * further + PAPER_STAGE_WEIGHTS)[-pairs:]
+        if len(stage_weights) != pairs:
+            raise ConfigError(
+                f"{self.name}: stage_weights is {list(stage_weights)}, but student and teacher pair in {pairs} stages; "
+                f"give a list of {pairs} numbers, shallowest first"
+            )
+        require_weight(self.name, stage_weights=max(stage_weights))
+        self.stage_weights = tuple(stage_weights)
         self.linears = nn.ModuleList(nn.Linear(own, teachers) for own, teachers in self.paired_channels())
 
     def embedding(self, student: Taps, pair: int) -> Tensor:
@@ -71,14 +72,7 @@ class EmbeddingLoss(DistillationLoss):
         return linear_over_channels(self.embedding(student, pair), linear.weight, linear.bias)
 
     def stage_losses(self, student: Taps, teacher: Taps) -> list[Tensor]:
-        """Return the mean squared error of each pair, before stage weights, shallowest first.
-
-        Args:
-            student: the student's taps.
-            teacher: the teacher's taps on the same images.
-
-        Returns:
-            Scalars in float32, one a pair.
+        """Return the mean squared error of each pair, before stage weights, shallowest first: scalars in float32.
 
         Raises:
             ConfigError: if one of the two taps no patch embeddings.
@@ -93,21 +87,6 @@ class EmbeddingLoss(DistillationLoss):
         """Return the weighted sum over stages, a scalar in float32; see :class:`DistillationLoss`."""
         losses = self.stage_losses(student, teacher)
         return cast(Tensor, sum(w * loss for w, loss in zip(self.stage_weights, losses, strict=True)))
-
-    def _paper_weights(self) -> tuple[float, ...]:
-        pairs = len(self.pairing())
-        further = max(pairs - len(PAPER_STAGE_WEIGHTS), 0)
-        return (PAPER_STAGE_WEIGHTS[:1] * further + PAPER_STAGE_WEIGHTS)[-pairs:]
-
-    def _one_a_pair(self, weights: Sequence[float]) -> tuple[float, ...]:
-        pairs = len(self.pairing())
-        if len(weights) != pairs:
-            raise ConfigError(
-                f"{self.name}: stage_weights is {list(weights)}, but student and teacher pair in {pairs} stages; "
-                f"give a list of {pairs} numbers, shallowest first"
-            )
-        require_weight(self.name, stage_weights=max(weights))
-        return tuple(weights)
 
 
 @register_loss("pea")

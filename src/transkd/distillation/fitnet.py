@@ -21,12 +21,7 @@ class FitNet(FeatureLoss):
     2022), it is the mean over samples, channels and positions, which does not grow with the map, beside the task.
 
     Args:
-        student_channels: channels of the student's feature maps, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
-        stages: the student's guided stages, counted from 1; None for the deepest.
-
-    Raises:
-        ConfigError: if a stage does not exist or pairs with none of the teacher's.
+        stages: as in :class:`FeatureLoss`, the deepest by default.
     """
 
     def __init__(

@@ -18,12 +18,7 @@ from transkd.options import NonNegativeFloat, Positive
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over tokens; no bias on queries, keys and values, an output projection.
-
-    Args:
-        channels: channels of a token.
-        heads: number of heads; must divide the channels.
-    """
+    """Multi-head self-attention over tokens; no bias on queries, keys and values, an output projection."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -43,14 +38,9 @@ class GlobalLocalMixer(nn.Module):
 
     The two branches are weighed by learned scalars. The published code leaves these uninitialised; here both
     start at 0.5: the mean of the branches, so that neither is preferred and both learn from the first step.
-
-    Args:
-        channels: channels of the map.
-        heads: attention heads; must divide the channels.
-        residual: whether the map itself is added to the mixture.
     """
 
-    def __init__(self, channels: int, heads: int = 8, *, residual: bool = False) -> None:
+    def __init__(self, channels: int, heads: int, *, residual: bool) -> None:
         super().__init__()
         self.residual = residual
         self.attention = SelfAttention(channels, heads)
@@ -77,8 +67,6 @@ class GLMixer(EmbeddingLoss):
     TransKD-GL is this and ``csf``.
 
     Args:
-        student_channels: channels of the student's patch embeddings, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
         stage_weights: as in :class:`EmbeddingLoss`.
         stage: the student's stage that is mixed, counted from 1; 4, the deepest of four, in the paper.
         heads: attention heads of the mixer.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from transkd.distillation.base import resample_to
 from transkd.distillation.criteria import mean_squared_error
-from transkd.distillation.labelled_loss import IGNORED, LabelledFeatureLoss, as_vectors, class_means, memberships
+from transkd.distillation.feature_loss import IGNORED, LabelledFeatureLoss, as_vectors, class_means, memberships
 from transkd.distillation.registry import register_loss
 
 
@@ -26,12 +26,7 @@ class IntraClassFeatureVariation(LabelledFeatureLoss):
     0. Unlike it, labels are resized to the map by the pixel at a position's centre, not at its upper left corner.
 
     Args:
-        student_channels: channels of the student's feature maps, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
-        stages: the student's compared stages, counted from 1; None for the deepest.
-
-    Raises:
-        ConfigError: if a stage does not exist or pairs with none of the teacher's.
+        stages: as in :class:`FeatureLoss`, the deepest by default.
     """
 
     def labelled_loss(self, student: Tensor, teacher: Tensor, labels: Tensor, pair: int) -> Tensor:

@@ -20,8 +20,6 @@ class KnowledgeDistillation(LogitLoss):
     equation 1 and the factor T² of section 2. Per pixel, as "pixel-wise distillation" of Liu et al., CVPR 2019.
 
     Args:
-        student_channels: channels of the student's feature maps, which this loss does not read.
-        teacher_channels: the same of the teacher.
         temperature: T; 1, as the comparison of segmenters by Yang et al. (CIRKD, CVPR 2022) has it.
     """
 

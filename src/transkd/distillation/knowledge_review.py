@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from transkd.distillation.base import DistillationLoss
-from transkd.distillation.batch_norm import check_batch_norm, normed_convolution, start_from_kaiming_uniform
 from transkd.distillation.criteria import hierarchical_context
+from transkd.distillation.csf import normed_convolution, start_from_kaiming_uniform
 from transkd.distillation.registry import register_loss
 from transkd.models.taps import Taps
 from transkd.options import Positive
@@ -22,11 +22,7 @@ WIDEST_MIDDLE = 512
 class AttentionFusion(nn.Module):
     """Attention-based fusion (ABF) of one stage: its own map and the deeper one, each weighed at every position.
 
-    Args:
-        student_channels: channels of the student's feature map.
-        mid_channels: channels of the fused map that passes from stage to stage.
-        teacher_channels: channels of the teacher's feature map.
-        deepest: whether no deeper stage is fused in.
+    The fused map of ``mid_channels`` passes from stage to stage; the deepest stage has nothing to fuse in.
     """
 
     def __init__(self, student_channels: int, mid_channels: int, teacher_channels: int, *, deepest: bool) -> None:
@@ -64,18 +60,14 @@ class KnowledgeReview(DistillationLoss):
     resized to it (nearest); (a, b) = sigmoid(conv1x1([x, y])), one map each; a x + b y passes on, and BN(conv3x3) of it
     is compared with the teacher's feature map by :func:`~transkd.distillation.criteria.hierarchical_context`.
 
-    Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021, section 3.
-    Of the reference, which says more than the paper, are taken: the sigmoid, nearest resizing also to a teacher's
-    map of another size before the 3x3 convolution, Kaiming uniform initialisation with slope 1, the middle width, and
-    the levels and weights of HCL. Its fifth level, the globally pooled vector of a classifier, has no place here.
+    Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021, section 3. The sigmoid, the resizing to a
+    teacher's map of another size before the 3x3 convolution, the initialisation (Kaiming uniform, slope 1), the middle
+    width, and the levels and weights of HCL are the reference code's; its fifth level, the globally pooled vector of a
+    classifier, is left out.
 
     Args:
-        student_channels: channels of the student's feature maps, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
         mid_channels: channels of the fused maps; None for those of the student's deepest stage, 512 at most.
     """
-
-    requires = frozenset({"features"})
 
     def __init__(
         self, student_channels: Sequence[int], teacher_channels: Sequence[int], *, mid_channels: Positive | None = None
@@ -95,9 +87,8 @@ class KnowledgeReview(DistillationLoss):
             ConfigError: if a deepest map is one position of one image in training: no batch norm.
         """
         own, taught = self.student_maps(student, "features"), self.teacher_maps(teacher, "features")
-        if self.training:
-            for deepest in (own[-1], taught[-1]):  # reduced at the student's size, expanded at the teacher's
-                check_batch_norm(self.name, student, deepest)
+        for deepest in (own[-1], taught[-1]):  # reduced at the student's size, expanded at the teacher's
+            self.check_batch_norm(student, deepest)
         fused: Tensor | None = None
         losses: list[Tensor] = []
         for stage, (s, t) in zip(reversed(self.stages), reversed(self.pairing()), strict=True):

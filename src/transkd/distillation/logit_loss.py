@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor
 
 from transkd.distillation.base import DistillationLoss, resample_to
@@ -22,38 +24,25 @@ class LogitLoss(DistillationLoss):
         return []
 
     def logit_distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Compare logits (B, K, H, W) of one size; the teacher's are detached.
-
-        Returns:
-            A scalar in float32.
-        """
+        """Compare logits (B, K, H, W) of one size, the teacher's detached; return a scalar in float32."""
         raise NotImplementedError(f"{type(self).__name__} defines no logit_distance(student, teacher)")
 
     def forward(self, student: Taps, teacher: Taps) -> Tensor:
-        """Return the loss, with the teacher's logits resampled to the size of the student's.
-
-        Args:
-            student: the student's taps, with logits.
-            teacher: the teacher's taps on the same images, with logits of the same classes.
-
-        Returns:
-            A scalar in float32.
+        """Return the loss, a scalar in float32; the teacher's logits are resampled to the size of the student's.
 
         Raises:
             ConfigError: if one has no logits, or they are not of as many classes.
         """
-        own, taught = self._logits(student, "student"), self._logits(teacher, "teacher")
+        for taps, owner in ((student, "student"), (teacher, "teacher")):
+            if taps.logits is None:
+                raise ConfigError(
+                    f"{self.name}: the {owner}'s taps hold no logits, which this loss compares; "
+                    "request them: taps(images, logits=True)"
+                )
+        own, taught = cast(Tensor, student.logits), cast(Tensor, teacher.logits)
         if own.shape[1] != taught.shape[1]:
             raise ConfigError(
                 f"{self.name}: the student's logits are of {own.shape[1]} classes, the teacher's of "
                 f"{taught.shape[1]}; compare them on the classes that both have"
             )
         return self.logit_distance(own, resample_to(taught.detach().float(), own))
-
-    def _logits(self, taps: Taps, owner: str) -> Tensor:
-        if taps.logits is None:
-            raise ConfigError(
-                f"{self.name}: the {owner}'s taps hold no logits, which this loss compares; "
-                "ask for them: taps(images, logits=True)"
-            )
-        return taps.logits

@@ -27,13 +27,8 @@ class MaskedGenerativeDistillation(FeatureLoss):
     512x1024). The reference for segmentation trains with ``cwd_logits`` at weight 3 beside it.
 
     Args:
-        student_channels: channels of the student's feature maps, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
-        stages: the student's compared stages, counted from 1; None for the deepest.
+        stages: as in :class:`FeatureLoss`, the deepest by default.
         mask_ratio: lambda, the chance that a position is masked; 0.75 is the paper's for segmentation.
-
-    Raises:
-        ConfigError: if a stage does not exist or pairs with none of the teacher's.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -15,15 +15,11 @@ from transkd.options import Problem, signature_problems
 
 _LOSSES: dict[str, type[DistillationLoss]] = {}
 
-READABLE = ("embeddings", "features", "labels", "logits")
+READABLE = frozenset({"embeddings", "features", "labels", "logits"})
 """What a loss can require."""
 
-RESERVED = {
-    "ce": "it is the cross-entropy's name",
-    "loss": "it is the name of the sum of all terms",
-    **dict.fromkeys(("lr", "grad_norm", "images_per_s", "data_wait"), "metrics.csv has a column of that name"),
-}
-"""Names beside which a loss's own term is logged."""
+RESERVED = ("ce", "loss", "lr", "grad_norm", "images_per_s", "data_wait")
+"""Names that are logged beside the losses."""
 
 LossClass = TypeVar("LossClass", bound=type[DistillationLoss])
 
@@ -44,12 +40,12 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
         name: the name; it becomes the class's ``name``.
 
     Returns:
-        A class decorator that gives back the class. In a notebook, where cells run again, a class takes the place of
-        the one that it has the name of.
+        A class decorator that returns the class. In a notebook, where cells run again, a class replaces the one that it
+        has the name of.
 
     Raises:
         ConfigError: if the name is taken, the class is not a :class:`DistillationLoss`, or its ``requires`` names
-            something that there is not.
+            something that does not exist.
     """
 
     def register(cls: LossClass) -> LossClass:
@@ -59,14 +55,18 @@ def register_loss(name: str) -> Callable[[LossClass], LossClass]:
                 "derive it from transkd.DistillationLoss"
             )
         check_name(name)
-        former = _LOSSES.get(name)
-        rewritten = former is not None and (former.__module__, former.__qualname__) == ("__main__", cls.__qualname__)
-        if former is not None and not (rewritten and cls.__module__ == "__main__"):
+        former = _LOSSES.get(name, cls)
+        same = former.__qualname__ == cls.__qualname__ and former.__module__ == cls.__module__ == "__main__"
+        if name in _LOSSES and not same:
             raise ConfigError(
                 f"distillation loss '{name}' is registered already, by {former.__name__}; "
                 f"choose another name than {', '.join(available_losses())}"
             )
-        _check_requires(name, cls.requires)
+        if not READABLE.issuperset(cls.requires):
+            raise ConfigError(
+                f"distillation loss '{name}': requires is {cls.requires!r}; it has to be a set of names, such as "
+                f"frozenset({{'logits'}}), out of {', '.join(sorted(READABLE))}"
+            )
         _LOSSES[name] = cls
         cls.name = name
         return cls
@@ -78,29 +78,15 @@ def check_name(name: object) -> None:
     """Check what is to name a loss, its term of the sum, its config section and its module.
 
     Raises:
-        ConfigError: it is no text, no identifier, or the name of something else.
+        ConfigError: it is no identifier, or the name of something else.
     """
     if not isinstance(name, str) or not name.isidentifier():
-        raise ConfigError(
-            f"a distillation loss cannot be called {name!r}: give it a name of letters, digits and _, as in "
-            "@register_loss('edges')"
-        )
-    if name in RESERVED:
-        raise ConfigError(f"a distillation loss cannot be called '{name}': {RESERVED[name]}; choose another name")
-    if hasattr(nn.ModuleDict(), name):
-        raise ConfigError(f"a distillation loss cannot be called '{name}': torch's modules have an attribute so named")
-
-
-def _check_requires(name: str, requires: object) -> None:
-    if isinstance(requires, str) or not isinstance(requires, Collection):
-        raise ConfigError(
-            f"distillation loss '{name}': requires has to be a set of names, such as frozenset({{'logits'}}), "
-            f"got {requires!r}"
-        )
-    for what in requires:
-        if what not in READABLE:
-            hint = did_you_mean(str(what), READABLE)
-            raise ConfigError(f"distillation loss '{name}': requires names {what!r}, which no loss can read; {hint}")
+        reason = "use letters, digits and _, as in @register_loss('edges')"
+    elif name in RESERVED or hasattr(nn.ModuleDict(), name):
+        reason = "the name is reserved for a column of metrics.csv or an attribute of torch's modules; choose another"
+    else:
+        return
+    raise ConfigError(f"a distillation loss cannot be called {name!r}: {reason}")
 
 
 def available_losses() -> list[str]:
@@ -126,19 +112,21 @@ def create_loss(name: str, *, student: HasChannels, teacher: HasChannels, **opti
     """
     check_options(name, options)
     cls = _LOSSES[name]
-    _check_embeddings(cls, student=student, teacher=teacher)
+    for role, segmenter in (("student", student), ("teacher", teacher)):
+        reason = getattr(segmenter, "missing_embeddings", None)
+        if "embeddings" in cls.requires and reason is not None:
+            others = sorted(other for other in _LOSSES if "embeddings" not in _LOSSES[other].requires)
+            raise ConfigError(
+                f"distillation loss '{name}' compares patch embeddings, and the {role} has none: {reason}; "
+                f"use a loss that needs none ({', '.join(others)}), or another {role}"
+            )
     build: Callable[..., DistillationLoss] = cls
     with custom_loss_errors(cls, "__init__", "it has to call super().__init__(student_channels, teacher_channels)"):
         return build(student.channels, teacher.channels, **options)
 
 
 def check_options(name: str, options: Mapping[str, object], *, beside: type[BaseModel] | None = None) -> None:
-    """Check what can be known of a loss before student and teacher are there.
-
-    Args:
-        name: a registered name, see :func:`available_losses`.
-        options: the loss's own options.
-        beside: what else may stand among them.
+    """Check what can be known of a loss before student and teacher exist; arguments as of :func:`option_problems`.
 
     Raises:
         ConfigError: listing all that :func:`option_problems` finds.
@@ -166,16 +154,3 @@ def option_problems(
         return [Problem(path, f"there is no such loss; {full}; {remedy}")]
     channels = list(inspect.signature(_LOSSES[name]).parameters)[:2]
     return signature_problems(_LOSSES[name], options, path, given=channels, beside=beside)
-
-
-def _check_embeddings(cls: type[DistillationLoss], **segmenters: HasChannels) -> None:
-    if "embeddings" not in cls.requires:
-        return
-    for role, segmenter in segmenters.items():
-        reason = getattr(segmenter, "missing_embeddings", None)
-        if reason is not None:
-            others = sorted(name for name, other in _LOSSES.items() if "embeddings" not in other.requires)
-            raise ConfigError(
-                f"distillation loss '{cls.name}' compares patch embeddings, and the {role} has none: {reason}; "
-                f"use a loss that needs none ({', '.join(others)}), or another {role}"
-            )

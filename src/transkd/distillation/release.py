@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 from torch import Tensor
@@ -47,11 +48,6 @@ class Release:
     form: Form
 
 
-@dataclass(frozen=True)
-class _Widths:
-    channels: Sequence[int]
-
-
 def load_release(path: str | Path) -> Release:
     """Load a released checkpoint of TransKD, to resume its training.
 
@@ -86,20 +82,8 @@ def load_release(path: str | Path) -> Release:
         )
     student = load_segmenter(path)
     form = find_form(tensors)
-    return Release(student, _load_losses(path, form, tensors, student), form)
-
-
-def find_form(tensors: Mapping[str, Tensor]) -> Form:
-    """Return the form of TransKD that most of the adapters' names belong to; the base form where they tie."""
-    names = {form: {n for loss in losses for n in adapter_names(loss).values()} for form, losses in FORMS.items()}
-    return max(FORMS, key=lambda form: len(names[form] & tensors.keys()))
-
-
-def _load_losses(
-    path: Path, form: Form, tensors: Mapping[str, Tensor], student: Segmenter
-) -> dict[str, DistillationLoss]:
-    teacher = _Widths(_teacher_channels(tensors, student))
-    losses = {name: create_loss(name, student=student, teacher=teacher) for name in FORMS[form]}
+    teacher = SimpleNamespace(channels=_teacher_channels(tensors, student))
+    losses = {name: create_loss(name, student=student, teacher=teacher).eval() for name in FORMS[form]}
     expected = {
         adapter_names(name)[ours]: tuple(tensor.shape)
         for name, loss in losses.items()
@@ -113,8 +97,13 @@ def _load_losses(
         )
     for name, loss in losses.items():
         loss.load_state_dict({ours: tensors[released] for ours, released in adapter_names(name).items()})
-        loss.eval()
-    return losses
+    return Release(student, losses, form)
+
+
+def find_form(tensors: Mapping[str, Tensor]) -> Form:
+    """Return the form of TransKD that most of the adapters' names belong to; the base form where they tie."""
+    names = {form: {n for loss in losses for n in adapter_names(loss).values()} for form, losses in FORMS.items()}
+    return max(FORMS, key=lambda form: len(names[form] & tensors.keys()))
 
 
 def _teacher_channels(tensors: Mapping[str, Tensor], student: Segmenter) -> tuple[int, ...]:

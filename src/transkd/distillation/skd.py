@@ -18,15 +18,12 @@ from transkd.options import NonNegativeFloat, Positive
 
 @in_full_precision
 def pair_wise_similarity(student: Tensor, teacher: Tensor, *, patch: int) -> Tensor:
-    """Return the mean squared difference of cosine similarities between all pairs of a map's patches.
+    """Return the mean squared difference of cosine similarities between all ordered pairs of a map's patches.
 
     Args:
         student: (B, C, H, W).
         teacher: (B, D, H, W).
         patch: side of the square patches, max-pooled channel by channel; those at the edges may be smaller.
-
-    Returns:
-        A scalar, the mean over samples and ordered pairs of patches.
     """
     return F.mse_loss(_similarities(student, patch), _similarities(teacher, patch))
 
@@ -55,8 +52,6 @@ class StructuredKnowledgeDistillation(LogitLoss):
     patches of 2x2 are what the comparison of segmenters by Yang et al. (CIRKD, CVPR 2022) has.
 
     Args:
-        student_channels: channels of the student's feature maps, a stage each, shallowest first.
-        teacher_channels: the same of the teacher.
         pixel_weight: weight of the pixel-wise part.
         pair_weight: weight of the pair-wise part.
         patch: side of the patches whose similarities are compared, in positions of the teacher's map.
@@ -91,19 +86,16 @@ class StructuredKnowledgeDistillation(LogitLoss):
     def map_distance(self, student: Taps, teacher: Taps) -> Tensor:
         """Return the pair-wise part of the deepest feature maps, a scalar in float32."""
         own, taught = self.student_maps(student, "features")[-1], self.teacher_maps(teacher, "features")[-1]
-        self._check_pairs(taught)
-        return pair_wise_similarity(resample_to(own, taught), taught, patch=self.patch)
-
-    def forward(self, student: Taps, teacher: Taps) -> Tensor:
-        """Return the weighted sum of both parts, a scalar in float32; see :class:`DistillationLoss`."""
-        loss = self.pixel_weight * super().forward(student, teacher)
-        return loss + self.pair_weight * self.map_distance(student, teacher) if self.pair_weight else loss
-
-    def _check_pairs(self, maps: Tensor) -> None:
-        height, width = maps.shape[2:]
+        height, width = taught.shape[2:]
         if self.patch >= max(height, width):
             raise ConfigError(
                 f"{self.name}: a patch of {self.patch}x{self.patch} positions covers the whole deepest map, "
                 f"{height}x{width}, and leaves no pairs to compare; lower patch, train on larger images, or set "
                 "pair_weight=0"
             )
+        return pair_wise_similarity(resample_to(own, taught), taught, patch=self.patch)
+
+    def forward(self, student: Taps, teacher: Taps) -> Tensor:
+        """Return the weighted sum of both parts, a scalar in float32; see :class:`DistillationLoss`."""
+        loss = self.pixel_weight * super().forward(student, teacher)
+        return loss + self.pair_weight * self.map_distance(student, teacher) if self.pair_weight else loss
