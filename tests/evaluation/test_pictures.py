@@ -1,18 +1,28 @@
+"""Pictures of scenes, legends and confusion matrices: colours, and texts that nothing cuts off."""
+
 from __future__ import annotations
+
+from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ImageFont
-from written_names import Written
+import torch
+from PIL import Image, ImageDraw, ImageFont
 
 from transkd.evaluation import colourise, scene_picture
 from transkd.evaluation.pictures import (
     BACKGROUND,
+    CAPTION,
+    EMPTY,
+    FULL,
     INK,
     LETTERS,
+    NO_LABELS,
     TITLE_HEIGHT,
+    above_legend,
+    confusion_picture,
     font,
-    legend_strip,
     scene_sheet,
     shortened,
 )
@@ -20,6 +30,38 @@ from transkd.evaluation.pictures import LEGEND_MARGIN as MARGIN
 
 NAMES = ("road", "car", "sky")
 PALETTE = ((128, 64, 128), (0, 0, 142), (70, 130, 180))
+
+
+class Written:
+    """Records what Pillow writes, with its box and the picture's size."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.texts: list[tuple[str, tuple[float, ...], tuple[int, int]]] = []
+        write = ImageDraw.ImageDraw.text
+
+        def record(pen: ImageDraw.ImageDraw, xy: tuple[float, float], text: str, **how: Any) -> None:
+            box = pen.textbbox(xy, text, font=how["font"], anchor=how.get("anchor"))
+            self.texts.append((text, box, pen.im.size))
+            write(pen, xy, text, **how)
+
+        monkeypatch.setattr(ImageDraw.ImageDraw, "text", record)
+
+    def whole(self) -> list[str]:
+        """Return all texts, none of which is cut off."""
+        for text, (left, top, right, bottom), (width, height) in self.texts:
+            assert min(left, top) >= 0, text
+            assert right <= width, text
+            assert bottom <= height, text
+        return [text for text, _, _ in self.texts]
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Written:
+    return Written(monkeypatch)
+
+
+def colours_in(pixels: np.ndarray) -> set[tuple[int, ...]]:
+    return {tuple(colour) for colour in np.unique(pixels.reshape(-1, 3), axis=0).tolist()}
 
 
 def test_classes_get_their_colours_and_ignored_pixels_black() -> None:
@@ -38,43 +80,25 @@ def test_panels_stand_side_by_side_in_their_colours() -> None:
     assert picture.shape[1] == MARGIN + 3 * (80 + MARGIN)
 
 
-def test_legend_names_the_classes_that_occur_and_no_other() -> None:
-    image = np.zeros((16, 32, 3), np.uint8)
-    one = scene_picture(image, {"label": np.zeros((16, 32), int)}, NAMES, PALETTE)
-    legend = np.asarray(one)[TITLE_HEIGHT + 192 + MARGIN :]
-    colours = {tuple(colour) for colour in legend.reshape(-1, 3)}
-    assert PALETTE[0] in colours
-    assert PALETTE[1] not in colours
-    assert BACKGROUND in colours
-    assert (0, 0, 0) not in colours
-
-
-def test_legend_says_what_black_is() -> None:
-    label = np.zeros((16, 32), int)
+def test_the_legend_names_the_classes_that_occur_and_what_black_is() -> None:
+    image, label = np.zeros((16, 32, 3), np.uint8), np.zeros((16, 32), int)
+    legend = np.asarray(scene_picture(image, {"label": label}, NAMES, PALETTE))[TITLE_HEIGHT + 192 + MARGIN :]
+    assert {PALETTE[0], BACKGROUND} <= colours_in(legend)
+    assert not {PALETTE[1], (0, 0, 0)} & colours_in(legend)
     label[0, 0] = 255
-    with_ignored = np.asarray(scene_picture(np.zeros((16, 32, 3), np.uint8), {"label": label}, NAMES, PALETTE))
-    legend = with_ignored[TITLE_HEIGHT + 192 + MARGIN :]
-    assert {PALETTE[0], (0, 0, 0)} <= {tuple(colour) for colour in legend.reshape(-1, 3)}
+    legend = np.asarray(scene_picture(image, {"label": label}, NAMES, PALETTE))[TITLE_HEIGHT + 192 + MARGIN :]
+    assert {PALETTE[0], (0, 0, 0)} <= colours_in(legend)
 
 
-def test_a_long_legend_wraps_instead_of_running_out() -> None:
-    names = tuple(f"a rather long class name {k}" for k in range(30))
-    palette = tuple((k, 255 - k, 7) for k in range(30))
-    label = np.arange(30).reshape(5, 6)
-    picture = np.asarray(
-        scene_picture(np.zeros((5, 6, 3), np.uint8), {"label": label}, names, palette, panel_width=120)
-    )
-    found = {tuple(colour) for colour in picture.reshape(-1, 3)}
-    assert set(palette) <= found
-
-
-@pytest.mark.parametrize("count", [11, 19, 150])
+@pytest.mark.parametrize("count", [11, 60])
 def test_all_names_are_written_inside_the_legend(count: int, written: Written) -> None:
     names = [f"a rather long name {k}" if k % 4 else f"n{k}" for k in range(count)]
-    strip = np.asarray(legend_strip(names, [(200, 200, 255)] * count, 300))
+    entries = [(name, (200, 200, k)) for k, name in enumerate(names)]
+    strip = np.asarray(above_legend(Image.new("RGB", (300, 1), BACKGROUND), entries, width=300, letters=13))
     assert written.whole() == names
     assert (strip[:, [0, -1]] == BACKGROUND).all()
     assert (strip[[0, -1]] == BACKGROUND).all()
+    assert {colour for _, colour in entries} <= colours_in(strip)
 
 
 def test_a_single_name_that_is_wider_than_the_picture_is_not_cut(written: Written) -> None:
@@ -91,7 +115,7 @@ def test_letters_beyond_ascii_are_not_boxes() -> None:
 
     no_such_letter = drawn("\ufffe")
     assert all(drawn(letter) != no_such_letter for letter in "äßéłøдЖΩ")
-    assert isinstance(font(), ImageFont.FreeTypeFont)
+    assert isinstance(font(13), ImageFont.FreeTypeFont)
 
 
 def test_a_long_title_stays_over_its_panel() -> None:
@@ -120,3 +144,22 @@ def test_a_sheet_has_one_legend_for_all_its_scenes() -> None:
     legend = {tuple(colour) for colour in sheet[2 * row :].reshape(-1, 3)}
     assert {PALETTE[0], PALETTE[1], (0, 0, 0)} <= legend
     assert PALETTE[2] not in legend
+
+
+@pytest.mark.parametrize("count", [11, 60])
+def test_every_name_stands_beside_its_row_and_above_its_column(count: int, written: Written) -> None:
+    names = [f"class number {k}" for k in range(count)]
+    names[1] = "a class with quite a long name"
+    picture = np.asarray(confusion_picture(torch.eye(count) * 7, names))
+    assert Counter(text for text in written.whole() if text in names) == dict.fromkeys(names, 2)
+    assert written.whole()[:2] == list(CAPTION)
+    for edge in (picture[:2], picture[-3:], picture[:, :3], picture[:, -3:]):
+        assert (edge == BACKGROUND).all()
+
+
+def test_shares_are_of_the_row_and_a_row_without_labels_is_grey(written: Written) -> None:
+    picture = np.asarray(confusion_picture(torch.tensor([[30, 10, 0], [0, 0, 0], [0, 3, 997]]), list("abc")))
+    expected = {tuple(np.rint(EMPTY + share**0.6 * (FULL - EMPTY)).astype(int).tolist()) for share in (0.75, 0.25)}
+    assert expected <= colours_in(picture)
+    assert 3 * 32 * 32 <= (picture == NO_LABELS).all(2).sum() < 3 * 32 * 32 + 20  # letters' edges are grey too
+    assert [text for text in written.whole() if text.isdigit()] == ["75", "25", "100"]

@@ -14,17 +14,7 @@ from transkd.data.transforms import evaluation
 from transkd.errors import ConfigError, DataError, NonFiniteError, TransKDError
 from transkd.evaluation.inference import Inference, infer
 from transkd.models import Segmenter, create_segmenter
-from transkd.prediction.network import (
-    DENSE_PIXELS,
-    WHOLE_VALUES,
-    Network,
-    Prediction,
-    bands,
-    input_size,
-    largest_at,
-    resize,
-    softmax_of,
-)
+from transkd.prediction.network import Network, Prediction, bands, input_size, resize
 
 CPU = torch.device("cpu")
 
@@ -55,35 +45,18 @@ def blocky(images: Tensor) -> Tensor:
     return torch.cos(means * torch.arange(1.0, 20.0).view(1, 19, 1, 1) / 40)
 
 
-def test_ids_are_what_the_segmenter_predicts(segmenter: Segmenter) -> None:
+def test_ids_and_confidence_are_the_largest_softmax(segmenter: Segmenter) -> None:
     images = [picture(64, 96), picture(64, 96, 1)]
-    network = Network(segmenter, segmenter.predict, CPU)
+    network = Network(segmenter, segmenter.predict, CPU, confidence=True)
     for image, found in zip(images, network.predict(images), strict=True):
+        with torch.no_grad():
+            logits = torch.nn.functional.interpolate(segmenter(as_tensor(image)), (64, 96), mode="bilinear")
         assert isinstance(found, Prediction)
         assert found.ids.dtype == np.uint8
-        assert found.confidence is None
+        assert found.confidence is not None
         assert np.array_equal(found.ids, segmenter.predict(as_tensor(image))[0].numpy())
+        np.testing.assert_allclose(found.confidence, logits.softmax(1).max(1).values[0].numpy(), rtol=1e-5)
         assert len(np.unique(found.ids)) > 1
-
-
-def test_confidence_is_the_largest_softmax_value(segmenter: Segmenter) -> None:
-    image = picture(64, 96)
-    found = only(Network(segmenter, segmenter.predict, CPU, confidence=True).predict([image]))
-    with torch.no_grad():
-        logits = torch.nn.functional.interpolate(segmenter(as_tensor(image)), (64, 96), mode="bilinear")
-    best = logits.softmax(1).max(1).values[0].numpy()
-    assert found.confidence is not None
-    np.testing.assert_allclose(found.confidence, best, rtol=1e-5)
-
-
-def test_large_logits_class_by_class_give_the_same() -> None:
-    logits = torch.randn(19, 32, 48, generator=torch.Generator().manual_seed(0))
-    size = (760, 1200)
-    assert logits.shape[0] * size[0] * size[1] > WHOLE_VALUES
-    ids, best = largest_at(logits, size)
-    whole = torch.nn.functional.interpolate(logits[None], size, mode="bilinear")[0]
-    assert torch.equal(ids, whole.argmax(0))
-    torch.testing.assert_close(softmax_of(best, logits), whole.softmax(0).max(0).values)
 
 
 @pytest.mark.parametrize(("size", "own"), [(64, (90, 120)), ((64, 128), (90, 120)), (96, (40, 70)), (None, (50, 60))])
@@ -93,10 +66,12 @@ def test_pictures_are_resized_as_the_loader_resizes_them(size: Any, own: tuple[i
     assert np.array_equal(resize(image, input_size(own, size)), theirs)
 
 
-def test_a_tiny_picture_is_enlarged_for_the_segmenter(segmenter: Segmenter) -> None:
+def test_tiny_pictures_are_enlarged_for_the_segmenter_and_strips_not_beyond_measure(segmenter: Segmenter) -> None:
     assert input_size((5, 300), None) == (32, 300)
-    assert only(Network(segmenter, segmenter.predict, CPU).predict([picture(5, 40)])).ids.shape == (5, 40)
     assert only(Network(segmenter, segmenter.predict, CPU).predict([picture(1, 1)])).ids.shape == (1, 1)
+    assert input_size((9000, 9000), None) == (9000, 9000)
+    with pytest.raises(DataError, match="3x5000 pixels would be enlarged to 512x853333 for the model: give another"):
+        input_size((3, 5000), 512)
 
 
 @pytest.mark.parametrize(
@@ -111,17 +86,14 @@ def test_a_tiny_picture_is_enlarged_for_the_segmenter(segmenter: Segmenter) -> N
 )
 def test_bands_together_are_the_evaluations_windows(size: tuple[int, int], crop: Any, stride: Any) -> None:
     image = torch.from_numpy(picture(*size)).permute(2, 0, 1)
-    parts = list(bands(blocky, image, Inference(crop, stride)))
-    tops = [top for top, _ in parts]
-    heights = [logits.shape[1] for _, logits in parts]
-    assert tops == [sum(heights[:number]) for number in range(len(parts))]
+    ours = torch.cat(list(bands(blocky, image, Inference(crop, stride))), 1)
     theirs = infer(blocky, image[None], Inference(crop, stride))
-    torch.testing.assert_close(torch.cat([logits for _, logits in parts], 1), theirs[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours, theirs[0], rtol=1e-5, atol=1e-5)
 
 
 def test_windows_and_another_size_go_together() -> None:
     image = picture(100, 150)
-    network = Network(blocky, lambda images: images[:, 0], CPU, size=200, views=Inference((64, 64)))
+    network = Network(blocky, blocky, CPU, size=200, views=Inference((64, 64)))
     logits = infer(blocky, as_tensor(resize(image, (200, 300))), Inference((64, 64)))
     ids = torch.nn.functional.interpolate(logits, (100, 150), mode="bilinear").argmax(1)[0]
     assert np.array_equal(only(network.predict([image])).ids, ids.numpy())
@@ -140,18 +112,17 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_a_large_picture_by_windows_needs_the_memory_of_a_band() -> None:
-    image = picture(2000, 3000)
-    assert image[..., 0].size > DENSE_PIXELS
-    network = Network(blocky, lambda images: images[:, 0], CPU, views=Inference((256, 256), (256, 256)))
+def test_a_large_picture_by_windows_needs_the_memory_of_a_band(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transkd.prediction.network.DENSE_PIXELS", 2**16)
+    image = picture(500, 750)
     with LargestTensor() as largest:
-        found = only(network.predict([image]))
-    assert found.ids.shape == (2000, 3000)
-    band, picture_values, everything = 19 * 256 * 3000, 3 * 2000 * 3000, 19 * 2000 * 3000
+        found = only(Network(blocky, blocky, CPU, views=Inference((64, 64), (64, 64))).predict([image]))
+    assert found.ids.shape == (500, 750)
+    band, picture_values, everything = 19 * 64 * 750, 3 * 500 * 750, 19 * 500 * 750
     assert largest.values <= max(band, picture_values) < everything / 5
     # every window is of the picture's own pixels, so that the corner is what a picture of the corner gives
-    corner = only(Network(blocky, lambda images: images[:, 0], CPU).predict([image[:256, :256]]))
-    assert np.array_equal(found.ids[:256, :256], corner.ids)
+    corner = only(Network(blocky, blocky, CPU).predict([image[:64, :64]]))
+    assert np.array_equal(found.ids[:64, :64], corner.ids)
 
 
 def test_classes_alone_are_resized_to_the_nearest() -> None:
@@ -170,7 +141,7 @@ def test_scores_that_are_not_finite_are_no_prediction() -> None:
         logits[1, 3, 2, 2] = float("nan")
         return logits
 
-    first, second = Network(broken, lambda images: images[:, 0], CPU).predict([picture(40, 40), picture(40, 40, 1)])
+    first, second = Network(broken, blocky, CPU).predict([picture(40, 40), picture(40, 40, 1)])
     assert isinstance(first, Prediction)
     assert isinstance(second, NonFiniteError)
     assert "NaN or infinite" in str(second)
@@ -182,7 +153,7 @@ def test_too_little_memory_for_a_batch_is_tried_one_by_one() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
         return blocky(images)
 
-    network = Network(greedy, lambda images: images[:, 0], CPU)
+    network = Network(greedy, blocky, CPU)
     found = network.predict([picture(40, 48), picture(40, 48, 1)])
     assert [len(np.unique(only([one]).ids)) > 1 for one in found] == [True, True]
     (failed,) = network.predict([picture(40, 64)])
@@ -190,22 +161,15 @@ def test_too_little_memory_for_a_batch_is_tried_one_by_one() -> None:
     assert "40x64 pixels do not fit into the memory: use inference=slide" in str(failed)
 
 
-def test_what_a_score_sees_is_what_a_prediction_sees(segmenter: Segmenter) -> None:
+def test_what_a_score_sees_is_what_a_prediction_sees() -> None:
     images = [picture(90, 120), picture(90, 120, 1)]
     views = Inference((48, 48), (20, 30), (0.75, 1.0, 1.5), flip=True)
-    network = Network(segmenter, segmenter.predict, CPU, size=64, views=views, confidence=True)
+    network = Network(blocky, blocky, CPU, size=64, views=views, confidence=True)
     seen = torch.cat([as_tensor(resize(image, (64, 85))) for image in images])
-    shares = torch.nn.functional.interpolate(infer(segmenter, seen, views), (90, 120), mode="bilinear")
+    shares = torch.nn.functional.interpolate(infer(blocky, seen, views), (90, 120), mode="bilinear")
     torch.testing.assert_close(shares.sum(1), torch.ones(2, 90, 120))
     for found, expected in zip(network.predict(images), shares, strict=True):
         assert isinstance(found, Prediction)
         assert found.confidence is not None
         assert np.array_equal(found.ids, expected.argmax(0).numpy())
         np.testing.assert_allclose(found.confidence, expected.max(0).values.numpy(), rtol=1e-5)
-
-
-def test_a_strip_is_not_enlarged_beyond_measure() -> None:
-    assert input_size((3, 5000), None) == (32, 5000)
-    with pytest.raises(DataError, match="3x5000 pixels would be enlarged to 512x853333 for the model: give another"):
-        input_size((3, 5000), 512)
-    assert input_size((9000, 9000), None) == (9000, 9000)

@@ -1,14 +1,16 @@
+"""Which files are read, and which are written."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from transkd.errors import ConfigError
-from transkd.prediction.outputs import whole, write_ids, write_pixels
-from transkd.prediction.plan import Plan, plan_outputs
-from transkd.prediction.sources import VIDEO_SUFFIXES, Source
+from transkd.prediction.outputs import whole
+from transkd.prediction.plan import VIDEO_SUFFIXES, Job, Source, find_sources, plan_outputs
+
+PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def source(path: Path | str, top: Path | str = "in") -> Source:
@@ -16,8 +18,8 @@ def source(path: Path | str, top: Path | str = "in") -> Source:
     return Source(Path(path), below.with_suffix("").as_posix(), below.suffix in VIDEO_SUFFIXES)
 
 
-def written(plan: Plan) -> list[str]:
-    return [str(path) for job in plan.jobs for path in job.outputs.values()]
+def written(jobs: list[Job]) -> list[str]:
+    return [str(path) for job in jobs for path in job.outputs.values()]
 
 
 def test_one_kind_lies_in_the_folder_several_in_folders_of_their_own(tmp_path: Path) -> None:
@@ -65,8 +67,8 @@ def test_what_exists_is_refused_kept_or_replaced(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"1 of 4 outputs exist already, such as .*ids/a\.png: existing=skip"):
         plan_outputs(sources, tmp_path, ["ids", "overlay"], "error")
     kept = plan_outputs(sources, tmp_path, ["ids", "overlay"], "skip")
-    assert [list(job.outputs) for job in kept.jobs] == [["overlay"], ["ids", "overlay"]]
-    assert plan_outputs(sources[:1], tmp_path / "ids", ["ids"], "skip").skipped == 1
+    assert [list(job.outputs) for job in kept] == [["overlay"], ["ids", "overlay"]]
+    assert plan_outputs(sources[:1], tmp_path / "ids", ["ids"], "skip") == []
     assert len(written(plan_outputs(sources, tmp_path, ["ids", "overlay"], "overwrite"))) == 4
 
 
@@ -78,22 +80,14 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
             plan_outputs([source(tmp_path / "a.png", tmp_path)], tmp_path / "link", ["ids"], existing)  # type: ignore[arg-type]
 
 
-def test_skip_does_not_take_another_kind_for_what_was_asked(tmp_path: Path) -> None:
-    write_pixels(np.zeros((4, 4, 3), np.uint8), "overlay", tmp_path / "a.png")
-    with pytest.raises(ConfigError, match=r"a\.png is of kind overlay, not ids"):
-        plan_outputs([source("in/a.jpg")], tmp_path, ["ids"], "skip")
-    write_ids(np.zeros((4, 4), np.uint8), [(1, 2, 3)], tmp_path / "a.png")
-    assert plan_outputs([source("in/a.jpg")], tmp_path, ["ids"], "skip").skipped == 1
-
-
 def test_folders_of_frames_are_replaced_only_if_they_hold_nothing_else(tmp_path: Path) -> None:
     frames = tmp_path / "v.frames"
     frames.mkdir()
-    assert plan_outputs([source("in/v.mp4")], tmp_path, ["ids"], "error").jobs
+    assert plan_outputs([source("in/v.mp4")], tmp_path, ["ids"], "error")
     (frames / "000001.png").touch()
     with pytest.raises(ConfigError, match="outputs exist already"):
         plan_outputs([source("in/v.mp4")], tmp_path, ["ids"], "error")
-    assert plan_outputs([source("in/v.mp4")], tmp_path, ["ids"], "overwrite").jobs
+    assert plan_outputs([source("in/v.mp4")], tmp_path, ["ids"], "overwrite")
     (frames / "thesis.txt").touch()
     with pytest.raises(ConfigError, match=r"holds more than frames, such as thesis\.txt"):
         plan_outputs([source("in/v.mp4")], tmp_path, ["ids"], "overwrite")
@@ -101,7 +95,7 @@ def test_folders_of_frames_are_replaced_only_if_they_hold_nothing_else(tmp_path:
 
 def test_places_that_cannot_be_written_to_are_found_out_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="is a file, not a folder"):
+    with pytest.raises(ConfigError, match="file is not a folder that can be written to"):
         plan_outputs([source("in/a.jpg")], tmp_path / "file/deep", ["ids"], "error")
     (tmp_path / "a.png").mkdir()
     with pytest.raises(ConfigError, match="is a folder: move it"):
@@ -131,3 +125,91 @@ def test_files_are_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
         partial.mkdir()
         (partial / "000001.png").touch()
     assert [entry.name for entry in folder.iterdir()] == ["000001.png"]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    top = tmp_path / "photos"
+    for name in (
+        "b.JPG",
+        "a.png",
+        "day/c.jpg",
+        "day/deep/d.e.jpeg",
+        "drive.MP4",
+        "notes.md",
+        "day/.hidden.png",
+        ".x/y.png",
+    ):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).touch()
+    return top
+
+
+def names(text: object, **options: object) -> list[str]:
+    return [source.name for source in find_sources(str(text), PICTURES, **options)[0]]  # type: ignore[arg-type]
+
+
+def test_a_folder_gives_what_is_below_it_sorted(tree: Path) -> None:
+    (tree / "day/again").symlink_to(tree)
+    sources, others = find_sources(str(tree), PICTURES)
+    assert [source.name for source in sources] == ["a", "b", "day/c", "day/deep/d.e", "drive"]
+    assert [source.is_video for source in sources] == [False] * 4 + [True]
+    assert others == 1
+
+
+def test_outputs_below_the_folder_are_no_inputs(tree: Path) -> None:
+    assert names(tree, leave_out=tree / "day/deep") == ["a", "b", "day/c", "drive"]
+    assert names(tree / "**/*.jp*g", leave_out=tree / "day/deep") == ["day/c"]
+    assert names(tree / "*.png", leave_out=tree) == ["a"]
+    assert names(tree / "day", leave_out=tree) == ["c", "deep/d.e"]
+    with pytest.raises(ConfigError, match="is the input folder"):
+        names(tree, leave_out=tree / "day/..")
+
+
+def test_a_file_is_taken_whatever_its_name(tree: Path) -> None:
+    assert names(tree / "a.png") == ["a"]
+    assert names(tree / "notes.md") == ["notes.md"]
+    (tree / "scene[1].png").touch()
+    assert names(tree / "scene[1].png") == ["scene[1]"]
+
+
+def test_a_pattern_keeps_the_folders_after_its_fixed_part(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names(tree / "**/*.jp*g") == ["day/c", "day/deep/d.e"]
+    assert names(tree / "*") == ["a", "b", "drive"]
+    monkeypatch.chdir(tree)
+    assert names("d*/*.jpg") == ["day/c"]
+
+
+def test_a_list_in_its_order_relative_to_itself_or_to_here(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / "list.txt").write_text("\ufeffday/c.jpg\n\n# not this one\n  a.png  \ngone.png\n", encoding="utf-8")
+    found = find_sources(str(tree / "list.txt"), PICTURES)[0]
+    assert [source.name for source in found] == ["day/c", "a", "gone"]
+    assert [source.path for source in found] == [tree / "day/c.jpg", tree / "a.png", tree / "gone.png"]
+    (tree.parent / "lists").mkdir()
+    (tree.parent / "lists/l.txt").write_text("photos/day/c.jpg\nphotos/day/deep/d.e.jpeg\n")
+    monkeypatch.chdir(tree.parent)
+    assert names("lists/l.txt") == ["c", "deep/d.e"]
+
+
+def test_a_list_with_lines_that_are_no_names_or_come_twice(tree: Path) -> None:
+    (tree / "list.txt").write_bytes(b"a.png\r\n" + b"x" * 300 + b".png\r\na.png\r\n")
+    assert [source.name for source in find_sources(str(tree / "list.txt"), PICTURES)[0]] == ["a", "x" * 300]
+    for text in ("x" * 300, "~nobody-of-that-name/x"):
+        with pytest.raises(ConfigError, match="there is no such file or folder"):
+            find_sources(text, PICTURES)
+
+
+def test_inputs_without_a_picture_are_refused(tree: Path) -> None:
+    (tree / "docs").mkdir()
+    (tree / "docs/x.pdf").touch()
+    (tree / "none.txt").write_text("# nothing\n")
+    (tree / "wrong.txt").write_text("x/1.png\nx/2.png\n")
+    for text, message in {
+        "missing.png": "there is no such file or folder",
+        "*.bmp": "there is no picture and no video$",
+        "docs": "there is no picture and no video, only 1 other files",
+        "none.txt": "none of the 0 files that it lists exists; write a path a line",
+        "wrong.txt": "none of the 2 files that it lists exists, such as .*x/1.png",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            find_sources(str(tree / text), PICTURES)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +14,11 @@ from torch import Tensor
 
 from transkd.errors import DataError
 from transkd.evaluation.inference import Inference
-from transkd.prediction import stills as ahead
 from transkd.prediction.drawing import Classes, Drawer
 from transkd.prediction.network import Network
 from transkd.prediction.outputs import Model
-from transkd.prediction.plan import plan_outputs
-from transkd.prediction.sources import Source
-from transkd.prediction.stills import SLOW_PIXELS, Tally, Watcher, predict_stills
+from transkd.prediction.plan import Job, Source, plan_outputs
+from transkd.prediction.stills import Tally, predict_stills
 
 CLASSES = Classes(tuple("abcd"), ((0, 0, 0), (80, 80, 80), (160, 160, 160), (240, 240, 240)))
 
@@ -40,9 +39,14 @@ class Spy:
         return Model(network, Drawer("spy", CLASSES))
 
 
-def jobs(names: list[str], folder: Path):  # type: ignore[no-untyped-def]
-    sources = [Source(Path(name), name, False) for name in names]
-    return plan_outputs(sources, folder, ["ids"], "error").jobs
+def jobs(names: list[str], folder: Path) -> list[Job]:
+    return plan_outputs([Source(Path(name), name, False) for name in names], folder, ["ids"], "error")
+
+
+def predicted(jobs: list[Job], model: Model, read: Callable[[Path], np.ndarray] | None = None, **options) -> Tally:
+    tally = Tally()
+    predict_stills(jobs, read or picture, [model], tally=tally, **options)
+    return tally
 
 
 def picture(path: Path) -> np.ndarray:
@@ -57,7 +61,7 @@ def test_each_picture_gets_its_own_prediction_whatever_the_sizes(tmp_path: Path)
     sizes = ((40, 50), (40, 60), (33, 99))
     names = [f"{height}-{width}-{seed}" for seed in range(7) for height, width in sizes]
     spy, steps = Spy(), []
-    tally = predict_stills(jobs(names, tmp_path), picture, spy.model(), watcher=Watcher(lambda: steps.append(1)))
+    tally = predicted(jobs(names, tmp_path), spy.model(), progress=lambda: steps.append(1))
     assert (tally.done, tally.failures, len(steps)) == (21, [], 21)
     for name in names:
         red = picture(Path(name))[..., 0]
@@ -78,13 +82,13 @@ def test_pictures_of_rare_sizes_do_not_pile_up(tmp_path: Path) -> None:
         return picture(path)
 
     names = [f"{32 + number}-40-{number}" for number in range(60)]
-    assert predict_stills(jobs(names, tmp_path), read, spy.model()).done == 60
-    assert counts["most"] <= 4 * (3 + 2) + 2 + 3
+    assert predicted(jobs(names, tmp_path), spy.model(), read).done == 60
+    assert counts["most"] <= 4 * (3 + 1) + 2 + 4 + 2
 
 
 def test_one_bad_picture_does_not_stop_the_others(tmp_path: Path) -> None:
     names = ["40-40-1", "bad", "40-40-2", "20-40-3"]
-    tally = predict_stills(jobs(names, tmp_path), picture, Spy().model())
+    tally = predicted(jobs(names, tmp_path), Spy().model())
     assert tally.done == 3
     assert tally.failures == ["bad: cannot read this image"]
     assert tally.enlarged == 1
@@ -101,7 +105,7 @@ def test_stopping_leaves_whole_files_only(tmp_path: Path) -> None:
 
     names = [f"40-40-{number}" for number in range(30)]
     with pytest.raises(KeyboardInterrupt):
-        predict_stills(jobs(names, tmp_path), picture, Spy().model(batch_size=1), watcher=Watcher(step))
+        predicted(jobs(names, tmp_path), Spy().model(batch_size=1), progress=step)
     made = list(tmp_path.iterdir())
     assert 3 <= len(made) < 30
     for path in made:
@@ -111,7 +115,7 @@ def test_stopping_leaves_whole_files_only(tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_written_is_listed_and_the_others_are_written(tmp_path: Path) -> None:
     planned = jobs(["40-40-1", "40-40-2", "40-40-3"], tmp_path / "out")
     planned[1] = replace(planned[1], outputs={"ids": tmp_path / "out" / f"{'x' * 252}.png"})
-    tally = predict_stills(planned, picture, Spy().model())
+    tally = predicted(planned, Spy().model())
     assert tally.done == 2
     (failure,) = tally.failures
     assert failure.startswith("40-40-2: ")
@@ -130,50 +134,18 @@ def test_a_full_disk_stops_all_and_leaves_whole_files_only(tmp_path: Path, monke
 
     monkeypatch.setattr(Image.Image, "save", fill)
     tally = Tally()
+    planned = jobs([f"40-40-{n}" for n in range(60)], tmp_path)
     with pytest.raises(OSError, match="No space left on device"):
-        predict_stills(
-            jobs([f"40-40-{n}" for n in range(60)], tmp_path), picture, Spy().model(1), tally=tally, workers=1
-        )
+        predict_stills(planned, picture, [Spy().model(1)], tally=tally, workers=1)
     assert tally.done == 3
     assert len(list(tmp_path.iterdir())) == 3
     assert len(saved) < 20
 
 
-def test_large_pictures_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "HELD_PIXELS", 2 * 40 * 50)
-    held = {"now": 0, "most": 0}
-    reading = threading.Lock()
-
-    def read(path: Path) -> np.ndarray:
-        with reading:
-            held["now"] += 1
-            held["most"] = max(held["most"], held["now"])
-        return picture(path)
-
-    def step() -> None:
-        with reading:
-            held["now"] -= 1
-
-    names = [f"40-50-{number}" for number in range(24)]
-    assert predict_stills(jobs(names, tmp_path), read, Spy().model(), watcher=Watcher(step)).done == 24
-    assert held["most"] <= 2 + 1 + 2 + 2 + 2
-
-
-def test_a_picture_that_takes_long_is_named_once_before_it_is_predicted(tmp_path: Path) -> None:
-    side = int(SLOW_PIXELS**0.5)
-    spy, told = Spy(), []
-    names = [f"{side}-{side}-1", f"{side + 1}-{side}-2", f"{side + 1}-{side}-3"]
-    watcher = Watcher(note=lambda text: told.append((len(spy.batches), text)))
-    predict_stills(jobs(names, tmp_path), picture, spy.model(batch_size=1), watcher=watcher)
-    ((batches, text),) = told
-    assert batches <= 1
-    assert text.startswith(f"{side + 1}-{side}-2: the model sees {side + 1}x{side} pixels at once")
-
-
 def test_one_that_the_model_cannot_take_does_not_stop_the_others(tmp_path: Path) -> None:
     spy = Spy()
     network = Network(spy, lambda images: spy(images).argmax(1), torch.device("cpu"), views=Inference(scales=(0.5, 1)))
-    tally = predict_stills(jobs(["80-80-1", "50-80-2"], tmp_path), picture, Model(network, Drawer("spy", CLASSES)))
+    tally = predicted(jobs(["80-80-1", "50-80-2"], tmp_path), Model(network, Drawer("spy", CLASSES)))
     assert tally.done == 1
     (failure,) = tally.failures
     assert failure.startswith("50-80-2: scale 0.5 makes 25x40 pixels")

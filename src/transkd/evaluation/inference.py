@@ -45,6 +45,11 @@ class Inference:
         """Whether the segmenter's own logits of the whole image are all that is taken."""
         return self.crop is None and self.scales == (1.0,) and not self.flip
 
+    @property
+    def averages(self) -> bool:
+        """Whether :func:`infer` gives the mean of several views' softmax, not logits."""
+        return self.flip or len(self.scales) > 1
+
 
 @torch.no_grad()
 def infer(logits_of: LogitsOf, images: Tensor, inference: Inference) -> Tensor:

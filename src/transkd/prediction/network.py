@@ -24,8 +24,6 @@ Size = int | tuple[int, int] | None
 MOST_ENLARGED = 2**24
 """No picture is enlarged to more pixels: a strip of 3x5000 with a short side of 512 would be one of 512x853333."""
 
-WHOLE_VALUES = 2**24
-"""Logits are resized all at once up to this many values; above, class by class, in a K-th of the memory."""
 DENSE_PIXELS = 2**22
 """Windows, scales and flip give scores at every pixel of what the segmenter sees: of up to so many pixels at once."""
 
@@ -37,7 +35,7 @@ def input_size(
 
     Args:
         own: the picture's height and width.
-        size: what was asked for.
+        size: the requested one.
         least: the smallest height and width that the segmenter takes.
 
     Raises:
@@ -76,8 +74,8 @@ def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 @torch.no_grad()
-def bands(logits_of: LogitsOf, image: Tensor, windows: Inference) -> Iterator[tuple[int, Tensor]]:
-    """Yield the logits of a picture band by band, equal to those of ``infer`` up to rounding.
+def bands(logits_of: LogitsOf, image: Tensor, windows: Inference) -> Iterator[Tensor]:
+    """Yield the logits (K, rows, W) of a picture band by band from the top, those of ``infer`` up to rounding.
 
     Every row of windows is what ``infer`` gives for the strip that it covers; a pixel's logits are the mean of the
     rows that cover it, since as many windows of each of them do.
@@ -86,9 +84,6 @@ def bands(logits_of: LogitsOf, image: Tensor, windows: Inference) -> Iterator[tu
         logits_of: from images (B, 3, h, w) to logits (B, K, h', w').
         image: (3, H, W) uint8, or floating point in [0, 1].
         windows: one view by windows.
-
-    Yields:
-        The band's first row, and its logits (K, rows, W). The bands cover the picture without a gap.
     """
     assert windows.crop is not None
     assert windows.steps is not None
@@ -103,7 +98,7 @@ def bands(logits_of: LogitsOf, image: Tensor, windows: Inference) -> Iterator[tu
             strip[:, : total.shape[1]] += total
             counts[: len(rows)] += rows
         done = following - top
-        yield top, strip[:, :done] / counts[:done, None]
+        yield strip[:, :done] / counts[:done, None]
         total, rows = strip[:, done:].clone(), counts[done:]
 
 
@@ -152,11 +147,6 @@ class Network:
         """
         return input_size((image.shape[0], image.shape[1]), self.size, self.least)
 
-    @property
-    def averages_shares(self) -> bool:
-        """Whether ``infer`` gives the mean of several views' softmax, not logits."""
-        return self.views.flip or len(self.views.scales) > 1
-
     def predict(self, images: Sequence[Pixels]) -> list[Prediction | TransKDError]:
         """Predict pictures; where they do not fit into memory together, one by one.
 
@@ -199,19 +189,16 @@ class Network:
     def predict_large(self, image: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
         """Predict one picture (3, h, w) in the least memory that its windows, scales and flip allow."""
         assert self.logits_of is not None
-        if self.averages_shares or image[0].numel() <= DENSE_PIXELS:
+        if self.views.averages or image[0].numel() <= DENSE_PIXELS or tuple(image.shape[-2:]) != own:
             return self.from_scores(infer(self.logits_of, image[None], self.views)[0], own)
-        parts = (logits for _, logits in bands(self.logits_of, image, self.views))
-        if tuple(image.shape[-2:]) != own:
-            return self.from_scores(torch.cat(list(parts), dim=1), own)
         found: list[Prediction] = []
-        for logits in parts:
+        for logits in bands(self.logits_of, image, self.views):
             band = self.from_scores(logits, (logits.shape[-2], logits.shape[-1]))
             if isinstance(band, TransKDError):
                 return band
             found.append(band)
-        ids = np.concatenate([band.ids for band in found])
         confidences = [band.confidence for band in found if band.confidence is not None]
+        ids = np.concatenate([band.ids for band in found])
         return Prediction(ids, np.concatenate(confidences) if confidences else None)
 
     def from_scores(self, scores: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
@@ -222,48 +209,37 @@ class Network:
         ids, best = largest_at(scores, own)
         confidence = None
         if self.confidence:
-            confidence = (best if self.averages_shares else softmax_of(best, scores)).cpu().numpy()
+            confidence = (best if self.views.averages else softmax_of(best, scores)).cpu().numpy()
         return Prediction(as_numbers(ids, scores.shape[0]), confidence)
 
 
+def classes_at(scores: Tensor, size: tuple[int, int]) -> Iterator[Tensor]:
+    """Yield the scores (H, W) of each class, resized bilinearly to ``size``: all at once would take K times as much."""
+    for score in scores:
+        yield logits_at(score[None, None], size)[0, 0]
+
+
 def largest_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Resize class scores bilinearly, and take the largest one at each pixel.
-
-    Args:
-        scores: (K, h, w).
-        size: height and width.
-
-    Returns:
-        Its class (H, W) int64, and the score itself.
-    """
-    if scores.shape[0] * size[0] * size[1] <= WHOLE_VALUES:
-        best, ids = resized(scores, size).max(dim=0)
-        return ids, best
-    best, ids = resized(scores[:1], size)[0], torch.zeros(size, dtype=torch.int64, device=scores.device)
-    for index in range(1, scores.shape[0]):
-        values = resized(scores[index : index + 1], size)[0]
+    """Resize class scores (K, h, w) to a height and width, and return the largest one's class (H, W) and itself."""
+    best = torch.full(size, -torch.inf, device=scores.device)
+    ids = torch.zeros(size, dtype=torch.int64, device=scores.device)
+    for index, values in enumerate(classes_at(scores, size)):
         ids.masked_fill_(values > best, index)
         best = torch.maximum(best, values)
     return ids, best
 
 
 def softmax_of(best: Tensor, logits: Tensor) -> Tensor:
-    """Return the softmax value (H, W) of the largest logits, class by class.
+    """Return the softmax value (H, W) of the largest logits.
 
     Args:
         best: (H, W), the largest of the logits once they are resized to that size.
         logits: (K, h, w).
     """
-    size = (best.shape[0], best.shape[1])
     total = torch.zeros_like(best)
-    for index in range(logits.shape[0]):
-        total += (resized(logits[index : index + 1], size)[0] - best).exp_()
+    for values in classes_at(logits, (best.shape[0], best.shape[1])):
+        total += (values - best).exp_()
     return total.reciprocal_()
-
-
-def resized(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return logits (K, h, w) resized bilinearly to a height and width."""
-    return logits_at(logits[None], size)[0]
 
 
 def nearest(ids: Tensor, size: tuple[int, int]) -> Prediction:

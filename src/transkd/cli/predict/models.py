@@ -27,14 +27,14 @@ GENERIC_FOLDERS = ("student", "model")
 MOST_IDS = 256
 
 
-def load_predictors(config: PredictConfig) -> tuple[Model, Model | None, list[str]]:
+def load_predictors(config: PredictConfig) -> tuple[list[Model], list[str]]:
     """Load the model and the second one.
 
     Args:
         config: what was asked for.
 
     Returns:
-        The model, the second one where there is one, and notes on what was chosen for them.
+        The model, and the second one where there is one; and notes on what was chosen for them.
 
     Raises:
         ConfigError: a model cannot give what was asked for.
@@ -42,9 +42,8 @@ def load_predictors(config: PredictConfig) -> tuple[Model, Model | None, list[st
     """
     device = find_device(config.device)
     notes: list[str] = []
-    first = load_predictor(config, config.model, device, notes)
-    second = None if config.model2 is None else load_predictor(config, config.model2, device, notes)
-    return first, second, notes
+    sources = [config.model, *([] if config.model2 is None else [config.model2])]
+    return [load_predictor(config, source, device, notes) for source in sources], notes
 
 
 def load_predictor(config: PredictConfig, source: str, device: torch.device, notes: list[str]) -> Model:

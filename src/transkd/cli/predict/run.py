@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +26,8 @@ from transkd.data.reading import read_image
 from transkd.errors import DataError, TransKDError
 from transkd.options import SMALLEST_SIDE
 from transkd.prediction.outputs import Model
-from transkd.prediction.plan import Plan, plan_outputs
-from transkd.prediction.sources import find_sources
-from transkd.prediction.stills import Tally, Watcher, predict_stills
+from transkd.prediction.plan import Job, find_sources, plan_outputs
+from transkd.prediction.stills import Tally, predict_stills
 from transkd.prediction.videos import predict_clip
 
 MOST_LISTED = 20
@@ -74,47 +73,47 @@ def run_predict(config: PredictConfig) -> None:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     output = Path(os.path.expanduser(config.output))  # noqa: PTH111 - an unknown user stays as it is
-    found = find_sources(config.input, IMAGE_SUFFIXES, leave_out=output)
-    plan = plan_outputs(found.sources, output, config.kinds, config.when_existing)
-    if not plan.jobs:
-        print(f"nothing to do: all outputs for {counted(plan.skipped, 'input')} are in {output} already")
+    sources, others = find_sources(config.input, IMAGE_SUFFIXES, leave_out=output)
+    jobs = plan_outputs(sources, output, config.kinds, config.when_existing)
+    skipped = len(sources) - len(jobs)
+    if not jobs:
+        print(f"nothing to do: all outputs for {counted(skipped, 'input')} are in {output} already")
         return
-    model, second, chosen = load_predictors(config)
-    if found.others:
-        notes.print(f"{counted(found.others, 'file')} of other kinds left out")
+    models, chosen = load_predictors(config)
+    if others:
+        notes.print(f"{counted(others, 'file')} of other kinds left out")
     for note in chosen:
         notes.print(printable(note))
     done, start = Done(), time.perf_counter()
-    with stoppable(plan, done, notes):
-        predict(plan, model, second, done, notes)
+    with stoppable(len(jobs), done, notes):
+        predict(jobs, models, done, notes)
     pictures, seconds = done.stills.done, time.perf_counter() - start
     parts = [counted(pictures, "picture")] if pictures or not done.videos else []
     if done.videos:
         parts.append(f"{counted(done.videos, 'video')} ({counted(done.frames, 'frame')})")
     rate = (pictures + done.frames) / max(seconds, 1e-9)
     unit = "frames/s" if done.videos and not pictures else "images/s"
-    kept = f"; {plan.skipped} were there already" if plan.skipped else ""
-    if pictures or done.videos or plan.skipped:
+    kept = f"; {skipped} were there already" if skipped else ""
+    if pictures or done.videos or skipped:
         print(f"{' and '.join(parts)} predicted in {seconds:.1f} s ({rate:.3g} {unit}), written to {output}{kept}")
-    if failed := done.listing(len(plan.jobs)):
+    if failed := done.listing(len(jobs)):
         raise DataError(failed)
 
 
-def predict(plan: Plan, model: Model, second: Model | None, done: Done, notes: Console) -> None:
+def predict(jobs: Sequence[Job], models: Sequence[Model], done: Done, notes: Console) -> None:
     """Predict pictures, then videos, with a progress bar; what fails is counted in ``done``."""
-    stills = [job for job in plan.jobs if not job.source.is_video]
+    stills = [job for job in jobs if not job.source.is_video]
     with counting(screen()) as bars:
         if stills:
             task = bars.add_task("pictures", total=len(stills), unit="images")
-            watcher = Watcher(lambda: bars.advance(task), lambda text: notes.print(printable(text)))
-            predict_stills(stills, read_image, model, second, tally=done.stills, watcher=watcher)
+            predict_stills(stills, read_image, models, tally=done.stills, progress=lambda: bars.advance(task))
             bars.remove_task(task)
             if done.stills.enlarged:
                 notes.print(
                     f"{counted(done.stills.enlarged, 'picture')} of less than {SMALLEST_SIDE} pixels a side, "
                     "enlarged for the model"
                 )
-        for job in plan.jobs:
+        for job in jobs:
             if not job.source.is_video:
                 continue
             task = bars.add_task(printable(job.source.path.name), total=None, unit="frames")
@@ -123,7 +122,7 @@ def predict(plan: Plan, model: Model, second: Model | None, done: Done, notes: C
                 bars.update(task, completed=frames, total=expected or None)
 
             try:
-                clip = predict_clip(job, model, second, progress=show)
+                clip = predict_clip(job, models, progress=show)
             except TransKDError as error:
                 done.failures.append(str(error))
             else:
@@ -136,7 +135,7 @@ def predict(plan: Plan, model: Model, second: Model | None, done: Done, notes: C
 
 
 @contextmanager
-def stoppable(plan: Plan, done: Done, notes: Console) -> Iterator[None]:
+def stoppable(inputs: int, done: Done, notes: Console) -> Iterator[None]:
     """End with a line instead of a traceback on Ctrl-C, SIGTERM and a closed terminal."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -148,10 +147,10 @@ def stoppable(plan: Plan, done: Done, notes: Console) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         number = next(iter(interrupt.args), signal.SIGINT)
-        if failed := done.listing(len(plan.jobs)):
+        if failed := done.listing(inputs):
             notes.print(failed)
         notes.print(
-            f"transkd-predict: stopped after {done.stills.done + done.videos} of {counted(len(plan.jobs), 'input')}; "
+            f"transkd-predict: stopped after {done.stills.done + done.videos} of {counted(inputs, 'input')}; "
             "all files that are there are whole, and the same command with existing=skip makes the others"
         )
         sys.exit(128 + int(number))
