@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import griffe
-from docs_markdown import fenced
 
 TOP = Path(__file__).resolve().parents[1]
 SUBPACKAGES = ("models", "distillation", "data", "evaluation", "training", "export", "reporting")
@@ -38,6 +37,11 @@ def api_page() -> str:
     parts += [f"## {ERRORS}", _text(errors)]
     parts += _members(errors, [name for name in errors.members if name[0] != "_" and not errors[name].is_alias], seen)
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(parts)) + "\n"
+
+
+def fenced(text: str, language: str) -> str:
+    """Return text as a block of code."""
+    return f"```{language}\n{text.rstrip()}\n```"
 
 
 def _resolved(item: griffe.Object | griffe.Alias) -> griffe.Object:

@@ -15,7 +15,6 @@ from command_runs import Command
 from omegaconf import OmegaConf
 
 import transkd
-from help_examples import examples_of_help
 from transkd.cli.arguments import split_arguments, users_form
 from transkd.cli.commands import COMMANDS
 from transkd.cli.help import choices, help_text, short_help
@@ -61,6 +60,13 @@ def test_the_composed_config_imports_nothing_slow() -> None:
     printed = printed_without(set(SLOW), calls)
     assert "name: acdc" in printed["transkd-train", "+experiment=acdc_mitb0", "--cfg", "job"]
     assert "model: ???" in printed["transkd-eval", "--cfg", "job"], "a key that is missing is shown as such"
+
+
+def examples_of_help(text: str) -> list[str]:
+    """Return the commands under "Examples": joined where a backslash ends a line, without what is said beside them."""
+    block = re.split(r"\nExamples:?\n", text)[1].partition("\n\n")[0]
+    lines = re.sub(r"\s*\\\n\s*", " ", block).splitlines()
+    return [re.split(r"\s{3,}", line.strip())[0] for line in lines]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

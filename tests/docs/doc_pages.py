@@ -1,38 +1,23 @@
-"""The code blocks of README.md and docs/, with the HTML comments that are for the tests.
-
-Before a block may stand, each on a line of its own:
-
-``<!-- needs: gpu -->``
-    its commands cannot run in a test, for one of the reasons in ``REASONS``; they are checked all the same.
-    ``<!-- needs: gpu for trainer=ddp -->`` applies to the commands that contain this text only.
-``<!-- given: … -->``
-    what the block takes for granted: lines of its own language that are run before it.
-"""
+"""The pages of README.md and docs/: their fenced blocks, the files that they show and the commands that they name."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 TOP = Path(__file__).resolve().parents[2]
-SHELL = ("bash", "sh", "shell")
-REASONS = ("gpu", "network", "slurm", "wandb", "docker", "tool", "hours", "checkout")
-"""A GPU; something from the network; a SLURM cluster; a W&B account; a container; a program that pip does not install
-with transkd; programs that take minutes to hours and cannot be cut short; what changes or makes the checkout itself."""
 GENERATED = "<!-- Written by scripts/docs_"
-FENCE = re.compile(r"^(?P<indent>\s*)(?P<ticks>`{3,})\s*(?P<language>[\w+-]*)[^`]*$")
-COMMENT = re.compile(r"<!--\s*(needs|given):\s*(.*?)\s*-->", re.DOTALL)
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)\n\1```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"# ([\w./-]+\.(?:py|yaml|yml|csv|txt|sh))\s*\n")
 INLINE = re.compile(r"(?<!`)`(transkd-[a-z]+ [^`\n]+)`(?!`)")
-
-
-@dataclass(frozen=True)
-class Need:
-    """Why commands cannot run: all of a block, or those that contain a text."""
-
-    reason: str
-    text: str = ""
+COMMAND = re.compile(r"transkd-[a-z]+\b(?!/).*")
+ASSIGNMENT = re.compile(r"\s*(?:export )?(\w+)=(\"[^\"]*\"|\S*)$")
 
 
 @dataclass(frozen=True)
@@ -43,8 +28,6 @@ class Block:
     line: int
     language: str
     text: str
-    needs: tuple[Need, ...] = ()
-    given: str = ""
 
     @property
     def where(self) -> str:
@@ -53,60 +36,68 @@ class Block:
     @property
     def file(self) -> str | None:
         """Return the file that the block is: its first line is a comment with the name."""
-        named = re.match(r"# ([\w./-]+\.(?:py|yaml|yml|csv|txt|sh))\s*$", self.text.split("\n", 1)[0])
+        named = FILE.match(self.text)
         return named[1] if named else None
-
-    def need_of(self, command: str) -> str | None:
-        """Return why a command of the block cannot run, or None."""
-        return next((need.reason for need in self.needs if need.text in command), None)
 
 
 def pages() -> list[str]:
     """Return README.md, CONTRIBUTING.md and the written pages of docs/, by their paths."""
     found = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").rglob("*.md"))]
-    return [path.relative_to(TOP).as_posix() for path in found if not _is_generated(path)]
+    return [path.relative_to(TOP).as_posix() for path in found if not _text(path).startswith(GENERATED)]
 
 
 def blocks(page: str) -> list[Block]:
     """Return the fenced blocks of a page, in order."""
-    return list(_blocks(page, (TOP / page).read_text(encoding="utf-8")))
+    text = _text(TOP / page)
+    return [
+        Block(page, text.count("\n", 0, found.start()) + 1, found[2], re.sub(f"^{found[1]}", "", found[3], flags=re.M))
+        for found in BLOCK.finditer(text)
+    ]
 
 
 def inline_commands(page: str) -> list[str]:
     """Return the commands with arguments in a page's sentences and tables."""
-    return INLINE.findall(_without_blocks((TOP / page).read_text(encoding="utf-8")))
+    return INLINE.findall(BLOCK.sub("", _text(TOP / page)))
 
 
-def _is_generated(path: Path) -> bool:
-    return path.read_text(encoding="utf-8").startswith(GENERATED)
+def commands(block: Block) -> Iterator[str]:
+    """Yield the commands of transkd in a block, continued lines joined, its shell variables filled in."""
+    variables: dict[str, str] = {}
+    for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
+        if assigned := ASSIGNMENT.match(line):
+            variables[assigned[1]] = assigned[2].strip('"')
+        elif found := COMMAND.search(re.sub(r"(^|\s+)#.*", "", line)):
+            command = re.split(r" \| | > | &$|\)\"", found[0])[0]
+            yield re.sub(r"\$\{?(\w+)\}?", lambda name: variables.get(name[1], name[0]), command)
 
 
-def _blocks(page: str, text: str) -> Iterator[Block]:
-    lines = text.splitlines()
-    number = after = 0
-    while number < len(lines):
-        opening = FENCE.match(lines[number])
-        if opening is None:
-            number += 1
-            continue
-        end = next(n for n in range(number + 1, len(lines)) if lines[n].strip() == opening["ticks"])
-        inside = [line.removeprefix(opening["indent"]) for line in lines[number + 1 : end]]
-        needs, given = _comments("\n".join(lines[after:number]))
-        yield Block(page, number + 1, opening["language"], "\n".join(inside), needs, given)
-        number = after = end + 1
+def write_file(block: Block, folder: Path) -> None:
+    """Write the file that a block is, below a folder."""
+    assert block.file is not None
+    path = folder / block.file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{block.text}\n", encoding="utf-8")
 
 
-def _comments(before: str) -> tuple[tuple[Need, ...], str]:
-    """Read the comments that stand right before a block, with nothing but blank lines between."""
-    tail = re.search(r"(?:\s*<!--(?:(?!-->).)*-->)+\s*\Z", before, re.DOTALL)
-    found = COMMENT.findall(tail[0]) if tail else []
-    needs: list[Need] = []
-    for kind, content in found:
-        if kind == "needs":
-            reasons, _, only = content.partition(" for ")
-            needs += [Need(reason.strip(), only.strip()) for reason in reasons.split(",")]
-    return tuple(needs), "\n".join(content for kind, content in found if kind == "given")
+@contextmanager
+def modules_of(folder: Path) -> Iterator[None]:
+    """Import from a folder, which is the current one, and forget afterwards what its modules registered."""
+    from transkd.data import datasets
+    from transkd.distillation import registry as losses
+    from transkd.models import heads
+    from transkd.models.backbones import registry as backbones
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(folder)
+        for module, name in ((losses, "_LOSSES"), (backbones, "_BACKBONES"), (heads, "_HEADS"), (datasets, "_LAYOUTS")):
+            patch.setattr(module, name, dict(getattr(module, name)))
+        before = set(sys.modules)
+        yield
+        for name in set(sys.modules) - before:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith((str(folder), ".")):
+                del sys.modules[name]
 
 
-def _without_blocks(text: str) -> str:
-    return re.sub(r"^\s*(`{3,}).*?^\s*\1\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from pathlib import Path
 
-import pytest
+from doc_pages import TOP, blocks
 
 from transkd import create_segmenter
 from transkd.evaluation.pictures import font
 
-TOP = Path(__file__).resolve().parents[2]
 
-
-def test_the_diagrams_are_those_that_the_script_draws_and_words_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(TOP / "scripts")
+def test_the_diagrams_are_those_that_the_script_draws_and_words_fit() -> None:
     import draw_diagrams
 
     for name, draw in draw_diagrams.DIAGRAMS.items():
@@ -30,8 +26,7 @@ def test_the_diagrams_are_those_that_the_script_draws_and_words_fit(monkeypatch:
 
 
 def test_the_example_prints_what_its_comments_say() -> None:
-    page = (TOP / "docs/concepts/transkd.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (example,) = [block.text for block in blocks("docs/concepts/transkd.md") if block.language == "python"]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(example, {})

@@ -13,9 +13,8 @@ from typing import Any
 
 import docs_reference
 import pytest
-from docs_commands import own_keys
-from docs_configs import CONF, groups
 from docs_console import BLOCK, Console
+from docs_reference import CONF, groups, own_keys
 from omegaconf import OmegaConf
 
 import transkd
@@ -62,15 +61,6 @@ def test_every_choice_is_listed_and_says_what_it_is() -> None:
         )
 
 
-def test_every_key_of_a_run_is_in_the_reference(workshop: Console) -> None:
-    listed = re.findall(r"`([\w.+]+)(?:=[^`]*)?`", page("commands.md") + page("configs.md"))
-    config = OmegaConf.to_container(OmegaConf.load(workshop.folder / "runs/tiny/config.yaml"))
-    assert isinstance(config, dict)
-    keys = [key for key in dict(flattened(config)) if not key.endswith(".name")]
-    assert len(keys) > 50
-    assert [key for key in keys if key not in listed] == []
-
-
 def test_the_api_page_has_every_public_name() -> None:
     headings = set(re.findall(r"^### (\w+)$", page("api.md"), re.MULTILINE))
     assert {name for name in transkd.__all__ if not name.startswith("__")} <= headings
@@ -110,30 +100,21 @@ def compare(listed: dict[str, bool], there: list[str]) -> None:
     assert missing == []
 
 
-def test_results_json_is_as_documented(workshop: Console) -> None:
-    results = json.loads((workshop.folder / "runs/tiny/results.json").read_text())
-    listed = documented("results.json")
-    assert not all(listed.values())
-    compare(dict.fromkeys(listed, True), list(dict(flattened(results))))
-
-
-def test_metrics_csv_is_as_documented(workshop: Console) -> None:
-    with (workshop.folder / "runs/tiny/metrics.csv").open() as file:
-        columns = next(csv.reader(file))
-    listed = documented("metrics.csv")
-    compare(listed, columns)
-
-
-def test_a_runs_folder_is_as_documented(workshop: Console) -> None:
-    table_of_files = page("files.md").partition("## A training run")[2].partition("###")[0]
-    listed = {
-        name
-        for row in re.findall(r"^\| (`.*?) \|", table_of_files, re.MULTILINE)
-        for name in re.findall(r"`(.*?)`", row)
-    }
+def test_what_a_run_leaves_is_as_documented(workshop: Console) -> None:
     run = workshop.folder / "runs/tiny"
+    results = json.loads((run / "results.json").read_text())
+    compare(dict.fromkeys(documented("results.json"), True), list(dict(flattened(results))))
+    with (run / "metrics.csv").open() as file:
+        compare(documented("metrics.csv"), next(csv.reader(file)))
+    table = page("files.md").partition("## A training run")[2].partition("###")[0]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     there = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    listed = {name for row in rows for name in re.findall(r"`(.*?)`", row)}
     assert {re.sub(r"^predictions/.*", "predictions/NAME.png", name) for name in there} == listed
+    keys = re.findall(r"`([\w.+]+)(?:=[^`]*)?`", page("commands.md") + page("configs.md"))
+    config = dict(flattened(OmegaConf.to_container(OmegaConf.load(run / "config.yaml"))))
+    assert len(config) > 50
+    assert not [key for key in config if key not in keys and not key.endswith(".name")]
 
 
 def test_scores_json_is_as_documented(workshop: Console) -> None:
