@@ -14,7 +14,7 @@ from transkd.distillation import registry as registry_module
 from transkd.errors import ConfigError
 from transkd.models import create_segmenter
 from transkd.models.taps import Taps
-from transkd.training.weight_schedules import Weighing
+from transkd.training.schedules import Weighing
 
 from .tap_builder import LOSS_NAMES, Widths, random_labels, random_taps
 

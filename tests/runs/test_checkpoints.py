@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from transkd.errors import CheckpointError
-from transkd.runs.checkpoints import SafeCheckpointIO, read_checkpoint, write_checkpoint
+from transkd.runs.checkpoints import read_checkpoint, write_checkpoint
 
 CHECKPOINT = {
     "state_dict": {"a": torch.arange(700.0).reshape(7, 100), "b": torch.ones(3, dtype=torch.bfloat16)},
@@ -27,9 +27,7 @@ def plain(value: Any) -> Any:
     """Tensors as bytes, so that containers compare bitwise."""
     if isinstance(value, torch.Tensor):
         return str(value.dtype), tuple(value.shape), value.flatten().view(torch.uint8).numpy().tobytes()
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return value
+    return {key: plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 @pytest.fixture
@@ -45,13 +43,12 @@ def test_what_was_written_is_read_bitwise(saved: Path) -> None:
     assert [p.name for p in saved.parent.iterdir()] == ["last.ckpt"]
 
 
-@pytest.mark.parametrize("share", [0, 0.001, 0.1, 0.5, 0.9, 0.99, 0.9999])
+@pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.9999])
 def test_a_truncated_file(saved: Path, share: float) -> None:
     content = saved.read_bytes()
     saved.write_bytes(content[: int(share * len(content))])
-    for read in (read_checkpoint, SafeCheckpointIO().load_checkpoint):
-        with pytest.raises(CheckpointError, match=r"last\.ckpt is truncated, damaged.*resume from another"):
-            read(saved)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is truncated, damaged.*resume from another"):
+        read_checkpoint(saved)
 
 
 def test_flipped_bits_are_refused_or_harmless(saved: Path) -> None:
@@ -60,7 +57,7 @@ def test_flipped_bits_are_refused_or_harmless(saved: Path) -> None:
     weights_at = content.index(CHECKPOINT["state_dict"]["a"].numpy().tobytes())
     anywhere = np.random.default_rng(0).integers(0, len(content), 200).tolist()
     within = list(range(weights_at, weights_at + 2800, 140))
-    refused = {}
+    refused: dict[int, str] = {}
     for place in [*anywhere, *within]:
         damaged = bytearray(content)
         damaged[place] ^= 1 << (place % 8)
@@ -109,21 +106,17 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
-@pytest.mark.parametrize("there_was_one", [True, False])
-def test_a_full_disk_leaves_the_old_file(saved: Path, there_was_one: bool) -> None:
+def test_a_full_disk_leaves_the_old_file(saved: Path) -> None:
     """Torch's writer says "unexpected pos" when a file could not be written; the message has the system's reason."""
     before = saved.read_bytes()
-    if not there_was_one:
-        saved.unlink()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    kept = "; the one before it is unharmed" if there_was_one else "File too large"
     try:
-        with pytest.raises(CheckpointError, match=rf"could not be written: \[Errno 27\] File too large.*{kept[14:]}$"):
+        with pytest.raises(CheckpointError, match=r"could not be written: \[Errno 27\] File too large.* is unharmed$"):
             write_checkpoint({"weights": torch.zeros(1_000_000)}, saved)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [p.read_bytes() for p in saved.parent.iterdir()] == ([before] if there_was_one else [])
+    assert [p.read_bytes() for p in saved.parent.iterdir()] == [before]
 
 
 def test_interrupted_at_any_moment_of_writing_the_old_file_stays_whole(
@@ -155,10 +148,3 @@ def test_the_file_is_on_the_disk_before_it_replaces_the_old_one(
     monkeypatch.setattr(Path, "replace", lambda self, to: (events.append("replace"), replace(self, to))[1])
     write_checkpoint(CHECKPOINT, tmp_path / "last.ckpt")
     assert events == ["fsync", "replace", "fsync"]
-
-
-def test_a_checkpoint_that_was_read_already_is_not_read_again(saved: Path) -> None:
-    loaded = {"epoch": 7}
-    plugin = SafeCheckpointIO({saved: loaded})
-    assert plugin.load_checkpoint(saved) is loaded
-    assert plugin.load_checkpoint(saved)["epoch"] == 3

@@ -73,15 +73,9 @@ def test_custom_data_is_scored_as_it_was_validated() -> None:
     assert native.endswith(" data.size=native")
 
 
-@pytest.mark.parametrize(
-    ("program", "command"),
-    [
-        ("/opt/env/bin/transkd-train", "transkd-train seed=1 'name=a b'"),
-        ("/opt/env/lib/python3.11/site-packages/transkd/cli/train.py", "transkd-train seed=1 'name=a b'"),
-        ("/mine/train.py", None),
-        ("/opt/env/bin/pytest", None),
-    ],
-)
-def test_the_command_is_what_runs_it_again(monkeypatch: pytest.MonkeyPatch, program: str, command: str | None) -> None:
-    monkeypatch.setattr(sys, "argv", [program, "seed=1", "name=a b"])
-    assert command_line() == command
+def test_the_command_is_what_runs_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for program in ("/opt/env/bin/transkd-train", "/opt/env/lib/python3.11/site-packages/transkd/cli/train.py"):
+        monkeypatch.setattr(sys, "argv", [program, "seed=1", "name=a b"])
+        assert command_line() == "transkd-train seed=1 'name=a b'"
+    monkeypatch.setattr(sys, "argv", ["/mine/train.py"])
+    assert command_line() is None

@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -35,10 +36,11 @@ def run(compose_config: Callable[..., dict[str, Any]], scenes_root: Path) -> Run
 
 @pytest.fixture(scope="session")
 def distilled(run: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of one distillation with averaged weights, eight steps; no test changes it."""
+    """The folder of one distillation with averaged weights, eight steps; what it printed lies beside it."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("distilled") / "run"
-    run(folder, *DISTILLED, "pictures=2")
+    with folder.with_name("printed.txt").open("w") as file:
+        run(folder, *DISTILLED, "pictures=2", console=Console(width=150, file=file))
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
@@ -16,7 +17,6 @@ from tiny_runs import rows, state, weights
 from transkd import DistillModule, SceneDataModule, create_segmenter
 from transkd.distillation import DistillationLoss
 from transkd.training.callbacks import LossTime, RunClock
-from transkd.training.run import train
 
 pytestmark = pytest.mark.usefixtures("lean")
 
@@ -60,13 +60,16 @@ def test_steps_cut_an_epoch_after_validating_it_and_more_steps_resume_it(run, tm
 
 @pytest.mark.parametrize(
     ("options", "validated"),
-    [(("trainer.check_val_every_n_epoch=3",), ["5"]), (("trainer.limit_val_batches=0",), [])],
+    [
+        (("trainer.check_val_every_n_epoch=3",), ["5"]),
+        pytest.param(("trainer.limit_val_batches=0",), [], marks=pytest.mark.slow),
+    ],
     ids=["in an epoch that does not validate", "without validation"],
 )
 def test_time_ends_a_run_between_steps_and_more_time_resumes_it(run, slow_steps, tmp_path, options, validated):
-    console = Console(record=True, width=300, file=(tmp_path / "log").open("w"))
+    console = Console(record=True, width=300, file=io.StringIO())
     options = (*options, "checkpoint.every_n_steps=100")
-    cut = train(run.config(tmp_path / "run", *options, TIMED), console=console)
+    cut = run(tmp_path / "run", *options, TIMED, console=console)
     assert cut["training"]["stopped_by"] == "time"
     assert (cut["training"]["steps"], cut["training"]["seconds"]) == (6, 60.0)
     assert "stopped by trainer.max_time after step 6 of 8" in console.export_text()
@@ -120,9 +123,9 @@ def test_the_losses_share_of_a_step_is_their_time_forward_and_backward(scenes_ro
     trainer.fit(module, data)
     measured = next(c for c in trainer.callbacks if isinstance(c, LossTime))
     seconds = measured.seconds
-    assert measured.facts["measured_steps"] == 7  # of twelve, the first five left out
+    assert measured.shares["measured_steps"] == 7  # of twelve, the first five left out
     assert 7 * 0.08 <= seconds["losses"] < seconds["step"] - seconds["teacher"]
     assert seconds["losses"] < 7 * 0.08 + 0.5 * (seconds["step"] - seconds["losses"])
-    assert measured.facts["losses_share"] == pytest.approx(seconds["losses"] / seconds["step"])
-    assert 0 < measured.facts["teacher_share"] < 1 - measured.facts["losses_share"]
+    assert measured.shares["losses_share"] == pytest.approx(seconds["losses"] / seconds["step"])
+    assert 0 < measured.shares["teacher_share"] < 1 - measured.shares["losses_share"]
     assert module.stopwatch is None

@@ -13,6 +13,7 @@ from transkd.training import DistillModule
 
 LABELS = torch.tensor([0, 1, 2, 3, IGNORE_INDEX], dtype=torch.uint8).repeat(1, 64, 13)[..., :64]
 BATCH = {"image": torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8), "label": LABELS}
+OURS, THEIRS = ("sky", "Traffic Light", "road", "car"), ("road", "sky", "car", "tree", "bus")
 
 
 @register_loss("labelled_for_tests")
@@ -35,11 +36,20 @@ class LabelledLogits(Labelled):
     requires = frozenset({"logits", "labels"})
 
 
-def module_with(loss: DistillationLoss | None, names: tuple[str, ...], theirs: tuple[str, ...]) -> DistillModule:
-    student = create_segmenter("tiny", len(names), class_names=names)
-    teacher = create_segmenter("tiny_teacher", len(theirs), class_names=theirs)
-    made = Labelled if loss is None else loss
-    return DistillModule(student, teacher, {"mine": made(student.channels, teacher.channels), "pea": 1.0})
+class Spy(DistillationLoss):
+    """Keeps the logits that it is given."""
+
+    requires = frozenset({"logits"})
+
+    def forward(self, student, teacher):
+        self.seen = (student.logits, teacher.logits)
+        return (student.logits - teacher.logits).square().mean()
+
+
+def module_with(kind: type[DistillationLoss], ours, theirs, teacher_classes: int | None = None) -> DistillModule:
+    student = create_segmenter("tiny", len(ours), class_names=ours)
+    teacher = create_segmenter("tiny_teacher", teacher_classes or len(theirs), class_names=theirs)
+    return DistillModule(student, teacher, {"mine": kind(student.channels, teacher.channels), "pea": 1.0})
 
 
 @pytest.mark.parametrize("by_name", [False, True])
@@ -54,54 +64,30 @@ def test_a_loss_that_names_labels_gets_them_and_the_others_do_not(by_name: bool)
     assert terms["csf"] > 0
 
 
-def test_labels_are_channels_of_the_logits_that_are_compared() -> None:
-    module = module_with(LabelledLogits, ("sky", "cow", "road", "car"), ("road", "sky", "car"))
+def test_labels_are_channels_of_the_logits_that_are_compared_or_the_students_own() -> None:
+    module = module_with(LabelledLogits, OURS, THEIRS)
     module.loss_terms(BATCH)
     number = {0: 0, 1: IGNORE_INDEX, 2: 1, 3: 2, IGNORE_INDEX: IGNORE_INDEX}
     assert module.losses["mine"].seen.dtype == torch.uint8
     assert module.losses["mine"].seen[0].tolist() == [[number[int(label)] for label in row] for row in LABELS[0]]
-
-
-def test_a_loss_on_features_keeps_the_students_labels_whatever_the_teachers_classes() -> None:
-    module = module_with(None, ("sky", "cow", "road", "car"), ("road", "sky", "car"))
+    module = module_with(Labelled, OURS, THEIRS)
     module.loss_terms(BATCH)
     assert torch.equal(module.losses["mine"].seen, LABELS)
 
 
-class Spy(DistillationLoss):
-    """Keeps the logits that it is given."""
-
-    requires = frozenset({"logits"})
-
-    def forward(self, student, teacher):
-        self.seen = (student.logits, teacher.logits)
-        return (student.logits - teacher.logits).square().mean()
-
-
-def distillation(student_names, teacher_names, teacher_classes=None) -> DistillModule:
-    student = create_segmenter("tiny", len(student_names), class_names=student_names)
-    teacher = create_segmenter("tiny_teacher", teacher_classes or len(teacher_names), class_names=teacher_names)
-    return DistillModule(student, teacher, {"spy": Spy(student.channels, teacher.channels)})
-
-
 def test_logits_are_compared_on_the_classes_that_both_name_in_one_order() -> None:
-    module = distillation(["sky", "Traffic Light", "road", "cow"], ["road", "traffic_light", "sky", "tree", "bus"])
-    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    module = module_with(Spy, OURS, ("road", "traffic_light", "sky", "tree", "bus"))
     module.segmenter.eval()
-    terms = module.loss_terms({"image": images, "label": torch.zeros(2, 64, 64, dtype=torch.uint8)})
-    student, teacher = module.losses["spy"].seen
-    assert torch.equal(student, module.segmenter(images)[:, [0, 1, 2]])
-    assert torch.equal(teacher, module.teacher(images)[:, [2, 1, 0]])
-    assert terms["spy"].item() == pytest.approx((student - teacher).square().mean().item())
+    terms = module.loss_terms(BATCH)
+    student, teacher = module.losses["mine"].seen
+    assert torch.equal(student, module.segmenter(BATCH["image"])[:, [0, 1, 2]])
+    assert torch.equal(teacher, module.teacher(BATCH["image"])[:, [2, 1, 0]])
+    assert terms["mine"].item() == pytest.approx((student - teacher).square().mean().item())
 
 
-def test_without_names_on_both_sides_a_loss_on_logits_is_refused_and_one_on_features_is_not() -> None:
-    with pytest.raises(ConfigError, match=r"spy compares logits, but the teacher has 20 classes and the student 3"):
-        distillation(["sky", "road", "cow"], None, teacher_classes=20)
-    student = create_segmenter("tiny", 3, class_names=["sky", "road", "cow"])
-    assert DistillModule(student, create_segmenter("tiny_teacher", 20), {"csf": 1.0}).class_match is None
-
-
-def test_classes_without_a_common_name_are_refused() -> None:
+def test_classes_that_cannot_be_matched_are_refused_by_a_loss_on_logits_only() -> None:
+    with pytest.raises(ConfigError, match=r"mine compares logits, but the teacher has 20 classes and the student 4"):
+        module_with(Spy, OURS, None, teacher_classes=20)
+    assert module_with(Labelled, OURS, None, teacher_classes=20).class_match is None
     with pytest.raises(ConfigError, match="share fewer than two names"):
-        distillation(["sky", "road"], ["cat", "dog"])
+        module_with(Spy, OURS, ["cat", "dog"])

@@ -37,7 +37,9 @@ def test_five_lines_by_name(scenes_root: Path, tmp_path: Path) -> None:
     data = SceneDataModule("cityscapes", scenes_root, size=[64, 64], batch_size=4, workers=0)
     module = DistillModule(student="tiny", teacher=tmp_path / "teacher", losses={"csf": 1.0, "ea": 1.0})
     trainer = quiet_trainer(tmp_path, max_epochs=1)
+    module.losses.eval()  # as what was loaded is
     trainer.fit(module, data)
+    assert all(layer.training for layer in module.losses.modules())
     module.student.save_pretrained(tmp_path / "student")
 
     assert set(module.last_terms) == {"ce", "csf", "ea"}
@@ -100,28 +102,22 @@ def test_a_loss_made_by_hand_has_a_weight_too() -> None:
 def test_a_saved_student_goes_on(tmp_path: Path) -> None:
     saved, teacher = create_segmenter("tiny", 5, class_names=[*"abcde"]), create_segmenter("tiny_teacher", 19)
     saved.save_pretrained(tmp_path / "student")
-    for source in (tmp_path / "student", str(tmp_path / "student")):
-        module = DistillModule(source, teacher, {"csf": 1.0})
-        assert module.class_names == tuple("abcde")
-        assert all(map(torch.equal, module.student.parameters(), saved.parameters()))
-        alone = SegmentationModule(source)
-        assert all(map(torch.equal, alone.segmenter.parameters(), saved.parameters()))
+    module = DistillModule(tmp_path / "student", teacher, {"csf": 1.0})
+    assert module.class_names == tuple("abcde")
+    alone = SegmentationModule(str(tmp_path / "student"))
+    for segmenter in (module.student, alone.segmenter):
+        assert all(map(torch.equal, segmenter.parameters(), saved.parameters()))
     with pytest.raises(WeightsError, match="num_classes 5, not 19"):
         DistillModule(tmp_path / "student", teacher, {"csf": 1.0}, num_classes=19)
     with pytest.raises(ConfigError, match="there is no backbone 'tinny'; did you mean 'tiny'"):
         DistillModule("tinny", teacher, {"csf": 1.0})
 
 
-def test_a_student_by_name_has_the_teachers_classes_unless_said(monkeypatch, tmp_path: Path) -> None:
+def test_a_student_by_name_has_the_teachers_classes_unless_said() -> None:
     teacher = create_segmenter("tiny_teacher", 3, class_names=[*"abc"])
     assert DistillModule("tiny", teacher, {"csf": 1.0}).student.class_names == tuple("abc")
-    assert DistillModule("tiny", teacher, {"csf": 1.0}, num_classes=3).class_names == tuple("abc")
-    assert DistillModule("tiny", teacher, {"csf": 1.0}, num_classes=5).class_names == tuple(
-        f"class_{k}" for k in range(5)
-    )
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny").mkdir()
-    assert DistillModule("tiny", teacher, {"csf": 1.0}).student.num_classes == 3
+    five = DistillModule("tiny", teacher, {"csf": 1.0}, num_classes=5)
+    assert five.class_names == tuple(f"class_{k}" for k in range(5))
 
 
 def test_a_student_that_is_its_own_teacher_is_refused() -> None:
@@ -130,17 +126,6 @@ def test_a_student_that_is_its_own_teacher_is_refused() -> None:
         DistillModule(segmenter, segmenter, {"kd": 1.0})
     assert all(parameter.requires_grad for parameter in segmenter.parameters())
     DistillModule(copy.deepcopy(segmenter), segmenter, {"kd": 1.0})
-
-
-def test_what_was_loaded_in_evaluation_mode_trains_in_training_mode(scenes_root, tmp_path) -> None:
-    student, teacher = create_segmenter("tiny", 19).eval(), create_segmenter("tiny_teacher", 19)
-    csf = create_loss("csf", student=student, teacher=teacher).eval()
-    module = DistillModule(student, teacher, {"csf": csf})
-    before = student.head.norm.running_mean.clone()
-    data = SceneDataModule("cityscapes", scenes_root, size=[64, 64], batch_size=4, workers=0)
-    quiet_trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(module, data)
-    assert not torch.equal(student.head.norm.running_mean, before)
-    assert not any(layer.training for layer in module.teacher.modules())
 
 
 def test_class_names_and_weights_must_be_as_many_as_classes() -> None:
@@ -154,22 +139,8 @@ def test_class_names_and_weights_must_be_as_many_as_classes() -> None:
         SegmentationModule("tiny", num_classes=3, loss_resolution="labels")
 
 
-def test_validation_counts_every_pixel_once_over_uneven_batches(scenes_root: Path, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    module = SegmentationModule(create_segmenter("tiny", 19))
-    scores = []
-    for batch_size in (1, 2, 5):
-        data = SceneDataModule(
-            "cityscapes", scenes_root, size=[64, 64], batch_size=4, val_batch_size=batch_size, workers=0
-        )
-        quiet_trainer(tmp_path).validate(module, data, verbose=False)
-        scores.append(module.last_scores)
-    assert scores[0] == scores[1] == scores[2]
-
-
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_terms_agree_in_every_memory_format_and_precision(bf16: bool, channels_last: bool) -> None:
+def test_terms_agree_in_channels_last_and_low_precision(bf16: bool) -> None:
     torch.manual_seed(0)
     student, teacher = (
         create_segmenter("tiny", 19, dropout=0.0, drop_path_rate=0.0),
@@ -177,7 +148,7 @@ def test_terms_agree_in_every_memory_format_and_precision(bf16: bool, channels_l
     )
     module = DistillModule(student, teacher, {"csf": 1.0, "gl_mixer": 1.0})
     exact = {name: float(value.detach()) for name, value in module.loss_terms(BATCH).items()}
-    module.channels_last = channels_last
+    module.channels_last = True
     module.configure_model()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         terms = module.loss_terms(BATCH)

@@ -54,7 +54,7 @@ def spoil(run: Runner, with_callback, output, *more: str, at: int, value: bool) 
     return str(stop.value), watcher
 
 
-@pytest.mark.parametrize("at", [1, 6])
+@pytest.mark.parametrize("at", [pytest.param(1, marks=pytest.mark.slow), 6])
 def test_a_term_that_becomes_nan(run, with_callback, tmp_path, at):
     message, watcher = spoil(run, with_callback, tmp_path / "run", at=at, value=True)
     assert message.startswith(f"stopped before the update of step {at - 1}: the loss is nan")
@@ -82,20 +82,7 @@ def test_a_gradient_that_becomes_infinite(run, with_callback, tmp_path):
     assert state(tmp_path / "run")["global_step"] == 2
 
 
-def test_a_run_that_was_stopped_so_can_go_on_from_its_last_checkpoint(run, with_callback, tmp_path):
-    spoil(run, with_callback, tmp_path / "run", at=3, value=True)
-    with_callback(None)
-    losses = LOSSES.format(at=3, value="true")
-    with pytest.raises(NonFiniteError, match="update of step 4"):  # the loss counts from anew: its third batch
-        run(tmp_path / "run", "distillation=transkd_ea", "~distillation.losses", f"+{losses}", "resume=auto")
-    assert state(tmp_path / "run")["global_step"] == 4
-
-
-def test_a_finite_run_is_left_alone(run, tmp_path):
-    results = run(tmp_path / "run", "trainer.max_epochs=1")
-    assert results["training"]["steps"] == 4
-
-
+@pytest.mark.slow
 def test_accumulated_gradients_are_checked_where_they_are_used(run, with_callback, tmp_path):
     message, watcher = spoil(
         run, with_callback, tmp_path / "run", "trainer.accumulate_grad_batches=2", at=3, value=False

@@ -8,13 +8,10 @@ from typing import Any
 
 import lightning as L
 import pytest
-import rich
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.demos.boring_classes import BoringModel
-from rich.console import Console
 
 from transkd.training.callbacks import EpochBar, LineProgress
-from transkd.training.trainer import PLAIN_WIDTH, new_console
 
 
 def train(bar: ProgressBar, **length: Any) -> None:
@@ -44,15 +41,3 @@ def test_epochs_count_from_one(length: dict[str, int], epochs: list[str], capsys
     capsys.readouterr()
     train(LineProgress(every_seconds=0), **length)
     assert list(dict.fromkeys(re.findall(r"^epoch ([-\d/]+)  step", capsys.readouterr().out, re.MULTILINE))) == epochs
-
-
-def test_at_a_terminal_it_is_the_console_of_the_progress_bars(monkeypatch) -> None:
-    terminal = Console(force_terminal=True)
-    monkeypatch.setattr(rich, "_console", terminal)
-    assert rich.get_console() is terminal
-    assert new_console() is terminal
-    quiet = new_console(quiet=True)
-    assert quiet is not terminal
-    assert quiet.quiet
-    monkeypatch.setattr(rich, "_console", Console(force_terminal=False, width=40))
-    assert new_console().width == PLAIN_WIDTH

@@ -48,8 +48,8 @@ class Runner:
     def config(self, output: Path, *more: str) -> dict[str, Any]:
         return self.compose(*self.overrides(output, *more))
 
-    def __call__(self, output: Path, *more: str) -> dict[str, Any]:
-        return train(self.config(output, *more), console=Console(quiet=True))
+    def __call__(self, output: Path, *more: str, console: Console | None = None) -> dict[str, Any]:
+        return train(self.config(output, *more), console=console or Console(quiet=True))
 
 
 def plain(value: Any) -> Any:

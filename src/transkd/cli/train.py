@@ -114,8 +114,8 @@ def _check_data(
     ):
         return
     from transkd.data.module import other_data
-    from transkd.training.build import build_data
     from transkd.training.config import TrainConfig
+    from transkd.training.run import build_data
 
     changed = other_data(recorded, build_data(TrainConfig.validated(values)).fingerprints())
     if changed:

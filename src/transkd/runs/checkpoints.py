@@ -19,35 +19,32 @@ REMEDY = "resume from another checkpoint, or start a new run with resume=none in
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Write checkpoints atomically; load them with ``weights_only`` and only if every byte is as written.
-
-    A checkpoint is written beside its target, flushed to the disk and moved over it, so a crash at any moment
-    leaves the old file or the new one. The zip container's CRC-32 of every record is verified on loading.
+    """Write checkpoints by :func:`write_checkpoint` and load them by :func:`read_checkpoint`.
 
     Args:
         loaded: a checkpoint that was read already, by its path: it is handed out instead of being read again, once.
     """
 
-    def __init__(self, loaded: Mapping[Path, dict[str, Any]] | None = None) -> None:
-        self._loaded = dict(loaded or {})
+    def __init__(self, loaded: Mapping[Path, dict[str, Any]]) -> None:
+        self._loaded = dict(loaded)
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        """Write ``checkpoint``, which must hold plain Python values and tensors only."""
+        """Write a checkpoint of plain Python values and tensors."""
         del storage_options
         write_checkpoint(checkpoint, Path(path))
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint; see :func:`read_checkpoint`."""
+        """Read a checkpoint."""
         del map_location, weights_only
         return self._loaded.pop(Path(path), None) or read_checkpoint(Path(path))
 
 
 def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Write a checkpoint so that ``path`` is at any moment the old file or the whole new one.
+    """Write a checkpoint so that ``path`` is at any moment, also after a crash, the old file or the whole new one.
 
     Raises:
         CheckpointError: where the disk is full or the folder cannot be written; the old file stays.
@@ -62,7 +59,7 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU after verifying it, running no code from it.
+    """Read a checkpoint onto the CPU, after verifying the CRC-32 of every record and running no code from it.
 
     Raises:
         CheckpointError: if the file is missing, truncated, damaged, or holds more than plain values.

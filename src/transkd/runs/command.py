@@ -49,7 +49,7 @@ def next_steps(saved: Path, arguments: Sequence[str], data: Mapping[str, Any], *
         saved: the segmenter's folder.
         arguments: those of the command that trained it; what they say of the data is repeated.
         data: the section ``data`` of its config.
-        is_student: whether it was distilled, so that it is hardly anyone's teacher.
+        is_student: whether it was distilled.
     """
     use = f'use it: transkd.load_segmenter("{saved}").predict(images)'
     score = f"score it: {_scoring(saved, arguments, data)}"
@@ -75,29 +75,24 @@ def _scoring(saved: Path, arguments: Sequence[str], data: Mapping[str, Any]) -> 
 
 
 def _distillation(saved: Path, arguments: Sequence[str]) -> str:
-    """Return the command that distils a student on the same data, from the network that the weights are of."""
-    data, teacher = _kept(arguments, KEPT), ["teacher=auto", f"teacher.weights={saved}"]
+    """Return the command that distils a student on the same data, from the network that the weights are of.
+
+    Of an experiment ``X_teacher`` it is the one of ``conf/`` that distils from its teacher, such as ``X_mitb0``.
+    """
     experiments = [text.removeprefix(EXPERIMENT) for text in arguments if text.startswith(EXPERIMENT)]
-    student = _student_of(experiments[0]) if experiments else None
-    if student is not None:
-        return shlex.join(["transkd-train", EXPERIMENT + student, *data, *teacher])
-    method = ["student=mit_b0", "distillation=transkd_ea"]
-    return shlex.join(["transkd-train", *(EXPERIMENT + name for name in experiments), *data, *method, *teacher])
+    method, known = ["student=mit_b0", "distillation=transkd_ea"], _experiments()
+    if experiments and experiments[0] in known and experiments[0].endswith(TEACHER):
+        stem = experiments[0].removesuffix(TEACHER)
+        students = [name for name in known if name.startswith(stem) and name != experiments[0]]
+        experiments, method = (students[:1], []) if students else (experiments, method)
+    named = (EXPERIMENT + name for name in experiments)
+    teacher = ["teacher=auto", f"teacher.weights={saved}"]
+    return shlex.join(["transkd-train", *named, *_kept(arguments, KEPT), *method, *teacher])
 
 
 def _kept(arguments: Sequence[str], starts: tuple[str, ...]) -> list[str]:
     folders = [f"--config-dir={after}" for flag, after in pairwise(arguments) if flag in ("--config-dir", "-cd")]
     return [*folders, *(text for text in arguments if text.startswith(starts))]
-
-
-def _student_of(experiment: str) -> str | None:
-    """Return the experiment of ``conf/`` that distils from the teacher of another, ``X_teacher`` → ``X_mitb0``."""
-    names = _experiments()
-    if experiment not in names or not experiment.endswith(TEACHER):
-        return None
-    return next(
-        (name for name in names if name.startswith(experiment.removesuffix(TEACHER)) and name != experiment), None
-    )
 
 
 def _experiments() -> list[str]:

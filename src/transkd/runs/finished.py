@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from transkd.errors import first_line
 from transkd.evaluation import comparison
 from transkd.runs.folder import CONFIG, METRICS, RESULTS, SECTIONS, RunFolder
 from transkd.runs.recipe import ARCHITECTURE, START, Comparison, flat, frozen, is_set, matters, usual_head
-from transkd.runs.results import Files, Results, UnusableRunError, first_line, read_results
+from transkd.runs.results import Results, UnusableRunError, read_results
 
 PLAIN = "none"
 METHOD = "distillation"
@@ -109,16 +110,14 @@ def read_run(folder: Path) -> Run:
 
 def _read_curve(path: Path, steps: int | None) -> tuple[tuple[int, float], ...]:
     """Return the validations during training; what was logged after the last step is the final scoring."""
-    points: dict[int, float] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row.get("val/miou"):
-                    points[int(row["step"]) + 1] = float(row["val/miou"])
+            rows = [row for row in csv.DictReader(file) if row.get("val/miou")]
+        points = {int(row["step"]) + 1: float(row["val/miou"]) for row in rows}
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return ()
-    kept = {step: miou for step, miou in points.items() if math.isfinite(miou) and (steps is None or step <= steps)}
-    return tuple(sorted(kept.items()))
+    last = math.inf if steps is None else steps
+    return tuple((step, miou) for step, miou in sorted(points.items()) if math.isfinite(miou) and step <= last)
 
 
 def score_facts(run: Run) -> dict[str, Any]:
@@ -135,17 +134,13 @@ def recipe_facts(run: Run) -> dict[str, Any]:
     config = run.flat_config
     facts = {key: value for key, value in config.items() if is_set(value) and matters(key, Comparison.REPORT)}
     if run.results.data.train is not None:
-        facts |= _files("data.train", run.results.data.train)
+        files = run.results.data.train.model_dump(exclude_none=True)
+        facts |= {f"data.train.{key}": value for key, value in files.items()}
     if run.starts_from_teacher:
         del facts[START]
     if config.get("trainer.max_time") is None and run.results.training.steps is not None:
         facts["training.steps"] = run.results.training.steps
     return facts
-
-
-def _files(name: str, files: Files) -> dict[str, Any]:
-    facts = {"count": files.count, "sha256": files.sha256, "content": files.content}
-    return {f"{name}.{key}": value for key, value in facts.items() if value is not None}
 
 
 def comparison_facts(run: Run) -> dict[str, Any]:
@@ -154,7 +149,7 @@ def comparison_facts(run: Run) -> dict[str, Any]:
 
 
 def architecture(run: Run) -> tuple[str, str | None, int | None]:
-    """Return backbone, head and the head's width of what was trained; the usual head where none is named."""
+    """Return backbone, head (the usual one where none is named) and the head's width of what was trained."""
     backbone, head, width = (run.flat_config.get(key) for key in ARCHITECTURE)
     return str(backbone), head or usual_head(str(backbone)), width
 

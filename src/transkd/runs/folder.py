@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,6 @@ from transkd.files import write_text
 
 CONFIG, RESULTS, METRICS, CHECKPOINTS = MARKS = ("config.yaml", "results.json", "metrics.csv", "checkpoints")
 LAST, BEST = "last.ckpt", "best.ckpt"
-PREDICTIONS = "predictions"
 LOCK = ".lock"
 LEFT_BY_A_START = {LOCK, CONFIG, METRICS, CHECKPOINTS, "tensorboard", "wandb"}
 SECTIONS = {"data", "student", "distillation", "trainer"}
@@ -33,45 +33,24 @@ class RunFolder:
 
     Attributes:
         path: the folder.
+        config: the resolved config of the run.
+        metrics: every logged value.
+        results: the final scores.
+        checkpoints: the folder of the checkpoints.
+        last: the checkpoint to resume from.
+        best: the checkpoint of the best validation.
+        predictions: the folder of the pictures.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
-
-    @property
-    def config(self) -> Path:
-        """The resolved config of the run."""
-        return self.path / CONFIG
-
-    @property
-    def metrics(self) -> Path:
-        """Every logged value."""
-        return self.path / METRICS
-
-    @property
-    def results(self) -> Path:
-        """The final scores."""
-        return self.path / RESULTS
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the checkpoints."""
-        return self.path / CHECKPOINTS
-
-    @property
-    def last(self) -> Path:
-        """The checkpoint to resume from."""
-        return self.checkpoints / LAST
-
-    @property
-    def best(self) -> Path:
-        """The checkpoint of the best validation."""
-        return self.checkpoints / BEST
-
-    @property
-    def predictions(self) -> Path:
-        """The folder of the pictures."""
-        return self.path / PREDICTIONS
+        self.config = self.path / CONFIG
+        self.metrics = self.path / METRICS
+        self.results = self.path / RESULTS
+        self.checkpoints = self.path / CHECKPOINTS
+        self.last = self.checkpoints / LAST
+        self.best = self.checkpoints / BEST
+        self.predictions = self.path / "predictions"
 
     def holds_run(self) -> bool:
         """Return whether a run, finished or not, lies here."""
@@ -89,24 +68,32 @@ class RunFolder:
         except (OSError, ValueError):
             return False
 
-    def checkpoint_to_resume(self, resume: str) -> Path | None:
+    def checkpoint_to_resume(self, resume: str, *, check: bool = True) -> Path | None:
         """Return the checkpoint that ``resume=auto|PATH|none`` means, None for a new start.
 
+        Args:
+            resume: as in the config.
+            check: whether to refuse a folder that is in use; the first process does, and the others find it in use.
+
         Raises:
-            ConfigError: the folder holds other things, or a run with a checkpoint and ``resume`` is none.
+            ConfigError: the folder holds other things, or a run with a checkpoint and ``resume`` is not auto.
             CheckpointError: the checkpoint that was named does not exist.
         """
-        if resume == "auto":
-            self._refuse_foreign()
-            return self.last if self.last.exists() else None
-        if self.holds_run() and not self.holds_failed_start():
+        if check and resume != "auto" and self.holds_run() and not self.holds_failed_start():
             raise ConfigError(
                 f"the folder {self.path} already holds a run, which is not overwritten: resume it by "
                 "resume=auto, or choose another folder by name=… or output=…"
             )
-        self._refuse_foreign()
+        if check and self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"output={self.path} is a file, not a folder")
+        if check and not self.holds_run() and self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir()):
+            raise ConfigError(
+                f"the folder {self.path} is not empty and holds no run of transkd: choose another output=…"
+            )
         if resume == "none":
             return None
+        if resume == "auto":
+            return self.last if self.last.exists() else None
         named = Path(resume).expanduser()
         checkpoint = RunFolder(named).last if named.is_dir() else named
         if not checkpoint.is_file():
@@ -116,26 +103,21 @@ class RunFolder:
             )
         return checkpoint
 
-    def _refuse_foreign(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"output={self.path} is a file, not a folder")
-        if self.path.is_dir() and not self.holds_run() and any(p for p in self.path.iterdir() if p.name != LOCK):
-            raise ConfigError(
-                f"the folder {self.path} is not empty and holds no run of transkd: choose another output=…"
-            )
-
     @contextmanager
     def claimed(self, config: Mapping[str, Any]) -> Iterator[None]:
         """Lock the folder for this process and write ``config`` into it, as long as the context lasts.
 
         Raises:
-            ConfigError: where the folder cannot be written, or another process trains in it.
+            ConfigError: the folder cannot be written, or another process trains in it.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / LOCK).open("a")
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.checkpoints):
+                lock = (self.path / LOCK).open("a")
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise ConfigError(
+                f"the run's folder {self.path} cannot be written ({error.strerror}): choose another output=…"
+            ) from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,7 +127,7 @@ class RunFolder:
                 ) from error
             if config.get("resume") != "auto" and self.holds_failed_start():
                 self._set_aside()
-            self._write_into(config)
+            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
             yield
 
     def _set_aside(self) -> None:
@@ -155,21 +137,6 @@ class RunFolder:
         for path in (self.config, self.metrics):
             if path.exists():
                 path.rename(path.with_name(f"{path.stem}.failed-{number}{path.suffix}"))
-
-    def _write_into(self, config: Mapping[str, Any]) -> None:
-        try:
-            self.checkpoints.mkdir(exist_ok=True)
-            probe = self.checkpoints / ".writable"
-            probe.touch()
-            probe.unlink()
-            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-        except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> ConfigError:
-        return ConfigError(
-            f"the run's folder {self.path} cannot be written ({error.strerror}): choose another output=…"
-        )
 
     def saved_config(self) -> dict[str, Any]:
         """Return the config that the run in this folder was started with, empty if there is none.

@@ -24,37 +24,24 @@ class Comparison(Flag):
     """Do these runs have the same settings, whatever they are called?"""
 
 
-NEVER = Comparison(0)
-_RESUME, _FINISHED, _REPORT, _SETTINGS = Comparison
 START = "student.weights"
 ARCHITECTURE = ("student.backbone", "student.head", "student.head_width")
 
+NEVER = Comparison(0)
+_RESUME, _FINISHED, _REPORT, _SETTINGS = Comparison
+_ENVIRONMENT = (
+    *("accelerator", "strategy", "benchmark", "default_root_dir", "deterministic", "detect_anomaly", "profiler"),
+    *("enable_model_summary", "enable_progress_bar", "log_every_n_steps", "num_sanity_val_steps"),
+)
 MATTERS_FOR: Mapping[str, Comparison] = {
     **dict.fromkeys(("name", "output", "resume"), NEVER),
     **dict.fromkeys(("imports", "logger", "pictures", "checkpoint"), _SETTINGS),
     **dict.fromkeys(("data.root", "data.workers", "data.val_batch_size"), _SETTINGS),
     **dict.fromkeys(("callbacks", "checkpoint.select", "trainer"), _FINISHED | _REPORT | _SETTINGS),
-    **dict.fromkeys(
-        (
-            "trainer.accelerator",
-            "trainer.strategy",
-            "trainer.benchmark",
-            "trainer.default_root_dir",
-            "trainer.deterministic",
-            "trainer.detect_anomaly",
-            "trainer.enable_model_summary",
-            "trainer.enable_progress_bar",
-            "trainer.log_every_n_steps",
-            "trainer.num_sanity_val_steps",
-            "trainer.profiler",
-            "teacher.weights",
-            "teacher.pretrained",
-        ),
-        _FINISHED | _SETTINGS,
-    ),
-    **dict.fromkeys(
-        ("seed", "compile", "channels_last", "distillation", "teacher", *ARCHITECTURE), _RESUME | _FINISHED | _SETTINGS
-    ),
+    **dict.fromkeys((f"trainer.{key}" for key in _ENVIRONMENT), _FINISHED | _SETTINGS),
+    **dict.fromkeys(("teacher.weights", "teacher.pretrained"), _FINISHED | _SETTINGS),
+    **dict.fromkeys(("seed", "compile", "channels_last"), _RESUME | _FINISHED | _SETTINGS),
+    **dict.fromkeys(("distillation", "teacher", *ARCHITECTURE), _RESUME | _FINISHED | _SETTINGS),
 }
 """What a section or key matters for, the longest name that fits; all that is not listed matters for everything."""
 
@@ -95,13 +82,7 @@ def differing_keys(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
 
 
 def config_differences(saved: Mapping[str, Any], values: Mapping[str, Any], comparison: Comparison) -> list[str]:
-    """List the keys that differ and matter, each with both values; empty where one of the configs is.
-
-    Args:
-        saved: the config of a run.
-        values: the config now.
-        comparison: what for.
-    """
+    """List the keys that differ and matter, each with both values; none where no config was saved."""
     if not saved:
         return []
     before, now = _complete(saved), _complete(values)

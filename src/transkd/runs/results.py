@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from transkd.errors import TransKDError
+from transkd.errors import TransKDError, first_line
 from transkd.runs.folder import RESULTS
 
 MOST = 1e15
-"""More than any training took of anything, and little enough to add up."""
+"""More than any training took of anything."""
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
@@ -88,10 +88,7 @@ def _comparable(protocol: dict[str, Any]) -> dict[str, Any]:
     """Return a protocol if it can be compared and written down again, else raise a ValueError."""
     if not isinstance(protocol.get("options") or {}, dict):
         raise ValueError("options should be a section")
-    try:
-        json.dumps(protocol, allow_nan=False)
-    except ValueError:
-        raise ValueError("a number in it is not finite") from None
+    json.dumps(protocol, allow_nan=False)
     return protocol
 
 
@@ -142,15 +139,7 @@ def read_results(folder: Path) -> Results:
         raise UnusableRunError(f"unfinished: it has no {RESULTS}") from None
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in wrong["loc"]) or RESULTS
-        message = wrong["msg"].removeprefix("Value error, ").lower()
-        raise UnusableRunError(f"damaged: {RESULTS} at {key}: {message}") from error
+        key, message = ".".join(map(str, wrong["loc"])), wrong["msg"].removeprefix("Value error, ").lower()
+        raise UnusableRunError(f"damaged: {RESULTS} at {key or RESULTS}: {message}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UnusableRunError(f"damaged: {RESULTS} cannot be read ({first_line(error)})") from error
-
-
-def first_line(error: BaseException) -> str:
-    """Return what the system says of a file, or the first line of another error."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return (str(error).splitlines() or [type(error).__name__])[0].strip()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from transkd.errors import ConfigError
 from transkd.options import (
     REQUIRED,
     Count,
@@ -21,6 +22,7 @@ from transkd.options import (
     Section,
     Share,
     Size,
+    as_clause,
     group,
     nested,
     option,
@@ -49,7 +51,7 @@ class DataConfig(Section):
     options: dict[str, Any] = option({}, "Options of the dataset itself.")
 
     def problems(self) -> Iterator[Problem]:
-        """Yield that there is no such dataset, or what its options do not take."""
+        """Check the dataset's name, root and options."""
         from transkd.data.datasets import dataset_problems
 
         return dataset_problems(self.name, self.root, self.options)
@@ -62,7 +64,7 @@ class AugmentConfig(Section):
     options: dict[str, Any] = option({}, "Options of the recipe: docs/data.md lists them.")
 
     def problems(self) -> Iterator[Problem]:
-        """Yield that there is no such recipe, or what its options do not take."""
+        """Check the recipe's name and options."""
         from transkd.data.transforms import recipe_problems
 
         yield from recipe_problems(self.recipe, self.options)
@@ -82,7 +84,7 @@ class SegmenterConfig(Section):
     )
 
     def problems(self) -> Iterator[Problem]:
-        """Yield that there is no such backbone or head, and weights that contradict each other."""
+        """Check that backbone and head exist, and that weights are named once."""
         from transkd.training.checks import segmenter_problems
 
         return segmenter_problems(self.backbone, self.head, self.weights, self.pretrained)
@@ -125,7 +127,7 @@ class DistillationConfig(Section):
     losses: dict[str, dict[str, Any]] = option({}, "NAME: {weight: 1.0, schedule: …, option: …} for each loss.")
 
     def problems(self) -> Iterator[Problem]:
-        """Yield losses that do not exist, and weights, schedules and options that they do not take."""
+        """Check the losses' names, weights, schedules and options."""
         from transkd.training.checks import loss_problems
 
         return loss_problems(self.losses)
@@ -147,7 +149,7 @@ class OptimizerConfig(OpenSection):
     """A class of ``torch.optim`` or of an allowed package, and its options."""
 
     def problems(self) -> Iterator[Problem]:
-        """Yield a class that may not be used or does not exist, and options that it does not take."""
+        """Check the class and its options."""
         from transkd.training.checks import optimizer_problems
 
         return optimizer_problems(dict(self))
@@ -186,18 +188,18 @@ class TrainerConfig(OpenSection):
         'Wall-clock time that training may take, over all its sessions, "DD:HH:MM:SS"; it cuts schedules short. null: '
         "no limit.",
     )
-    accumulate_grad_batches: Any = option(1, "Batches whose gradients are added up before a step.")
+    accumulate_grad_batches: Positive = option(1, "Batches whose gradients are added up before a step.")
     gradient_clip_val: Any = option(None, "The norm that gradients are clipped to; null: no clipping.")
     limit_train_batches: Any = option(1.0, "Training batches of an epoch: a whole number, or a share.")
     limit_val_batches: Any = option(1.0, "Validation batches: a whole number, or a share.")
-    check_val_every_n_epoch: Any = option(1, "Epochs between validations.")
+    check_val_every_n_epoch: Positive | None = option(1, "Epochs between validations.")
     log_every_n_steps: Any = option(10, "Steps between rows of metrics.csv.")
     num_sanity_val_steps: Any = option(1, "Validation batches to try before the first step.")
     deterministic: Any = option("warn", "A warning where a training step is not reproducible; true makes it an error.")
     enable_model_summary: Any = option(False, "true: print Lightning's summary of the module.")
 
     def problems(self) -> Iterator[Problem]:
-        """Yield options that do not exist, are set by the run itself, or that Lightning refuses."""
+        """Check the options against Lightning's Trainer."""
         from transkd.training.checks import trainer_problems
 
         return trainer_problems(dict(self))
@@ -229,7 +231,7 @@ class CallbacksConfig(OpenSection):
     """Further Lightning callbacks: NAME: {_target_: lightning.pytorch.callbacks.X, option: value}."""
 
     def problems(self) -> Iterator[Problem]:
-        """Yield classes that may not be used or do not exist, and options that they do not take."""
+        """Check the classes and their options."""
         from transkd.training.checks import callback_problems
 
         return callback_problems(dict(self))
@@ -323,10 +325,19 @@ class TrainConfig(Section):
     callbacks: CallbacksConfig = option({}, "Further Lightning callbacks: NAME: {_target_: …, option: value}")
 
     def problems(self) -> Iterator[Problem]:
-        """Yield what does not fit together: class weights and crops with data, losses with networks."""
-        from transkd.training.checks import mismatches
+        """Check what has to fit together: class weights and crop with the data, schedules with the length."""
+        from transkd.data.transforms import build_transform
+        from transkd.training.checks import class_weight_problems, length_problems
 
-        return mismatches(self)
+        data, losses = self.data, self.distillation.losses
+        yield from class_weight_problems(self.objective.class_weights, data.name, data.root, data.options)
+        try:
+            build_transform(self.augment.recipe, data.size, **self.augment.options)
+        except ConfigError as error:
+            yield Problem("augment", as_clause(error))
+        spanning = [f"distillation.losses.{name}.schedule" for name, loss in losses.items() if loss.get("schedule")]
+        spanning += ["schedule.name=poly"] if self.schedule.name == "poly" else []
+        yield from length_problems(dict(self.trainer), spanning)
 
 
 GROUPS: Mapping[str, type[Section]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -21,11 +20,10 @@ from transkd.errors import ConfigError
 from transkd.evaluation import IGNORE_INDEX, match_classes, select_outputs
 from transkd.models import Segmenter, Taps
 from transkd.options import find_problems
-from transkd.training.callbacks.gradients import FirstGradients
-from transkd.training.callbacks.timing import LossTime
+from transkd.training.callbacks.losses import FirstGradients, LossTime
+from transkd.training.schedules import LossWeight, Weighing, own_options, require_length
 from transkd.training.segmentation_module import Batch, SegmentationModule, Terms
 from transkd.training.segmenters import given_segmenter, given_teacher, is_source
-from transkd.training.weight_schedules import LossWeight, Weighing, own_options
 
 
 class FrozenTeacher(nn.Module):
@@ -61,40 +59,18 @@ class FrozenTeacher(nn.Module):
         return logits
 
 
-class TeacherSlot:
-    """Mixin for a module that carries a teacher which is not one of its submodules.
-
-    So parameters, state dict, optimiser, checkpoint, summaries and DDP do not know the teacher; it still follows
-    the module to its device, dtype and memory format.
-    """
-
-    _slot: tuple[FrozenTeacher, ...] = ()
-
-    @property
-    def teacher(self) -> FrozenTeacher:
-        """The frozen teacher."""
-        return self._slot[0]
-
-    def hold_teacher(self, segmenter: Segmenter) -> None:
-        """Freeze ``segmenter`` and hold it (a tuple keeps it from being registered as a submodule)."""
-        self._slot = (FrozenTeacher(segmenter),)
-
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        for teacher in self._slot:
-            teacher._apply(fn)  # type: ignore[no-untyped-call]
-        return super()._apply(fn, recurse)  # type: ignore[misc,no-any-return]
-
-
 LossSetting = float | Mapping[str, Any] | DistillationLoss
 
 
-class DistillModule(TeacherSlot, SegmentationModule):
+class DistillModule(SegmentationModule):
     """Train a student on labels and on a frozen teacher's taps.
 
     The total is the task loss plus the weighted sum of the distillation losses (TransKD, section III); every term
     and its weight are logged by name. The adapters of the losses train with the student and stay out of it:
     ``module.student`` is the bare segmenter. A loss of weight 0 is left out, and a warning says so; one whose schedule
     makes its weight 0 for a while is computed all the same, and its adapters wait, for their gradient is 0 too.
+    Parameters, state dict, optimiser, checkpoint, summaries and DDP do not know the teacher; it still follows the
+    module to its device, dtype and memory format.
 
     Args:
         student: a segmenter, a registered name such as ``"mit_b0"``, which gives one with random weights and, if
@@ -105,7 +81,7 @@ class DistillModule(TeacherSlot, SegmentationModule):
             any name -> a loss that was created by hand (such as one of :func:`transkd.load_release`), alone at weight
             1 or as ``{"loss": loss, "weight": w, "schedule": s}``. A schedule is ``{"name": "constant"}``,
             ``{"name": "warm_up", "share": 0.1}``, ``{"name": "decay", "share": 0.5, "shape": "cosine"}`` or a list of
-            such, whose factors multiply; see :mod:`transkd.training.weight_schedules`.
+            such, whose factors multiply; see :mod:`transkd.training.schedules`.
         **options: as :class:`SegmentationModule` takes them.
 
     Raises:
@@ -124,6 +100,8 @@ class DistillModule(TeacherSlot, SegmentationModule):
         >>> module.student.save_pretrained("out/student")
     """
 
+    _slot: tuple[FrozenTeacher, ...] = ()  # a tuple keeps the teacher from being registered as a submodule
+
     def __init__(
         self,
         student: Segmenter | str | Path,
@@ -133,11 +111,20 @@ class DistillModule(TeacherSlot, SegmentationModule):
     ) -> None:
         if not isinstance(losses, Mapping):
             raise ConfigError(f"DistillModule: losses maps names to weights, {{'csf': 1.0, 'ea': 1.0}}, not {losses!r}")
-        teacher_segmenter = given_teacher(teacher, options.get("num_classes"))
-        student = self._given_student(student, teacher_segmenter, options)
-        _check_apart(student, teacher_segmenter)
+        classes, names, palette = options.pop("num_classes", None), options.get("class_names"), None
+        theirs = given_teacher(teacher, classes)
+        if isinstance(student, str) and not is_source(student) and classes in (None, theirs.num_classes):
+            classes = theirs.num_classes
+            names, palette = (names, None) if names else (theirs.class_names, theirs.palette)
+        student = given_segmenter(student, classes, names, palette)
+        held = {id(parameter) for parameter in theirs.parameters()}
+        if any(id(parameter) in held for parameter in student.parameters()):
+            raise ConfigError(
+                "DistillModule: student and teacher share weights, which the teacher freezes: give two segmenters, "
+                "copy.deepcopy(teacher) for one that starts as its copy"
+            )
         super().__init__(student, **options)
-        self.hold_teacher(teacher_segmenter)
+        self._slot = (FrozenTeacher(theirs),)
         self.losses = nn.ModuleDict()
         self.weights: dict[str, LossWeight] = {}
         self.stopwatch: LossTime | None = None
@@ -145,47 +132,40 @@ class DistillModule(TeacherSlot, SegmentationModule):
         self.measured_steps = 3
         self._total_steps = float("inf")
         for name, setting in losses.items():
-            weight, loss = _resolve_loss(name, setting, student, teacher_segmenter)
+            weight, loss = _resolve_loss(name, setting, student, theirs)
             if weight.base == 0:
                 rank_zero_warn(f"losses.{name} has weight 0: it is left out, and neither it nor its adapters train")
                 continue
             self.losses[name] = loss
             self.weights[name] = weight
             self.loss_weights[name] = weight.base
-        required = {what for loss in self.distillation_losses().values() for what in loss.requires}
-        self.needs_logits = "logits" in required
-        self.class_match = match_classes(
-            student.class_names, student.num_classes, teacher_segmenter.class_names, teacher_segmenter.num_classes
-        )
-        if self.needs_logits:
-            self._check_classes(teacher_segmenter)
-
-    @staticmethod
-    def _given_student(student: Segmenter | str | Path, teacher: Segmenter, options: dict[str, Any]) -> Segmenter:
-        """Return the student; one that is given by name has the teacher's classes by default."""
-        classes, names, palette = options.pop("num_classes", None), options.get("class_names"), None
-        if isinstance(student, str) and not is_source(student):
-            classes = teacher.num_classes if classes is None else classes
-            if names is None and classes == teacher.num_classes:
-                names, palette = teacher.class_names, teacher.palette
-        return given_segmenter("DistillModule", student, num_classes=classes, class_names=names, palette=palette)
-
-    def _check_classes(self, teacher: Segmenter) -> None:
-        if self.class_match is not None and (self.class_match.complete or len(self.class_match.ours) > 1):
-            return
         comparing = [name for name, loss in self.distillation_losses().items() if "logits" in loss.requires]
-        named = self.student.class_names is not None and teacher.class_names is not None
-        raise ConfigError(
-            f"{', '.join(comparing)} compares logits, but the teacher has {teacher.num_classes} classes and the "
-            f"student {self.student.num_classes}, "
-            + ("and they share fewer than two names" if named else "and not both have names to match them by")
-            + ": use a teacher of the same classes, or losses on features"
+        self.needs_logits = bool(comparing)
+        self.class_match = match = match_classes(
+            student.class_names, student.num_classes, theirs.class_names, theirs.num_classes
         )
+        if comparing and not (match is not None and (match.complete or len(match.ours) > 1)):
+            named = student.class_names is not None and theirs.class_names is not None
+            why = "they share fewer than two names" if named else "not both have names to match them by"
+            raise ConfigError(
+                f"{', '.join(comparing)} compares logits, but the teacher has {theirs.num_classes} classes and the "
+                f"student {student.num_classes}, and {why}: use a teacher of the same classes, or losses on features"
+            )
 
     @property
     def student(self) -> Segmenter:
         """The bare segmenter that trains."""
         return self.segmenter
+
+    @property
+    def teacher(self) -> FrozenTeacher:
+        """The frozen teacher."""
+        return self._slot[0]
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        for teacher in self._slot:
+            teacher._apply(fn)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call,no-any-return]
 
     def distillation_losses(self) -> dict[str, DistillationLoss]:
         """Return the distillation losses by name."""
@@ -193,10 +173,9 @@ class DistillModule(TeacherSlot, SegmentationModule):
 
     def configure_model(self) -> None:
         """Set memory format and compilation of student and teacher."""
-        compile_teacher = self.compile_segmenter
-        super().configure_model()
-        if compile_teacher:
+        if self.compile_segmenter:
             self.teacher.segmenter.backbone.compile()
+        super().configure_model()
 
     def configure_callbacks(self) -> list[L.Callback]:
         """Return also what measures each loss: its first gradients on the student, and its time."""
@@ -207,12 +186,9 @@ class DistillModule(TeacherSlot, SegmentationModule):
         """Note the length of the training, which schedules of weights span."""
         super().on_fit_start()
         self._total_steps = self.trainer.estimated_stepping_batches
-        scheduled = [name for name, weight in self.weights.items() if not weight.is_constant]
-        if scheduled and math.isinf(self._total_steps):
-            raise ConfigError(
-                f"the schedule of losses.{scheduled[0]} spans the training, whose length is unknown: give the Trainer "
-                "max_epochs or max_steps (max_time may end it earlier)"
-            )
+        for name, weight in self.weights.items():
+            if not weight.is_constant:
+                require_length(self._total_steps, f"the schedule of losses.{name}")
 
     def current_weights(self) -> dict[str, float]:
         """Return the weight of each distillation loss at the trainer's optimiser step."""
@@ -259,16 +235,6 @@ class DistillModule(TeacherSlot, SegmentationModule):
         return (
             replace(student, logits=select_outputs(student.logits, match.ours)),
             replace(teacher, logits=select_outputs(teacher.logits, match.theirs)),
-        )
-
-
-def _check_apart(student: Segmenter, teacher: Segmenter) -> None:
-    """Raise a ConfigError where freezing the teacher would freeze the student, or a part of it."""
-    held = {id(parameter) for parameter in teacher.parameters()}
-    if any(id(parameter) in held for parameter in student.parameters()):
-        raise ConfigError(
-            "DistillModule: student and teacher share weights, which the teacher freezes: give two segmenters, "
-            "copy.deepcopy(teacher) for one that starts as its copy"
         )
 
 

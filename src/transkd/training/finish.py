@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import sys
-from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any, TypeVar
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerStatus
 from rich.console import Console
 from rich.markup import escape
@@ -30,9 +27,10 @@ from transkd.runs.results import Results
 from transkd.training.callbacks import FirstGradients, LossTime, RunCheckpoints, RunClock
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
-from transkd.training.preflight import loss_cost, taps_without_computing
+from transkd.training.preflight import total_cost
 from transkd.training.segmentation_module import SegmentationModule
 from transkd.training.segmenters import weights_choice
+from transkd.training.trainer import log_to_wandb
 
 NOT_SCORED: dict[str, Any] = {"miou": None, "pixel_accuracy": None, "per_class": {}}
 Kind = TypeVar("Kind", bound=Callback)
@@ -52,11 +50,21 @@ def finish(
         What ``results.json`` holds (on the first process; the others return it without latency).
     """
     assert trainer.state.status == TrainerStatus.FINISHED
-    _explain_time_limit(trainer, console)
     image = data.val_dataset[0]["image"]
     size = (int(image.shape[-2]), int(image.shape[-1]))
-    training = training_facts(trainer)  # before the scoring below, which is not part of it
-    distillation = distillation_facts(trainer, module, size) if isinstance(module, DistillModule) else {}
+    training = _training_facts(trainer)  # before the scoring below, which is not part of it
+    if training["stopped_by"] == "time":
+        total = trainer.estimated_stepping_batches
+        console.print(
+            f"stopped by trainer.max_time after step {trainer.global_step} of {total:.0f}: schedules span all "
+            f"{total:.0f}, so the learning rate and the losses' weights stopped on their way. As many steps with "
+            f"complete schedules: trainer.max_steps={trainer.global_step}",
+            soft_wrap=True,
+        )
+    distillation: dict[str, Any] = {}
+    if isinstance(module, DistillModule) and module.losses:
+        cost = {**adapter_facts(module, size), **_callback(trainer, LossTime).shares}
+        distillation = {"distillation_cost": cost, "first_steps": _callback(trainer, FirstGradients).means}
     chosen = folder.best if config.checkpoint.select == "best" and folder.best.exists() else folder.last
     checkpoint = read_checkpoint(chosen) if chosen.exists() else None
     if checkpoint is not None:
@@ -101,94 +109,30 @@ def finish(
     return results.as_dict()
 
 
-def training_facts(trainer: L.Trainer) -> dict[str, Any]:
+def _callback(trainer: L.Trainer, kind: type[Kind]) -> Kind:
+    return next(c for c in trainer.callbacks if isinstance(c, kind))  # type: ignore[attr-defined]
+
+
+def _training_facts(trainer: L.Trainer) -> dict[str, Any]:
     """Return steps, epochs, pace, memory and the best validation of a training that has just ended."""
-    keeper, clock = _callback(trainer, RunCheckpoints), _callback(trainer, RunClock)
-    best = None
-    if keeper is not None and keeper.best_score is not None:
-        best = {"miou": keeper.best_score, "epoch": keeper.best_epoch}
+    keeper = _callback(trainer, RunCheckpoints)
     seen = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    cut_short = 0 < seen < trainer.num_training_batches
     return {
         "steps": trainer.global_step,
-        "epochs": trainer.current_epoch
-        - int(0 < seen < trainer.num_training_batches),  # of which all batches were seen
-        **(clock.facts(trainer) if clock else {}),
+        "epochs": trainer.current_epoch - int(cut_short),
+        **_callback(trainer, RunClock).facts(trainer),
         "precision": trainer.precision,
-        "best_validation": best,
-    }
-
-
-def distillation_facts(trainer: L.Trainer, module: DistillModule, size: tuple[int, int]) -> dict[str, Any]:
-    """Return what the losses cost and what their terms were in the first steps.
-
-    Args:
-        trainer: after training.
-        module: what it trained.
-        size: height and width of the image that GMAC are counted for.
-    """
-    time, first = _callback(trainer, LossTime), _callback(trainer, FirstGradients)
-    shares = (time and time.facts) or {"teacher_share": None, "losses_share": None, "measured_steps": 0}
-    terms = first.means if first else {}
-    return {
-        "distillation_cost": {**adapter_facts(module, size), **shares},
-        "first_steps": {
-            name: {key: value if value is not None and math.isfinite(value) else None for key, value in term.items()}
-            for name, term in terms.items()
-        },
+        "best_validation": None
+        if keeper.best_score is None
+        else {"miou": keeper.best_score, "epoch": keeper.best_epoch},
     }
 
 
 def adapter_facts(module: DistillModule, size: tuple[int, int]) -> dict[str, Any]:
-    """Return parameters of all losses' adapters, and the GMAC of comparing one image's taps."""
-    losses = list(module.distillation_losses().values())
-    with taps_without_computing(module.segmenter, module.teacher, losses, size) as (student, teacher):
-        costs = [loss_cost(loss, student, teacher) for loss in losses]
-    return {
-        "adapter_parameters": sum(cost.parameters for cost in costs),
-        "adapter_gmacs": sum(cost.macs.with_attention for cost in costs) / 1e9,
-    }
-
-
-def log_to_wandb(loggers: Iterable[Logger], results: Results) -> None:
-    """Give W&B the results, numbers as summary (``final/…``) and classes as a table, and end the run.
-
-    Without an end the next run of the same process would continue this one.
-
-    Args:
-        loggers: of the run; those of others are left alone.
-        results: what ``results.json`` holds.
-    """
-    for logger in loggers:
-        if not isinstance(logger, WandbLogger):
-            continue
-        import wandb
-
-        run = logger.experiment
-        values = results.as_dict()
-        facts = {name: value for name, value in values.items() if isinstance(value, int | float)}
-        facts |= {f"training/{name}": value for name, value in values["training"].items() if value is not None}
-        run.summary.update({f"final/{name}": value for name, value in facts.items()})
-        run.summary["final/weights_sha256"] = results.weights_sha256
-        if results.per_class:
-            classes = [[name, iou] for name, iou in results.per_class.items()]
-            run.log({"final/per_class": wandb.Table(columns=["class", "IoU"], data=classes)})
-        run.finish()
-
-
-def _callback(trainer: L.Trainer, kind: type[Kind]) -> Kind | None:
-    return next((c for c in trainer.callbacks if isinstance(c, kind)), None)  # type: ignore[attr-defined]
-
-
-def _explain_time_limit(trainer: L.Trainer, console: Console) -> None:
-    """Print what it means that ``trainer.max_time`` ended the run: no schedule came to its end."""
-    clock, total = _callback(trainer, RunClock), trainer.estimated_stepping_batches
-    if clock is not None and clock.stopped_by(trainer) == "time":
-        console.print(
-            f"stopped by trainer.max_time after step {trainer.global_step} of {total:.0f}: schedules span all "
-            f"{total:.0f}, so the learning rate and the losses' weights stopped on their way. As many steps with "
-            f"complete schedules: trainer.max_steps={trainer.global_step}",
-            soft_wrap=True,
-        )
+    """Return parameters of all losses' adapters, and the GMAC of comparing the taps of an image of this size."""
+    cost = total_cost(module.distillation_losses().values(), module.segmenter, module.teacher, size)
+    return {"adapter_parameters": cost.parameters, "adapter_gmacs": cost.macs.with_attention / 1e9}
 
 
 def _protocol(config: TrainConfig, data: SceneDataModule, trainer: L.Trainer) -> Protocol:
@@ -219,11 +163,9 @@ def _print_results(results: Results, folder: RunFolder, name: str, config: Train
         table.add_row("mIoU", f"{100 * results.miou:.2f}", style="bold")
         table.add_row("pixel accuracy", f"{100 * results.pixel_accuracy:.2f}")
         console.print(table)
-    lines = [
-        f"run folder   {folder.path}",
-        f"segmenter    {saved}",
-        *([f"pictures     {folder.predictions}"] if folder.predictions.is_dir() else []),
-    ]
+    lines = [f"run folder   {folder.path}", f"segmenter    {saved}"]
+    if folder.predictions.is_dir():
+        lines.append(f"pictures     {folder.predictions}")
     arguments = [as_typed(argument) for argument in sys.argv[1:]]
     steps = next_steps(saved, arguments, config.data.model_dump(), is_student=name == "student")
     lines += [f"{'next' if number == 0 else '':<13}{step}" for number, step in enumerate(steps)]

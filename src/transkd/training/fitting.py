@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,20 +14,19 @@ from transkd.errors import ConfigError
 from transkd.evaluation import Scores, scene_picture
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel
+from transkd.options import signature_problems
 from transkd.training.callbacks.pictures import predicted_classes
-from transkd.training.checks import REFUSALS, lightning_problems, refusal
+from transkd.training.checks import REFUSALS, quiet_lightning, refusal
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
-from transkd.training.trainer import quiet_lightning
 
-TAKEN = ("image", "label")
 OWN_ARGUMENTS = {
     "max_epochs": "epochs",
     "max_steps": "steps",
     "check_val_every_n_epoch": "validate_every",
     "val_check_interval": "validate_every",
 }
-LIGHTNING_LOGS = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+"""Options of the Trainer that have other names here."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,12 @@ def fit(
         >>> history = fit(module, SceneDataModule("camvid", "data/camvid"), epochs=40)
         >>> history.last_scores.miou
     """
-    _check_options(trainer_options)
+    for key in trainer_options.keys() & OWN_ARGUMENTS.keys():
+        raise ConfigError(f"fit: {key} is {OWN_ARGUMENTS[key]}=… here")
+    if problems := signature_problems(L.Trainer, trainer_options, given=tuple(OWN_ARGUMENTS)):
+        raise ConfigError(f"fit: {'; '.join(map(str, problems))}")
+    history = History()
+    callbacks = trainer_options.get("callbacks") or []
     options: dict[str, Any] = {
         "logger": False,
         "enable_checkpointing": False,
@@ -106,14 +107,15 @@ def fit(
         "use_distributed_sampler": False,
         **_length(epochs, steps, validate_every, trainer_options.get("accumulate_grad_batches", 1)),
         **trainer_options,
+        "callbacks": [*(callbacks if isinstance(callbacks, list | tuple) else [callbacks]), _Recorder(history)],
     }
-    history = History()
-    recorder = _Recorder(history)
-    options["callbacks"] = [*_listed(options.get("callbacks")), recorder]
     if quiet and isinstance(module, DistillModule):
         module.measured_steps = 0
-    with _quiet():
-        trainer = _trainer(options)
+    with quiet_lightning():
+        try:
+            trainer = L.Trainer(**options)
+        except REFUSALS as error:
+            raise ConfigError(f"fit: {refusal(error, otherwise='accelerator=auto')}") from error
         trainer.fit(module, data)
         if trainer.global_step not in history.scores:
             trainer.validate(module, data, verbose=False)
@@ -148,8 +150,7 @@ class _Recorder(L.Callback):
 def _length(epochs: int | None, steps: int | None, validate_every: int | None, batches_a_step: int) -> dict[str, Any]:
     if (epochs is None) == (steps is None):
         raise ConfigError("fit: give the length by one of epochs=… and steps=…")
-    given = {"epochs": epochs, "steps": steps, "validate_every": validate_every}
-    for name, value in given.items():
+    for name, value in (("epochs", epochs), ("steps", steps), ("validate_every", validate_every)):
         if value is not None and value < 1:
             raise ConfigError(f"fit: {name} is {value}; it must be 1 or more")
     if epochs is not None:
@@ -161,42 +162,6 @@ def _length(epochs: int | None, steps: int | None, validate_every: int | None, b
         "check_val_every_n_epoch": None,
         "val_check_interval": min(validate_every or steps, steps) * batches_a_step,
     }
-
-
-def _check_options(options: Mapping[str, Any]) -> None:
-    for key in options:
-        if key in OWN_ARGUMENTS:
-            raise ConfigError(f"fit: {key} is {OWN_ARGUMENTS[key]}=… here")
-    if problems := lightning_problems(options, given=OWN_ARGUMENTS):
-        raise ConfigError(f"fit: {'; '.join(map(str, problems))}")
-    if options.get("limit_train_batches") == 0:
-        raise ConfigError("fit: limit_train_batches is 0, so nothing would be trained")
-
-
-def _trainer(options: Mapping[str, Any]) -> L.Trainer:
-    try:
-        return L.Trainer(**options)
-    except REFUSALS as error:
-        raise ConfigError(f"fit: {refusal(error, otherwise='accelerator=auto')}") from error
-
-
-def _listed(callbacks: Any) -> list[Any]:
-    if callbacks is None:
-        return []
-    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out Lightning's tips and the warnings that nobody can do anything about, for as long as this lasts."""
-    levels = {name: logging.getLogger(name).level for name in LIGHTNING_LOGS}
-    with warnings.catch_warnings():
-        quiet_lightning()
-        try:
-            yield
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
 
 
 def draw_predictions(
@@ -221,7 +186,7 @@ def draw_predictions(
     Raises:
         ConfigError: a scene that the split does not have, or a model of another number of classes.
     """
-    for title in models.keys() & TAKEN:
+    for title in models.keys() & {"image", "label"}:
         raise ConfigError(f"draw_predictions: '{title}' is the title of another panel: call the model something else")
     scenes = len(data.val_dataset)
     if not 0 <= scene < scenes:

@@ -23,12 +23,11 @@ from transkd.distillation import DistillationLoss, create_loss
 from transkd.evaluation import count_parameters, segmenter_gmacs, without_computing
 from transkd.evaluation.cost import Macs, count_work
 from transkd.models import Segmenter, Taps
-from transkd.training.build import image_size
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
+from transkd.training.schedules import own_options
 from transkd.training.segmentation_module import SegmentationModule
-from transkd.training.segmenters import starts_from_teacher, weights_choice
-from transkd.training.weight_schedules import own_options
+from transkd.training.segmenters import RANDOM, RANDOM_TEACHER, starts_from_teacher, weights_choice
 
 FAKES = logging.getLogger("torch._subclasses.fake_tensor")
 """Logs a traceback for each operation that fails without values."""
@@ -36,12 +35,7 @@ FAKES = logging.getLogger("torch._subclasses.fake_tensor")
 
 @dataclass(frozen=True)
 class AdapterCost:
-    """What distillation losses add to a student while it trains.
-
-    Attributes:
-        parameters: of the adapters.
-        macs: of comparing the taps of one image.
-    """
+    """What distillation losses add in training: their adapters' parameters, and the work on one image's taps."""
 
     parameters: int
     macs: Macs
@@ -51,13 +45,13 @@ class AdapterCost:
 def taps_without_computing(
     student: Segmenter, teacher: nn.Module, losses: Iterable[nn.Module], size: tuple[int, int]
 ) -> Iterator[tuple[Taps, Taps]]:
-    """Give the taps of student and teacher on one image: shapes without values, for as long as the context lasts.
+    """Give the taps of student and teacher on an image of a size: shapes without values, within the context.
 
     Args:
         student: the segmenter that learns.
         teacher: whatever has ``taps`` as a segmenter has.
         losses: what will read the taps.
-        size: height and width of the image in pixels.
+        size: height and width in pixels.
     """
     with without_computing(student, teacher, *losses):
         image = torch.empty(1, 3, *size, device=next(student.parameters()).device)
@@ -68,8 +62,7 @@ def taps_without_computing(
 def loss_cost(loss: DistillationLoss, student: Taps, teacher: Taps) -> AdapterCost:
     """Return what one loss costs on taps of one image; call it within :func:`taps_without_computing`.
 
-    A loss whose work depends on values, such as one that picks pixels by their labels, is counted on random taps and
-    labels. So is whatever else fails without values, for an error on real tensors is easier to read.
+    What fails without values, such as a loss that picks pixels by their labels, is counted on random taps and labels.
 
     Raises:
         ConfigError: a custom loss that fails.
@@ -87,28 +80,33 @@ def loss_cost(loss: DistillationLoss, student: Taps, teacher: Taps) -> AdapterCo
 
 def _count(loss: DistillationLoss, student: Taps, teacher: Taps) -> Macs:
     """Count a copy's work: a loss may remember what it has seen."""
-    maps = [m for taps in (student, teacher) for m in _maps(taps)]
     assert student.logits is not None
     size = student.images.shape[-2:]
     labels = torch.arange(size.numel(), device=student.images.device).view(1, *size) % student.logits.shape[1]
     with unset_fake_temporarily():
         copy = deepcopy(loss)
+    maps = [m for t in (student, teacher) for m in (t.images, *t.embeddings, *t.features, t.logits) if m is not None]
     return count_work(lambda: copy.compare(student, teacher, labels.to(torch.uint8)), maps)
 
 
 def _random(taps: Taps) -> Taps:
-    assert taps.logits is not None
-
     def values(shape: Tensor) -> Tensor:
         return torch.randn(shape.shape, device=shape.device)
 
-    return replace(
-        taps,
-        images=values(taps.images),
-        embeddings=tuple(map(values, taps.embeddings)),
-        features=tuple(map(values, taps.features)),
-        logits=values(taps.logits),
-    )
+    assert taps.logits is not None
+    embeddings, features = (tuple(map(values, maps)) for maps in (taps.embeddings, taps.features))
+    images, logits = values(taps.images), values(taps.logits)
+    return replace(taps, images=images, embeddings=embeddings, features=features, logits=logits)
+
+
+def total_cost(
+    losses: Iterable[DistillationLoss], student: Segmenter, teacher: Any, size: tuple[int, int]
+) -> AdapterCost:
+    """Return what losses cost together; arguments as for :func:`taps_without_computing`."""
+    losses = list(losses)
+    with taps_without_computing(student, teacher, losses, size) as (ours, theirs):
+        costs = [loss_cost(loss, ours, theirs) for loss in losses]
+    return AdapterCost(sum(cost.parameters for cost in costs), sum((cost.macs for cost in costs), Macs(0, 0, 0)))
 
 
 def method_cost(
@@ -128,32 +126,7 @@ def method_cost(
     made = [
         create_loss(name, student=student, teacher=teacher, **own_options(options)) for name, options in losses.items()
     ]
-    with taps_without_computing(student, teacher, made, size) as (ours, theirs):
-        costs = [loss_cost(loss, ours, theirs) for loss in made]
-    return AdapterCost(sum(cost.parameters for cost in costs), sum((cost.macs for cost in costs), Macs(0, 0, 0)))
-
-
-def _maps(taps: Taps) -> Iterator[Tensor]:
-    yield from (taps.images, *taps.embeddings, *taps.features)
-    if taps.logits is not None:
-        yield taps.logits
-
-
-def print_preflight(module: SegmentationModule, size: tuple[int, int], facts: dict[str, str], console: Console) -> None:
-    """Print the run's facts, a table of its segmenters and, for a distillation, a table of its losses.
-
-    Args:
-        module: what is about to train.
-        size: height and width of the images it trains on.
-        facts: lines before the tables, title -> text.
-        console: where to.
-    """
-    width = max((len(title) for title in facts), default=0)
-    for title, text in facts.items():
-        console.print(f"[bold]{title:<{width}}[/bold]  {escape(text)}", highlight=False, soft_wrap=True)
-    console.print(segmenter_table(module, size))
-    if isinstance(module, DistillModule) and module.losses:
-        console.print(loss_table(module, size))
+    return total_cost(made, student, teacher, size)
 
 
 def preflight(module: SegmentationModule, data: SceneDataModule, console: Console | None = None) -> None:
@@ -168,14 +141,25 @@ def preflight(module: SegmentationModule, data: SceneDataModule, console: Consol
         ConfigError: data options that do not exist or make no sense.
         DataError: the data's files are missing or unreadable.
     """
-    print_preflight(module, image_size(data), {}, console or Console())
+    console, size = console or Console(), _image_size(data)
+    console.print(_segmenter_table(module, size))
+    if isinstance(module, DistillModule) and module.losses:
+        console.print(loss_table(module, size))
 
 
-def run_facts(
-    config: TrainConfig, data: SceneDataModule, module: SegmentationModule, trainer: L.Trainer, checkpoint: Path | None
-) -> dict[str, str]:
-    """Return what was composed, title -> one line."""
-    height, width = image_size(data)
+def print_preflight(
+    config: TrainConfig,
+    data: SceneDataModule,
+    module: SegmentationModule,
+    trainer: L.Trainer,
+    checkpoint: Path | None,
+    console: Console,
+) -> None:
+    """Print what a run composed, and from which checkpoint it resumes, then what :func:`preflight` prints."""
+    if isinstance(module, DistillModule) and weights_choice(config.teacher) == RANDOM:
+        warning = RANDOM_TEACHER.format(name=config.teacher.backbone)
+        console.print(f"[bold red]WARNING: {warning}[/]", soft_wrap=True)
+    height, width = _image_size(data)
     counts = f"{len(data.train_dataset)} training and {len(data.val_dataset)} validation scenes"
     weights = module.weights if isinstance(module, DistillModule) else {}
     terms = ["cross-entropy", *(f"{name} x {weight}" for name, weight in weights.items())]
@@ -185,43 +169,56 @@ def run_facts(
     if config.trainer.get("max_time") is not None:
         length += f", at most {config.trainer['max_time']} (days:hours:minutes:seconds)"
     device = trainer.accelerator.__class__.__name__.removesuffix("Accelerator")
-    return {
+    lines = {
         "run": f"{config.name} in {config.output}" + (f", resumed from {checkpoint}" if checkpoint else ""),
         "data": f"{config.data.name}: {counts}, {data.classes.num_classes} classes",
         "input": f"{height}x{width}, augmentation: {config.augment.recipe}",
         "method": f"{config.distillation.name}: {' + '.join(terms)}",
         "student": f"{config.student.backbone}, {module.weights_from.get('student') or module.weights_from['model']}",
-        "teacher": _teacher_fact(config, module),
+        "teacher": _teacher_line(config, module),
         "recipe": f"{optimizer}, {config.schedule.name} schedule, batch {batch}, {length}, seed {config.seed}",
         "device": f"{device} x {trainer.world_size}, precision {trainer.precision}",
     }
+    for title, text in lines.items():
+        console.print(f"[bold]{title:<7}[/bold]  {escape(text)}", highlight=False, soft_wrap=True)
+    preflight(module, data, console)
 
 
-def _teacher_fact(config: TrainConfig, module: SegmentationModule) -> str:
+def _teacher_line(config: TrainConfig, module: SegmentationModule) -> str:
     named = weights_choice(config.teacher)
     if not isinstance(module, DistillModule):
         unused = named is not None and not starts_from_teacher(config.student)
         return f"none: distillation=none makes no use of teacher.weights={named}" if unused else "none"
-    teacher = module.teacher.segmenter
-    fact = f"{teacher.config['backbone']}, {module.weights_from['teacher']}"
+    line = f"{module.teacher.segmenter.config['backbone']}, {module.weights_from['teacher']}"
     match = module.class_match
     if module.needs_logits and match is not None and not match.complete:
-        fact += f"; logits compared on the {len(match.ours)} classes that both have, matched by name"
-    return fact
+        line += f"; logits compared on the {len(match.ours)} classes that both have, matched by name"
+    return line
 
 
-def segmenter_table(module: SegmentationModule, size: tuple[int, int]) -> Table:
+def _image_size(data: SceneDataModule) -> tuple[int, int]:
+    height, width = data.train_dataset[0]["image"].shape[-2:]
+    return int(height), int(width)
+
+
+def _table(title: str, *headings: str) -> Table:
+    """Return an empty table, whose columns of numbers, marked by a leading >, are aligned to the right."""
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading.removeprefix(">"), justify="right" if heading.startswith(">") else "left")
+    return table
+
+
+def _segmenter_table(module: SegmentationModule, size: tuple[int, int]) -> Table:
     """Return a table of student and teacher: parameters, GMAC of one image, channels."""
-    table = Table(title=f"Segmenters (GMAC of one {size[0]}x{size[1]} image, attention counted)", title_justify="left")
-    for heading in ("", "backbone", "classes", "parameters", "GMAC", "channels"):
-        table.add_column(heading, justify="right" if heading in ("classes", "parameters", "GMAC") else "left")
-    rows: list[tuple[str, Segmenter]] = []
+    title = f"Segmenters (GMAC of one {size[0]}x{size[1]} image, attention counted)"
+    table = _table(title, "", "backbone", ">classes", ">parameters", ">GMAC", "channels")
+    rows: dict[str, Segmenter] = {"model": module.segmenter}
     if isinstance(module, DistillModule):
-        rows.append(("teacher (frozen)", module.teacher.segmenter))
-    rows.append(("student" if rows else "model", module.segmenter))
-    for title, segmenter in rows:
+        rows = {"teacher (frozen)": module.teacher.segmenter, "student": module.segmenter}
+    for role, segmenter in rows.items():
         table.add_row(
-            title,
+            role,
             str(segmenter.config["backbone"]),
             str(segmenter.num_classes),
             f"{count_parameters(segmenter):,}",
@@ -233,9 +230,8 @@ def segmenter_table(module: SegmentationModule, size: tuple[int, int]) -> Table:
 
 def loss_table(module: DistillModule, size: tuple[int, int]) -> Table:
     """Return a table of the distillation losses: weight, paired taps, and what the adapters cost in training."""
-    table = Table(title="Distillation losses (adapters train, and leave with the loss)", title_justify="left")
-    for heading in ("loss", "weight", "compares", "stages student → teacher", "adapter parameters", "adapter GMAC"):
-        table.add_column(heading, justify="right" if heading.startswith(("weight", "adapter")) else "left")
+    headings = ("loss", ">weight", "compares", "stages student → teacher", ">adapter parameters", ">adapter GMAC")
+    table = _table("Distillation losses (adapters train, and leave with the loss)", *headings)
     losses = module.distillation_losses()
     with taps_without_computing(module.segmenter, module.teacher, losses.values(), size) as taps:
         student, teacher = module.on_shared_classes(*taps)
@@ -256,12 +252,9 @@ def _compared(loss: DistillationLoss, student: Taps, teacher: Taps) -> str:
     """Return the pairs of stages, or what a loss reads that has none."""
     if not {"embeddings", "features"} & set(loss.requires):
         return "logits" if "logits" in loss.requires else "–"
-    return "  ".join(_pair(student, teacher, s, t) for s, t in loss.pairing())
-
-
-def _pair(student: Taps, teacher: Taps, s: int, t: int) -> str:
-    ours, theirs = student.features[s], teacher.features[t]
-    text = f"{s + 1}→{t + 1} ({ours.shape[1]}→{theirs.shape[1]})"
-    if ours.shape[-2:] != theirs.shape[-2:]:
-        text += f" resized {tuple(ours.shape[-2:])}→{tuple(theirs.shape[-2:])}"
-    return text
+    pairs = []
+    for s, t in loss.pairing():
+        ours, theirs = student.features[s].shape, teacher.features[t].shape
+        resized = "" if ours[-2:] == theirs[-2:] else f" resized {tuple(ours[-2:])}→{tuple(theirs[-2:])}"
+        pairs.append(f"{s + 1}→{t + 1} ({ours[1]}→{theirs[1]}){resized}")
+    return "  ".join(pairs)

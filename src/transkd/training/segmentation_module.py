@@ -19,8 +19,8 @@ from transkd.data import SceneDataModule
 from transkd.errors import ConfigError
 from transkd.evaluation import IGNORE_INDEX, Resolution, Scores, classes_and_labels, match_resolution, score_meter
 from transkd.models import Segmenter
-from transkd.training.callbacks.gradients import FiniteGuard
 from transkd.training.callbacks.timing import Throughput
+from transkd.training.callbacks.weights import FiniteGuard
 from transkd.training.schedules import PolyWarmUp, Schedule
 from transkd.training.segmenters import given_segmenter
 
@@ -92,9 +92,8 @@ class SegmentationModule(L.LightningModule):
         last_scores: :class:`Scores` of the last validation, None before the first.
         is_final_scoring: validate what the run saved: without autocast, and logged as ``final/…``.
         loss_weights: what each loss term but the cross-entropy is weighted with, before any schedule.
-        last_terms: the unweighted loss terms of the last training step, by name.
-        keeps_graph: whether the next training step leaves its terms in ``graph_terms``.
-        graph_terms: the unweighted terms with their graph, for a callback that requests them.
+        last_terms: the unweighted loss terms of the last training step, by name; until its backward pass with their
+            graph.
     """
 
     def __init__(
@@ -115,14 +114,12 @@ class SegmentationModule(L.LightningModule):
         for name, value in (("loss_resolution", loss_resolution), ("score_resolution", score_resolution)):
             if value not in get_args(Resolution):
                 raise ConfigError(f"{name} is {value!r}; give 'label' or 'logit'")
-        segmenter = given_segmenter(type(self).__name__, segmenter, num_classes=num_classes, class_names=class_names)
-        self.segmenter = segmenter
-        names = class_names or segmenter.class_names or [f"class_{k}" for k in range(segmenter.num_classes)]
-        if len(names) != segmenter.num_classes:
-            raise ConfigError(f"{len(names)} class names for a segmenter of {segmenter.num_classes} classes")
-        if class_weights is not None and len(class_weights) != segmenter.num_classes:
-            raise ConfigError(f"{len(class_weights)} class weights for a segmenter of {segmenter.num_classes} classes")
-        self.class_names = tuple(names)
+        self.segmenter = segmenter = given_segmenter(segmenter, num_classes, class_names)
+        count = segmenter.num_classes
+        self.class_names = tuple(class_names or segmenter.class_names or (f"class_{k}" for k in range(count)))
+        for what, values in (("names", self.class_names), ("weights", class_weights)):
+            if values is not None and len(values) != count:
+                raise ConfigError(f"{len(values)} class {what} for a segmenter of {count} classes")
         self.task_loss = SegmentationLoss(class_weights, loss_resolution)
         self.score_resolution: Resolution = score_resolution
         self.optimizer_factory = optimizer or default_optimizer
@@ -130,13 +127,11 @@ class SegmentationModule(L.LightningModule):
         self.channels_last = channels_last
         self.compile_segmenter = compile
         self.loss_weights: dict[str, float] = {}
-        self.confusion = score_meter(segmenter.num_classes)
+        self.confusion = score_meter(count)
         self.weights_from: dict[str, str] = {}
         self.last_scores: Scores | None = None
         self.is_final_scoring = False
         self.last_terms: Terms = {}
-        self.keeps_graph = False
-        self.graph_terms: Terms = {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (B, K, H/4, W/4) of images (B, 3, H, W)."""
@@ -163,11 +158,11 @@ class SegmentationModule(L.LightningModule):
             ConfigError: they differ.
         """
         del stage
-        data = getattr(self.trainer, "datamodule", None)
-        if isinstance(data, SceneDataModule) and data.classes.num_classes != self.segmenter.num_classes:
+        data, count = getattr(self.trainer, "datamodule", None), self.segmenter.num_classes
+        if isinstance(data, SceneDataModule) and data.classes.num_classes != count:
             raise ConfigError(
-                f"the segmenter has {self.segmenter.num_classes} classes, and {data.name} has "
-                f"{data.classes.num_classes}: make it with num_classes={data.classes.num_classes}"
+                f"the segmenter has {count} classes, and {data.name} has {data.classes.num_classes}: make it with "
+                f"num_classes={data.classes.num_classes}"
             )
 
     def on_fit_start(self) -> None:
@@ -189,16 +184,19 @@ class SegmentationModule(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the weighted sum of all loss terms, and log each of them and its weight."""
-        terms = self.loss_terms(batch)
+        self.last_terms = terms = self.loss_terms(batch)
         weights = self.current_weights()
         total = torch.stack([weights.get(name, 1.0) * term for name, term in terms.items()]).sum()
-        self.last_terms = {name: term.detach() for name, term in terms.items()}
-        self.graph_terms = terms if self.keeps_graph else {}
-        values = {f"train/{name}": term for name, term in self.last_terms.items()}
+        values = {f"train/{name}": term.detach() for name, term in terms.items()}
         self.log_dict(values, on_step=True, on_epoch=False, prog_bar=len(values) > 1)
         self.log_dict({f"train/weight/{name}": w for name, w in weights.items()}, on_step=True, on_epoch=False)
         self.log("train/loss", total.detach(), on_step=True, on_epoch=False, prog_bar=True)
         return total
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Let go of the graph of the terms, which callbacks have seen by now."""
+        del loss
+        self.last_terms = {name: term.detach() for name, term in self.last_terms.items()}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count a validation batch into the confusion matrix."""
@@ -211,16 +209,13 @@ class SegmentationModule(L.LightningModule):
 
         The scores of what a run saved are ``final/…``: they are no further point of its learning curve.
         """
-        scores = Scores.from_confusion(self.confusion.compute(), self.class_names)
+        self.last_scores = scores = Scores.from_confusion(self.confusion.compute(), self.class_names)
         self.confusion.reset()
-        self.last_scores = scores
         prefix = "final" if self.is_final_scoring else "val"
         self.log(f"{prefix}/miou", scores.miou, prog_bar=True)
         self.log(f"{prefix}/pixel_accuracy", scores.pixel_accuracy)
-        if self.is_final_scoring:
-            return
-        per_class = {f"val/iou/{name}": iou for name, iou in scores.per_class.items() if iou is not None}
-        self.log_dict(per_class)
+        if not self.is_final_scoring:
+            self.log_dict({f"val/iou/{name}": iou for name, iou in scores.per_class.items() if iou is not None})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the segmenter's config, so that ``load_segmenter`` needs nothing but the file."""

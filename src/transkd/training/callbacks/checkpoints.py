@@ -63,8 +63,7 @@ class RunCheckpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best score so far and its epoch, unless the checkpoint that had it is not here."""
         if (self.folder / BEST).exists():
-            self.best_score = state_dict["best_score"]
-            self.best_epoch = state_dict["best_epoch"]
+            self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take over the stop signals from Lightning, which restores them at the end."""
@@ -81,10 +80,7 @@ class RunCheckpoints(Checkpoint):
         self._stop_signal = number
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Save if it is time; stop if that was requested.
-
-        A batch that a validation follows leaves both to the validation's end, the last one to the epoch's end.
-        """
+        """Save if it is time; a validation or an epoch's end that follows the batch does so itself."""
         loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
         assert fetcher is not None
         if loop._should_accumulate() or loop._num_ready_batches_reached() or loop._should_check_val_fx(fetcher):
@@ -110,19 +106,13 @@ class RunCheckpoints(Checkpoint):
             self._save(trainer, LAST)
 
     def _keep_best(self, trainer: L.Trainer) -> None:
-        score = trainer.callback_metrics.get(self.monitor)
-        value = None if score is None else float(score)
-        if value is None or math.isnan(value) or not (self.best_score is None or value > self.best_score):
-            return
-        self.best_score = value
-        self.best_epoch = trainer.current_epoch
-        self._save(trainer, BEST)
+        score = float(trainer.callback_metrics.get(self.monitor, math.nan))
+        if score > (-math.inf if self.best_score is None else self.best_score):
+            self.best_score, self.best_epoch = score, trainer.current_epoch
+            self._save(trainer, BEST)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save; stop if that was requested.
-
-        An epoch that the run's budget has cut short was saved by its last step or validation, to be resumed.
-        """
+        """Save an epoch that was not cut short; stop if that was requested."""
         if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
             self._save(trainer, LAST)
         if self._stop_is_requested(trainer):
@@ -185,15 +175,10 @@ class RandomState(Callback):
 def _collect() -> dict[str, Any]:
     version, internal, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state()
+    tensor = torch.from_numpy(np.asarray(keys, np.int64))
     return {
         "python": [version, list(internal), gauss],
-        "numpy": [
-            str(name),
-            torch.from_numpy(np.asarray(keys, np.int64)),
-            int(position),
-            int(has_gauss),
-            float(cached),
-        ],
+        "numpy": [str(name), tensor, int(position), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
-from PIL import Image
 from torch import Tensor
 
 from transkd.evaluation import scene_picture
@@ -20,15 +19,9 @@ Palette = Sequence[tuple[int, int, int]]
 
 
 class ScenePictures(Callback):
-    """Write image | label | teacher | student of some validation scenes as PNG, and into the loggers.
+    """Write image | label | teacher | student of ``count`` validation scenes as PNG, and into the loggers.
 
-    The files are replaced at each validation, so they show the last one.
-
-    Args:
-        folder: where the pictures go.
-        class_names: of the dataset.
-        palette: of the dataset.
-        count: how many scenes, spread evenly over the split.
+    The scenes are spread evenly over the split; the files are replaced at each validation.
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], palette: Palette, *, count: int = 4) -> None:
@@ -42,26 +35,29 @@ class ScenePictures(Callback):
         """Draw, on the first process only."""
         if trainer.sanity_checking or not trainer.is_global_zero or not self.count:
             return
+        module: Any = pl_module
         dataset: Any = trainer.datamodule.val_dataset  # type: ignore[attr-defined]
+        teacher = getattr(module, "teacher", None)
+        self.folder.mkdir(parents=True, exist_ok=True)
         for index in spread(len(dataset), self.count):
             sample = dataset[index]
-            picture = self._draw(pl_module, index, sample["image"], sample["label"])
+            batch = sample["image"][None].to(module.device)
+            maps = {"label": sample["label"].numpy()}
+            if teacher is not None:
+                if index not in self._teacher_maps:
+                    self._teacher_maps[index] = predicted_classes(teacher.segmenter, batch)
+                maps["teacher"] = self._teacher_maps[index]
+            maps["prediction" if teacher is None else "student"] = predicted_classes(module.segmenter, batch)
+            image = sample["image"].permute(1, 2, 0).numpy()
+            picture = scene_picture(image, maps, self.class_names, self.palette)
             name = dataset.samples[index].name.replace("/", "_")
-            self.folder.mkdir(parents=True, exist_ok=True)
             picture.save(self.folder / f"{name}.png")
-            _log(trainer, f"val/{name}", picture)
-
-    def _draw(self, pl_module: L.LightningModule, index: int, image: Tensor, label: Tensor) -> Image.Image:
-        batch = image[None].to(pl_module.device)
-        maps = {"label": label.numpy()}
-        teacher = getattr(pl_module, "teacher", None)
-        if teacher is not None:
-            if index not in self._teacher_maps:
-                self._teacher_maps[index] = predicted_classes(teacher.segmenter, batch)
-            maps["teacher"] = self._teacher_maps[index]
-        segmenter: Any = pl_module.segmenter
-        maps["student" if teacher is not None else "prediction"] = predicted_classes(segmenter, batch)
-        return scene_picture(image.permute(1, 2, 0).numpy(), maps, self.class_names, self.palette)
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    pixels = np.asarray(picture)
+                    logger.experiment.add_image(f"val/{name}", pixels, trainer.global_step, dataformats="HWC")
+                elif isinstance(logger, WandbLogger):
+                    logger.log_image(f"val/{name}", [picture])
 
 
 def spread(total: int, count: int) -> list[int]:
@@ -87,11 +83,3 @@ def predicted_classes(model: Any, images: Tensor) -> Any:
         return model.predict(images.to(next(model.parameters()).device))[0].to("cpu", torch.uint8).numpy()
     finally:
         model.train(mode)
-
-
-def _log(trainer: L.Trainer, name: str, picture: Image.Image) -> None:
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(name, np.asarray(picture), trainer.global_step, dataformats="HWC")
-        elif isinstance(logger, WandbLogger):
-            logger.log_image(name, [picture])

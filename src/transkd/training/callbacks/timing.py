@@ -1,15 +1,15 @@
-"""Time measured: the run's clock and budget, images a second, and the share of teacher and losses in a step."""
+"""Time: the run's clock and budget, images a second, and what is printed of a training's progress."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar, Timer
 from torch import Tensor
 
 from transkd.evaluation.cost import MEGA, peak_bytes, start_peak
@@ -36,7 +36,7 @@ class RunClock(Timer):
         self.time_is_up = False
         self._peak_mb = 0.0
         self._total_steps = float("inf")
-        self._validation_start: float | None = None
+        self._validation_start = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was counted."""
@@ -57,7 +57,7 @@ class RunClock(Timer):
     def on_fit_start(self, trainer: L.Trainer, *_: Any) -> None:
         """Stop at once where all of the time is spent."""
         self._total_steps = trainer.estimated_stepping_batches
-        self._check(trainer)
+        self._check_time(trainer)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start counting."""
@@ -73,7 +73,7 @@ class RunClock(Timer):
         self.images += len(batch["image"]) * trainer.world_size
         if trainer.fit_loop.epoch_loop._should_accumulate():
             return
-        self._check(trainer)
+        self._check_time(trainer)
         steps_are_up = 0 <= self.max_steps <= trainer.global_step
         trainer.should_stop = trainer.should_stop or steps_are_up
         if (self.time_is_up or steps_are_up) and trainer.check_val_every_n_epoch is not None:
@@ -81,25 +81,22 @@ class RunClock(Timer):
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note when a validation begins."""
-        self._validation_start = time.monotonic() if _within_training(trainer) else None
+        self._validation_start = time.monotonic()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Add the validation."""
-        if self._validation_start is not None:
-            self.validation_seconds += time.monotonic() - self._validation_start
-            self._validation_start = None
+        """Add a validation within the training."""
         if _within_training(trainer):
+            self.validation_seconds += time.monotonic() - self._validation_start
             self._note_peak(pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, *args: Any, **_: Any) -> None:
         """Note the peak of memory."""
         self._note_peak(args[0])
 
-    def _check(self, trainer: L.Trainer) -> None:
-        if self._duration is None:
-            return
-        self.time_is_up = bool(trainer.strategy.broadcast(self.time_elapsed() >= self._duration))
-        trainer.should_stop = trainer.should_stop or self.time_is_up
+    def _check_time(self, trainer: L.Trainer) -> None:
+        if self._duration is not None:
+            self.time_is_up = bool(trainer.strategy.broadcast(self.time_elapsed() >= self._duration))
+            trainer.should_stop = trainer.should_stop or self.time_is_up
 
     def _note_peak(self, pl_module: L.LightningModule) -> None:
         on_gpu = pl_module.device.type == "cuda"
@@ -153,133 +150,108 @@ class Throughput(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
         """Count what lay between the batches as waiting for data."""
-        now = time.perf_counter()
-        self._waiting += now - self._mark if self._mark else 0.0
-        self._mark = now
+        self._waiting += self._since_mark()
         self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         self._images += len(batch["image"]) * trainer.world_size
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Log where the trainer logs."""
-        steps = not trainer.fit_loop.epoch_loop._should_accumulate()
-        is_logged = steps and (trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        loop = trainer.fit_loop.epoch_loop
+        steps = (loop._batches_that_stepped + 1) % trainer.log_every_n_steps  # type: ignore[attr-defined]
+        is_logged = steps == 0 and not loop._should_accumulate()
         if is_logged and torch.cuda.is_available():
             torch.cuda.synchronize()
-        now = time.perf_counter()
-        self._busy += now - self._mark
-        self._mark = now
-        if not is_logged:
-            return
-        total = self._waiting + self._busy
-        values = {
-            "train/images_per_s": self._images / total if total else 0.0,
-            "train/data_wait": self._waiting / total if total else 0.0,
-            "train/lr": self._rate,
-        }
-        pl_module.log_dict(values, on_step=True, on_epoch=False)
-        self._images, self._waiting, self._busy = 0, 0.0, 0.0
+        self._busy += self._since_mark()
+        if is_logged:
+            total = self._waiting + self._busy
+            values = {
+                "train/images_per_s": self._images / total if total else 0.0,
+                "train/data_wait": self._waiting / total if total else 0.0,
+                "train/lr": self._rate,
+            }
+            pl_module.log_dict(values, on_step=True, on_epoch=False)
+            self._images, self._waiting, self._busy = 0, 0.0, 0.0
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave the validation out."""
         self._mark = time.perf_counter()
 
+    def _since_mark(self) -> float:
+        before, self._mark = self._mark, time.perf_counter()
+        return self._mark - before if before else 0.0
 
-STEP = "step"
+
+class EpochBar(RichProgressBar):
+    """Lightning's bar, where epochs count from 1, as in every line and file of a run, and -1 is no number of them."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {_counted(current_epoch, self.trainer.max_epochs)}".ljust(len(self.validation_description))
 
 
-class LossTime(Callback):
-    """Measure some early steps of a session: the teacher's pass, the losses forward and backward, and all of the step.
+class LineProgress(ProgressBar):
+    """Print a line every few seconds and at every validation: epoch, step, losses, rate, score, time left."""
 
-    Waiting for data is not part of a step. On a GPU the end of each part is waited for, in these steps only. While a
-    step is measured, the module finds this as its ``stopwatch``.
+    def __init__(self, every_seconds: float = 10.0) -> None:
+        super().__init__()
+        self.every_seconds = every_seconds
+        self._enabled = True
+        self._printed = 0.0
+        self._started = 0.0
+        self._first_step = 0
 
-    Args:
-        skip: optimiser steps before the first that is measured: those in which libraries tune and measure themselves.
-        count: optimiser steps that are measured.
+    def disable(self) -> None:
+        """Print nothing (Lightning calls this on all but the first process)."""
+        self._enabled = False
 
-    Attributes:
-        seconds: part of a step -> seconds so far.
-    """
-
-    def __init__(self, skip: int = 5, count: int = 10) -> None:
-        self.skip = skip
-        self.count = count
-        self.seconds: dict[str, float] = {}
-        self._device = torch.device("cpu")
-        self._first = 0
-        self._steps: set[int] = set()
-        self._step_start: float | None = None
-        self._backward_start: float | None = None
-        self._earlier: dict[str, Any] | None = None
-
-    @property
-    def facts(self) -> dict[str, Any] | None:
-        """Shares of the step's time by part, and how many steps were measured; None before the first."""
-        if not self.seconds.get(STEP):
-            return self._earlier
-        shares = {f"{part}_share": self.seconds.get(part, 0.0) / self.seconds[STEP] for part in ("teacher", "losses")}
-        return {**shares, "measured_steps": len(self._steps)}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what was measured."""
-        return {"facts": self.facts}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep what was measured before for as long as nothing new is."""
-        self._earlier = state_dict.get("facts")
-
-    @contextmanager
-    def measure(self, part: str) -> Iterator[None]:
-        """Add what happens within the context to a part."""
-        start = self._now()
-        yield
-        self._add(part, start)
-
-    def end_at_gradient_of(self, term: Tensor, part: str) -> None:
-        """Add the backward pass up to ``term``'s own gradient to a part.
-
-        Autograd runs what was computed last first: all that was computed after ``term`` is done by then.
-        """
-
-        def reached(_: Tensor) -> None:
-            if self._backward_start is not None:
-                self._add(part, self._backward_start)
-                self._backward_start = None
-
-        if term.requires_grad:
-            term.register_hook(reached)  # type: ignore[no-untyped-call]
+    def enable(self) -> None:
+        """Print again."""
+        self._enabled = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Count steps from here."""
-        self._first = trainer.global_step
-        self._device = pl_module.device
-
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: dict[str, Tensor], batch_idx: int
-    ) -> None:
         """Start the clock."""
-        if not 0 <= trainer.global_step - self._first - self.skip < self.count:
-            return
-        self._steps.add(trainer.global_step)
-        pl_module.stopwatch = self  # type: ignore[assignment]
-        self._step_start = self._now()
-
-    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
-        """Note when the backward pass begins."""
-        if self._step_start is not None:
-            self._backward_start = self._now()
+        self._started = self._printed = time.monotonic()
+        self._first_step = trainer.global_step
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Stop the clock."""
-        if self._step_start is not None:
-            self._add(STEP, self._step_start)
-            pl_module.stopwatch = None  # type: ignore[assignment]
-            self._step_start = None
+        """Print if it is time."""
+        if time.monotonic() - self._printed >= self.every_seconds:
+            self._print(trainer, pl_module)
 
-    def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Print the scores."""
+        if _within_training(trainer):
+            self._print(trainer, pl_module)
 
-    def _add(self, part: str, since: float) -> None:
-        self.seconds[part] = self.seconds.get(part, 0.0) + self._now() - since
+    def _print(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self._enabled:
+            return
+        self._printed = time.monotonic()
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        names = [name for name in getattr(pl_module, "last_terms", {}) if f"train/{name}" in metrics]
+        terms = ", ".join(f"{name} {metrics[f'train/{name}']:.3f}" for name in names)
+        parts = [
+            f"epoch {_counted(trainer.current_epoch, trainer.max_epochs)}",
+            f"step {trainer.global_step}/{trainer.estimated_stepping_batches:.0f}",
+            f"loss {metrics.get('train/loss', math.nan):.3f}{f' ({terms})' if len(names) > 1 else ''}",
+        ]
+        if "train/images_per_s" in metrics:
+            parts.append(f"{metrics['train/images_per_s']:.1f} images/s")
+        if "val/miou" in metrics:
+            parts.append(f"val mIoU {100 * metrics['val/miou']:.2f}")
+        print("  ".join([*parts, f"{self._time_left(trainer)} left"]), flush=True)
+
+    def _time_left(self, trainer: L.Trainer) -> str:
+        done = trainer.global_step - self._first_step
+        if not done:
+            return "?"
+        seconds = (trainer.estimated_stepping_batches - trainer.global_step) * (time.monotonic() - self._started) / done
+        clocks = (c.time_remaining() for c in trainer.callbacks if isinstance(c, RunClock))  # type: ignore[attr-defined]
+        seconds = min(seconds, *(left for left in clocks if left is not None), math.inf)
+        if math.isinf(seconds):
+            return "?"
+        return str(timedelta(seconds=round(max(0.0, seconds))))
+
+
+def _counted(epoch: int, epochs: int | None) -> str:
+    """Return the number of an epoch, the first being 1, and how many there will be where that is known."""
+    return f"{epoch + 1}/{epochs}" if epochs and epochs > 0 else str(epoch + 1)
