@@ -137,14 +137,3 @@ def test_interrupted_at_any_moment_of_writing_the_old_file_stays_whole(
         assert saved.read_bytes() == before
     write_checkpoint({"epoch": 5}, saved)
     assert read_checkpoint(saved) == {"epoch": 5}
-
-
-def test_the_file_is_on_the_disk_before_it_replaces_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events = []
-    fsync, replace = os.fsync, Path.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), fsync(fd))[1])
-    monkeypatch.setattr(Path, "replace", lambda self, to: (events.append("replace"), replace(self, to))[1])
-    write_checkpoint(CHECKPOINT, tmp_path / "last.ckpt")
-    assert events == ["fsync", "replace", "fsync"]

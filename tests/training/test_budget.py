@@ -58,11 +58,12 @@ def test_steps_cut_an_epoch_after_validating_it_and_more_steps_resume_it(run, tm
     assert weights(tmp_path / "run") == weights(tmp_path / "base")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "validated"),
     [
         (("trainer.check_val_every_n_epoch=3",), ["5"]),
-        pytest.param(("trainer.limit_val_batches=0",), [], marks=pytest.mark.slow),
+        (("trainer.limit_val_batches=0",), []),
     ],
     ids=["in an epoch that does not validate", "without validation"],
 )
@@ -84,16 +85,6 @@ def test_time_ends_a_run_between_steps_and_more_time_resumes_it(run, slow_steps,
     assert (on["stopped_by"], on["steps"], on["images"]) == ("epochs", 8, 24)
     run(tmp_path / "base", *options)
     assert weights(tmp_path / "run") == weights(tmp_path / "base")
-
-
-def test_a_callback_that_stops_a_run_is_recorded(run, with_callback, tmp_path) -> None:
-    class Stop(L.Callback):
-        def on_train_batch_end(self, trainer, *_):
-            trainer.should_stop = True
-
-    with_callback(Stop())
-    training = run(tmp_path / "run")["training"]
-    assert (training["stopped_by"], training["steps"]) == ("callback", 1)
 
 
 class Sleeps(DistillationLoss):

@@ -6,15 +6,14 @@ import math
 from pathlib import Path
 
 import pytest
-from test_distill_module import BATCH
-from test_resuming import train_killed_and_resumed
+from test_distill_module import BATCH, quiet_trainer
 from tiny_runs import rows
 
-from transkd import DistillModule, Segmenter, create_loss, create_segmenter
+from transkd import DistillModule, SceneDataModule, Segmenter, create_segmenter
 from transkd.errors import ConfigError
 from transkd.options import find_problems
 from transkd.training.config import TrainConfig
-from transkd.training.schedules import LossWeight, Weighing
+from transkd.training.schedules import LinearEpochDecay, Weighing
 
 DISTILLED = "distillation=transkd_base"
 
@@ -86,31 +85,14 @@ def test_a_mistaken_schedule_is_told_by_config_and_module_alike(case: str, run, 
     assert str(refusal.value) == f"distillation loss 'csf': {said}"
 
 
-def test_a_schedule_needs_a_training_of_known_length(run, tmp_path: Path) -> None:
-    endless = ("schedule=paper", "trainer.max_epochs=-1", "trainer.max_time=00:01:00:00")
-    assert find_problems(TrainConfig, run.config(tmp_path / "run", DISTILLED, *endless)) == []
-    scheduled = "+distillation.losses.csf.schedule={name:decay}"
-    (problem,) = find_problems(TrainConfig, run.config(tmp_path / "run", DISTILLED, *endless, scheduled))
-    assert str(problem) == (
-        "trainer.max_epochs: the training's length is unknown, and distillation.losses.csf.schedule spans it: give "
-        "trainer.max_epochs or trainer.max_steps (trainer.max_time may end it earlier)"
-    )
-    (problem,) = find_problems(TrainConfig, run.config(tmp_path / "run", "trainer.max_time=1h"))
-    assert problem.path == "trainer"
-    assert "DD:HH:MM:SS" in problem.message
-
-
-def test_the_module_takes_what_the_config_takes() -> None:
-    student, teacher = segmenters()
-    by_hand = create_loss("csf", student=student, teacher=teacher)
-    schedule = {"name": "warm_up", "share": 0.5}
-    module = DistillModule(
-        student,
-        teacher,
-        {"csf": {"loss": by_hand, "weight": 2, "schedule": schedule}, "pea": {"schedule": [schedule, schedule]}},
-    )
-    assert isinstance(module.weights["csf"], LossWeight)
-    assert [module.weights[name].at(1, 4) for name in ("csf", "pea")] == [1.0, 0.25]
+@pytest.mark.parametrize("schedule", ["the schedule of losses.csf", "the learning-rate schedule"])
+def test_a_schedule_needs_a_training_of_known_length(schedule: str, scenes_root: Path, tmp_path: Path) -> None:
+    decay = {"name": "decay"} if "csf" in schedule else None
+    rate = LinearEpochDecay() if "csf" in schedule else None
+    module = DistillModule(*segmenters(), {"csf": {"schedule": decay}}, schedule=rate)
+    data = SceneDataModule("cityscapes", scenes_root, size=[64, 64], batch_size=3, workers=0)
+    with pytest.raises(ConfigError, match=f"{schedule} spans the training, whose length is unknown: give trainer"):
+        quiet_trainer(tmp_path, max_epochs=-1, max_time="00:01:00:00").fit(module, data)
 
 
 def test_a_loss_of_weight_0_is_left_out_and_said_so() -> None:
@@ -121,16 +103,14 @@ def test_a_loss_of_weight_0_is_left_out_and_said_so() -> None:
     assert set(module.loss_terms(BATCH)) == {"ce", "pea"}
 
 
-def test_weights_are_logged_and_weigh_the_loss_and_a_resumed_run_has_them_too(
-    run, lean, with_callback, tmp_path
-) -> None:
+def test_weights_are_logged_and_weigh_the_loss(run, lean, tmp_path) -> None:
     options = (
         DISTILLED,
         "distillation.losses.pea.weight=2",
         "+distillation.losses.pea.schedule={name:warm_up,begin:0.25,share:0.5}",
         "+distillation.losses.csf.schedule=[{name:decay,shape:cosine,share:0.5,end:0.5}]",
     )
-    train_killed_and_resumed(run, with_callback, tmp_path / "base", options, "on_train_batch_start:6")
+    run(tmp_path / "base", *options)
     logged = [row for row in rows(tmp_path / "base") if row["train/loss"]]
     assert len(logged) == 8
     warm = [0, 0, 0, 0.5, 1, 1.5, 2, 2]

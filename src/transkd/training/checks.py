@@ -209,17 +209,6 @@ def class_weight_problems(
         yield Problem("objective.class_weights", f"give {count} numbers, one a class (there are {len(weights)})")
 
 
-def length_problems(trainer: Mapping[str, Any], spanning: Sequence[str]) -> Iterator[Problem]:
-    """Yield that neither steps nor epochs end a training which schedules span; Lightning's default is 1000 epochs."""
-    steps, epochs, time = (trainer.get(key) for key in ("max_steps", "max_epochs", "max_time"))
-    if spanning and steps in (None, -1) and (epochs == -1 or (epochs is None and time is not None)):
-        yield Problem(
-            "trainer.max_epochs",
-            f"the training's length is unknown, and {', '.join(spanning)} spans it: give trainer.max_epochs or "
-            "trainer.max_steps (trainer.max_time may end it earlier)",
-        )
-
-
 def import_own_modules(values: Mapping[str, Any]) -> None:
     """Import the modules that a config names in ``imports``; what is no list of names is left to the schema.
 

@@ -325,19 +325,16 @@ class TrainConfig(Section):
     callbacks: CallbacksConfig = option({}, "Further Lightning callbacks: NAME: {_target_: …, option: value}")
 
     def problems(self) -> Iterator[Problem]:
-        """Check what has to fit together: class weights and crop with the data, schedules with the length."""
+        """Check class weights and crop against the data."""
         from transkd.data.transforms import build_transform
-        from transkd.training.checks import class_weight_problems, length_problems
+        from transkd.training.checks import class_weight_problems
 
-        data, losses = self.data, self.distillation.losses
+        data = self.data
         yield from class_weight_problems(self.objective.class_weights, data.name, data.root, data.options)
         try:
             build_transform(self.augment.recipe, data.size, **self.augment.options)
         except ConfigError as error:
             yield Problem("augment", as_clause(error))
-        spanning = [f"distillation.losses.{name}.schedule" for name, loss in losses.items() if loss.get("schedule")]
-        spanning += ["schedule.name=poly"] if self.schedule.name == "poly" else []
-        yield from length_problems(dict(self.trainer), spanning)
 
 
 GROUPS: Mapping[str, type[Section]] = {

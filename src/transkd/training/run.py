@@ -99,7 +99,7 @@ def _check_length(source: RunFolder, saved: Mapping[str, Any], config: TrainConf
     """Refuse to resume a run with a length that it is past."""
     loop = saved.get("loops", {}).get("fit_loop", {})
     epochs = loop.get("epoch_progress", {}).get("current", {}).get("processed", 0)  # whose batches are through
-    for key, done, what in (("max_steps", saved["global_step"], "steps"), ("max_epochs", epochs, "epochs")):
+    for key, done, what in (("max_steps", saved.get("global_step", 0), "steps"), ("max_epochs", epochs, "epochs")):
         limit = config.trainer.get(key)
         if limit not in (None, -1) and done > limit:
             raise CheckpointError(

@@ -80,8 +80,8 @@ def require_length(total_steps: float, what: str) -> None:
     """Raise a ConfigError where ``what`` spans a training of an unknown number of optimiser steps."""
     if math.isinf(total_steps):
         raise ConfigError(
-            f"{what} spans the training, whose length is unknown: give the Trainer max_epochs or max_steps (max_time "
-            "may end it earlier)"
+            f"{what} spans the training, whose length is unknown: give trainer.max_epochs or trainer.max_steps "
+            "(trainer.max_time may end it earlier)"
         )
 
 
