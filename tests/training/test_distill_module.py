@@ -66,7 +66,7 @@ def test_the_total_is_the_weighted_sum_of_all_terms(tmp_path: Path, scenes_root:
 
     class Watch(L.Callback):
         def on_before_backward(self, trainer, pl_module, loss):
-            terms = {name: float(value) for name, value in pl_module.last_terms.items()}
+            terms = {name: float(value.detach()) for name, value in pl_module.last_terms.items()}
             totals.append(float(loss.detach()))
             expected.append(terms["ce"] + 0.25 * terms["csf"] + 3.0 * terms["ea"] + terms["pea"])
 

@@ -70,7 +70,7 @@ def test_the_tables_are_printed_and_accumulated_batches_are_one_step(
 REFUSED = {
     "no length": ({}, "fit: give the length by one of epochs=… and steps=…"),
     "no steps": ({"steps": 0}, "fit: steps is 0; it must be 1 or more"),
-    "Lightning's name": ({"steps": 1, "max_epochs": 3}, "fit: max_epochs is epochs=… here"),
+    "Lightning's name": ({"steps": 1, "max_epochs": 3}, "fit: max_epochs: there is no such key"),
     "unknown option": ({"steps": 1, "precison": 16}, "precison.*did you mean 'precision'"),
     "refused by Lightning": ({"steps": 1, "devices": 0}, "fit: .*devices"),
 }

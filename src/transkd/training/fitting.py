@@ -20,13 +20,8 @@ from transkd.training.checks import REFUSALS, quiet_lightning, refusal
 from transkd.training.distill_module import DistillModule
 from transkd.training.segmentation_module import SegmentationModule
 
-OWN_ARGUMENTS = {
-    "max_epochs": "epochs",
-    "max_steps": "steps",
-    "check_val_every_n_epoch": "validate_every",
-    "val_check_interval": "validate_every",
-}
-"""Options of the Trainer that have other names here."""
+SET_HERE = ("max_epochs", "max_steps", "check_val_every_n_epoch", "val_check_interval")
+"""Options of the Trainer that ``epochs``, ``steps`` and ``validate_every`` set."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +87,7 @@ def fit(
         >>> history = fit(module, SceneDataModule("camvid", "data/camvid"), epochs=40)
         >>> history.last_scores.miou
     """
-    for key in trainer_options.keys() & OWN_ARGUMENTS.keys():
-        raise ConfigError(f"fit: {key} is {OWN_ARGUMENTS[key]}=… here")
-    if problems := signature_problems(L.Trainer, trainer_options, given=tuple(OWN_ARGUMENTS)):
+    if problems := signature_problems(L.Trainer, trainer_options, given=SET_HERE):
         raise ConfigError(f"fit: {'; '.join(map(str, problems))}")
     history = History()
     callbacks = trainer_options.get("callbacks") or []
@@ -142,8 +135,7 @@ class _Recorder(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the scores."""
         module: Any = pl_module
-        # trainer.validate starts a count of its own
-        step = trainer.global_step or self.recorded
+        step = trainer.global_step or self.recorded  # trainer.validate starts a count of its own
         self.history.scores[step] = module.last_scores
 
 
@@ -186,8 +178,6 @@ def draw_predictions(
     Raises:
         ConfigError: a scene that the split does not have, or a model of another number of classes.
     """
-    for title in models.keys() & {"image", "label"}:
-        raise ConfigError(f"draw_predictions: '{title}' is the title of another panel: call the model something else")
     scenes = len(data.val_dataset)
     if not 0 <= scene < scenes:
         raise ConfigError(f"scene {scene}: the validation split has {scenes}, from 0 to {scenes - 1}")
