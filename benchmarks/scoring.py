@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from transkd.evaluation.boundary import boundary_counts
-from transkd.evaluation.scores import count_images
+from transkd.evaluation.scores import boundary_counts, count_images
 from transkd.models import create_segmenter
 
 CLASSES = 19

@@ -1,4 +1,4 @@
-"""Classes matched by name, and scores over them, against counts by hand."""
+"""Classes matched by name or by ids, and scores over them, against counts by hand."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ import pytest
 import torch
 
 from transkd.errors import ConfigError
-from transkd.evaluation import match_classes, outputs_for_classes, score_model, select_outputs
-from transkd.evaluation.class_match import ClassMatch
+from transkd.evaluation import match_classes, outputs_for_classes, select_outputs
+from transkd.evaluation.class_match import ClassMatch, logits_of_ids
+from transkd.evaluation.evaluate import evaluate
+from transkd.evaluation.inference import Inference
+
+NAMES = ("road", "sky", "car")
+OPTIONS = {"model": "m", "inference": Inference(), "resolution": "label"}
 
 
 def test_names_match_whatever_their_case_and_gaps():
@@ -46,18 +51,43 @@ def test_selected_logits_are_in_the_order_asked_for():
     assert select_outputs(logits, range(4)) is logits
 
 
-def test_scores_over_uneven_batches_are_those_of_all_pixels_by_hand():
+def predict(images: torch.Tensor) -> torch.Tensor:
+    """The brightest colour."""
+    return images.argmax(dim=1)
+
+
+def batch(label_size: tuple[int, int] = (32, 48)) -> dict[str, torch.Tensor]:
     rng = np.random.default_rng(0)
-    labels = [torch.from_numpy(rng.integers(0, 3, (n, 6, 8)).astype(np.uint8)) for n in (3, 1)]
-    labels[0][0, 0] = 255
-    images = [torch.from_numpy(rng.random((n, 4, 6, 8), dtype=np.float32)) for n in (3, 1)]
-    batches = [{"image": i, "label": t} for i, t in zip(images, labels, strict=True)]
-    scores = score_model(lambda x: x, batches, ["a", "b", "c"], outputs=(3, 0, 2))
-    predicted = np.concatenate([i.numpy()[:, [3, 0, 2]].argmax(1).ravel() for i in images])
-    truth = np.concatenate([t.numpy().ravel() for t in labels])
-    kept = truth != 255
-    for k, name in enumerate("abc"):
-        hits = ((predicted == k) & (truth == k) & kept).sum()
-        union = (((predicted == k) | (truth == k)) & kept).sum()
-        assert scores.per_class[name] == pytest.approx(hits / union)
-    assert scores.pixel_accuracy == pytest.approx((predicted == truth)[kept].mean())
+    images = rng.integers(0, 256, (2, 3, 32, 48)).astype(np.uint8)
+    labels = rng.integers(0, 3, (2, *label_size)).astype(np.uint8)
+    return {"image": torch.from_numpy(images), "label": torch.from_numpy(labels), "index": torch.arange(2)}
+
+
+def test_ids_are_counted_by_the_dataset_s_classes() -> None:
+    outputs = (2, 0, 1)
+    logits_of = logits_of_ids(predict, 3, outputs, **OPTIONS)
+    scored = batch()
+    found = evaluate(logits_of, [scored], NAMES, outputs=outputs, of_ids=True)
+    classes = np.argsort(outputs)[predict(scored["image"]).numpy()]
+    by_hand = np.zeros((3, 3), int)
+    np.add.at(by_hand, (scored["label"].numpy(), classes), 1)
+    np.testing.assert_array_equal(found.confusion.sum(0).numpy(), by_hand)
+
+
+def test_labels_of_another_size_are_refused() -> None:
+    logits_of = logits_of_ids(predict, 3, (0, 1, 2), **OPTIONS)
+    with pytest.raises(ConfigError, match=r"class ids of 32x48, .* labels of 64x96: .*data.size=\[64,96\]"):
+        evaluate(logits_of, [batch((64, 96))], NAMES, of_ids=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "outputs", "reason"),
+    [
+        ({"inference": Inference(flip=True)}, (0, 1, 2), "windows, scales and flip average logits"),
+        ({"resolution": "logit"}, (0, 1, 2), "scores logits at a quarter"),
+        ({}, (0, 1), "1 of its classes are not the dataset's"),
+    ],
+)
+def test_what_needs_logits_says_so(change, outputs, reason) -> None:
+    with pytest.raises(ConfigError, match=f"m gives class ids, not logits, and .*{reason}.*: export it again"):
+        logits_of_ids(predict, 3, outputs, **(OPTIONS | change))

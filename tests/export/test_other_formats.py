@@ -17,7 +17,7 @@ from transformers import AutoImageProcessor, SegformerForSemanticSegmentation
 
 from transkd.data.classes import CAMVID
 from transkd.errors import ConfigError, ExportError, WeightsError
-from transkd.evaluation.digest import module_digest
+from transkd.evaluation.comparison import module_digest
 from transkd.export import export_segmenter, huggingface
 from transkd.export.card import trace_provenance
 from transkd.export.compare import smooth_images

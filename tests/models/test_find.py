@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from transkd.errors import ConfigError, WeightsError
-from transkd.evaluation.digest import module_digest
+from transkd.evaluation.comparison import module_digest
 from transkd.models import Segmenter, create_segmenter, load_segmenter, segmenter
 from transkd.models.sources import hub
 

@@ -91,14 +91,6 @@ def test_bands_together_are_the_evaluations_windows(size: tuple[int, int], crop:
     torch.testing.assert_close(ours, theirs[0], rtol=1e-5, atol=1e-5)
 
 
-def test_windows_and_another_size_go_together() -> None:
-    image = picture(100, 150)
-    network = Network(blocky, blocky, CPU, size=200, views=Inference((64, 64)))
-    logits = infer(blocky, as_tensor(resize(image, (200, 300))), Inference((64, 64)))
-    ids = torch.nn.functional.interpolate(logits, (100, 150), mode="bilinear").argmax(1)[0]
-    assert np.array_equal(only(network.predict([image])).ids, ids.numpy())
-
-
 class LargestTensor(TorchDispatchMode):
     """Notes how many values the largest tensor has that is made meanwhile."""
 

@@ -191,14 +191,6 @@ def test_a_list_in_its_order_relative_to_itself_or_to_here(tree: Path, monkeypat
     assert names("lists/l.txt") == ["c", "deep/d.e"]
 
 
-def test_a_list_with_lines_that_are_no_names_or_come_twice(tree: Path) -> None:
-    (tree / "list.txt").write_bytes(b"a.png\r\n" + b"x" * 300 + b".png\r\na.png\r\n")
-    assert [source.name for source in find_sources(str(tree / "list.txt"), PICTURES)[0]] == ["a", "x" * 300]
-    for text in ("x" * 300, "~nobody-of-that-name/x"):
-        with pytest.raises(ConfigError, match="there is no such file or folder"):
-            find_sources(text, PICTURES)
-
-
 def test_inputs_without_a_picture_are_refused(tree: Path) -> None:
     (tree / "docs").mkdir()
     (tree / "docs/x.pdf").touch()

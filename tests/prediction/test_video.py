@@ -207,30 +207,6 @@ def test_the_rate_of_frames_is_found_from_their_times(times: list[float], stated
     assert mean_rate(times, stated) == pytest.approx(rate)
 
 
-def test_a_late_start_is_no_early_end(tmp_path: Path) -> None:
-    video = record(tmp_path / "v.mkv", frames=30, rate=25)
-    movie = bytearray(video.read_bytes())
-    cluster = movie.find(b"\x1f\x43\xb6\x75")
-    time = movie.find(b"\xe7\x81\x00", cluster)  # the cluster's time in ms, one byte: 0
-    movie[time + 2] = 250
-    length = movie.find(b"\x44\x89\x88") + 3  # the duration in ms, up to the end of the last frame
-    movie[length : length + 8] = struct.pack(">d", 250 + struct.unpack(">d", movie[length : length + 8])[0])
-    video.write_bytes(movie)
-    assert cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT) == 36
-    clip = predict_clip(job(video, colour=tmp_path / "out.mp4"), models())
-    assert (clip.frames, clip.shortfall) == (30, None)
-
-
-def test_ctrl_c_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
-    def stop(done: int, expected: int) -> None:
-        raise KeyboardInterrupt
-
-    video = record(tmp_path / "v.mp4")
-    with pytest.raises(KeyboardInterrupt):
-        predict_clip(job(video, overlay=tmp_path / "o.mp4", ids=tmp_path / "i.frames"), models(), progress=stop)
-    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
-
-
 def test_files_that_are_no_videos_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.mp4: the video does not exist"):
         VideoReader(tmp_path / "gone.mp4")
@@ -244,19 +220,14 @@ def test_files_that_are_no_videos_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_video_without_frames_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    video = record(tmp_path / "v.mp4")
-    monkeypatch.setattr(cv2.VideoCapture, "read", lambda self: (False, None), raising=False)
-    with pytest.raises(DataError, match="holds no frame that can be read"):
-        predict_clip(job(video, colour=tmp_path / "out.mp4"), models())
-    assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]
-
-
-def test_nothing_is_left_of_a_video_that_fails(tmp_path: Path) -> None:
-    def broken(images: Tensor) -> Tensor:
-        return bright(images) * float("inf")
+def test_nothing_is_left_of_a_video_that_fails_or_is_stopped(tmp_path: Path) -> None:
+    def stop(done: int, expected: int) -> None:
+        raise KeyboardInterrupt
 
     video = record(tmp_path / "v.mp4")
+    outputs = {"overlay": tmp_path / "o.mp4", "ids": tmp_path / "i.frames"}
     with pytest.raises(NonFiniteError, match=r"v\.mp4, frame 1: the class scores are NaN or infinite"):
-        predict_clip(job(video, overlay=tmp_path / "o.mp4", ids=tmp_path / "i.frames"), models(logits_of=broken))
+        predict_clip(job(video, **outputs), models(logits_of=lambda images: bright(images) * float("inf")))
+    with pytest.raises(KeyboardInterrupt):
+        predict_clip(job(video, **outputs), models(), progress=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]

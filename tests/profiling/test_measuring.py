@@ -217,7 +217,7 @@ NAMES = {
     "transformers:segformer-b7": "did you mean 'segformer-b",
     "torchvision:lraspp_mobilenet": "did you mean 'lraspp_mobilenet_v3_large'?",
     "python:nothing": "is not of the form package.module:function",
-    "python:nowhere_at_all:make": "there is no module nowhere_at_all",
+    "python:nowhere_at_all:make": "nowhere_at_all cannot be imported (ModuleNotFoundError: No module named",
     "python:os.path:make": "os.path has no function 'make'",
 }
 

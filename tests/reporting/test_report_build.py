@@ -1,4 +1,4 @@
-"""A report in one call, what it notes about its runs, and what a notebook shows of it."""
+"""A report in one call, and what a notebook shows of it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import TAUGHT, Maker, report
+from made_runs import report
 from PIL import Image
 
 import transkd
 from transkd.errors import ConfigError
-from transkd.reporting import draw_plot
-from transkd.reporting.drawing import LIGHT, file_content
+from transkd.reporting import draw_plot, report_files
 from transkd.reporting.files import markdown_lines, report_json
-from transkd.reporting.plots import gains_figure
 
 
 def test_from_python_and_in_a_notebook(field: Path) -> None:
@@ -32,10 +30,7 @@ def test_from_python_and_in_a_notebook(field: Path) -> None:
 
 def test_a_plot_is_that_of_the_files(field: Path) -> None:
     found = report()
-    figure = gains_figure(found.tables[0].rows, LIGHT, 0.95, "the plain student")
-    assert figure is not None
-    png = file_content(figure, "png")
-    theirs = Image.open(io.BytesIO(png)).convert("RGB")
+    theirs = Image.open(io.BytesIO(report_files(found)["gains.png"])).convert("RGB")
     assert np.array_equal(np.asarray(draw_plot(found, "gains", width=theirs.width)), np.asarray(theirs))
     assert draw_plot(found, "gains", width=300).width == 300
     with pytest.raises(ConfigError, match="there is no plot 'gain'; did you mean 'gains'"):
@@ -43,16 +38,3 @@ def test_a_plot_is_that_of_the_files(field: Path) -> None:
     plain = report(only=("distillation.name:none", "trainer.max_epochs:40"))
     with pytest.raises(ConfigError, match="the plot 'gains' has nothing to show: no run of the table"):
         draw_plot(plain, "gains")
-
-
-def test_runs_of_one_name_are_noted_with_what_they_differ_in(make: Maker) -> None:
-    for folder in ("x", "y"):
-        make("none", at=f"{folder}/same")
-    assert report().notices[0] == (
-        "2 runs are called same: runs/x/same, runs/y/same; they have the same settings and scores."
-    )
-    make("kd", 2, at="z/same", overrides=TAUGHT)
-    assert report().notices[0] == (
-        "3 runs are called same: runs/x/same, runs/y/same, runs/z/same; they differ in teacher.weights, "
-        "distillation, seed."
-    )

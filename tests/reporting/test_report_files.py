@@ -84,13 +84,6 @@ def test_the_page_loads_nothing(made: dict[str, bytes]) -> None:
     assert not re.search(r"https?:|url\(|@import|//[a-z]", re.sub(r'base64,[^"]*', "", made["report.html"].decode()))
 
 
-def test_the_page_suits_dark_screens(made: dict[str, bytes]) -> None:
-    pattern = rb'<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)"><img alt="[^"]*" src="([^"]+)"'
-    pairs = re.findall(pattern, made["report.html"])
-    assert len(pairs) == len(PLOTS)
-    assert all(dark != light for dark, light in pairs)
-
-
 def test_the_page_shows_scenes_commands_machine_and_what_was_left_out(made: dict[str, bytes]) -> None:
     page = Page(made["report.html"])
     captions = [text for tag, text in page.texts if tag == "figcaption"]

@@ -1,4 +1,4 @@
-"""What plots show, and that their labels stay apart."""
+"""What plots show."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 from made_runs import Maker, report
 
 from transkd.reporting import report_files
-from transkd.reporting.drawing import LIGHT, folded, shortened, spread_apart
-from transkd.reporting.plots import classes_figure, mean_curve
+from transkd.reporting.plots import classes_figure, folded, mean_curve
 
 
 def test_curves_are_means_where_all_were_validated(make: Maker) -> None:
@@ -39,32 +38,16 @@ def test_names_with_dollars_and_of_any_script_are_drawn(make: Maker, recwarn: py
 def test_a_plot_of_very_many_classes_has_those_that_change_most(make: Maker) -> None:
     plain = {f"class {n}": 0.5 for n in range(300)}
     with_classes(make, plain, {f"class {n}": 0.5 + n / 10_000 for n in range(300)})
-    figure = classes_figure(report().tables[0].rows, LIGHT)
+    figure = classes_figure(report().tables[0].rows)
     assert figure is not None
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == [f"class {n}" for n in range(220, 300)]
     assert axes.get_xlabel() == "the 80 of 300 classes that change most"
 
 
-def test_long_titles_are_folded_and_shortened() -> None:
+def test_long_titles_are_folded() -> None:
     title = "transkd_ea + kd + cwd, csf.schedule.name warm_up, csf.schedule.share 0.1, kd.weight 2.0, cwd.weight 3"
     lines = folded(title).split("\n")
     assert (len(lines), lines[0]) == (3, "transkd_ea + kd + cwd,")
     assert all(len(one) <= 30 for one in lines)
-    assert shortened(title) == "transkd_ea + kd + cwd … 2.0, cwd.weight 3"
-    assert (folded("kd"), shortened("kd"), folded("\x07")) == ("kd", "kd", "(no name)")
-
-
-@pytest.mark.parametrize(
-    ("positions", "expected"),
-    [([0.0, 5.0], [0.0, 5.0]), ([1.0, 1.0], [0.5, 1.5]), ([2.0, 1.9, 0.0], [2.45, 1.45, 0.0]), ([], [])],
-)
-def test_labels_are_moved_as_little_as_it_takes(positions: list[float], expected: list[float]) -> None:
-    assert spread_apart(positions, 1.0) == pytest.approx(expected)
-
-
-def test_labels_never_overlap() -> None:
-    for row in np.random.default_rng(0).random((50, 9)) * 6:
-        moved = spread_apart(list(row), 1.0)
-        assert np.diff(sorted(moved)).min() >= 1 - 1e-9
-        assert list(np.argsort(moved)) == list(np.argsort(row))
+    assert (folded("kd"), folded("\x07")) == ("kd", "(no name)")

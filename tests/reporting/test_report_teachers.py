@@ -95,8 +95,8 @@ def test_a_teacher_that_is_another_network_now_is_not_taken(make: Maker) -> None
     make("kd", miou=0.5, overrides=("teacher=mit_b1", *TAUGHT))
     found = report(exclude=("student.backbone:mit_b2",))
     assert found.notices == (
-        "teacher.weights=runs/teacher-s0/model was a mit_b1 when it taught, and leads to the run runs/teacher-s0 of a "
-        "mit_b2 now, so the share of the gap to it is not known: name the right run by teacher_run=…",
+        "The run that saved teacher.weights=runs/teacher-s0/model is of another network now (runs/teacher-s0), so the "
+        "share of the gap to it is not known: add its folder to runs=…, or name it by teacher_run=…",
     )
     assert found.tables[0].rows[-1].recovered is None
 

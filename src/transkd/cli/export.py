@@ -231,7 +231,7 @@ def _runner(path: Path, segmenter: Segmenter, outputs: tuple[int, ...]) -> Calla
 def _logits_of_ids(
     predict: Callable[[Tensor], Tensor], segmenter: Segmenter, outputs: tuple[int, ...], path: str | Path
 ) -> Callable[[Tensor], Tensor]:
-    from transkd.evaluation.class_ids import logits_of_ids
+    from transkd.evaluation.class_match import logits_of_ids
     from transkd.evaluation.inference import Inference
 
     count = segmenter.num_classes

@@ -207,7 +207,7 @@ def print_report(report: Report, console: Console) -> None:
 
     for table in report.tables:
         content = score_table(table.rows, report.options.confidence, scores=())
-        console.print(terminal_table(content, table.title, console.width, unbroken=("mIoU, %",)))
+        console.print(terminal_table(content, table.title, unbroken=("mIoU, %",)))
         for note in table.notes:
             _print_note(note, console)
     for notice in report.notices:

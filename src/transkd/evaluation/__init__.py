@@ -6,17 +6,11 @@ from transkd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from transkd.evaluation.class_match import ClassMatch, match_classes, outputs_for_classes, select_outputs
-    from transkd.evaluation.comparison import require_comparable, result_differences
+    from transkd.evaluation.comparison import protocol_differences, require_comparable, result_differences
     from transkd.evaluation.cost import count_macs, count_parameters, latency_ms, segmenter_gmacs, without_computing
     from transkd.evaluation.evaluate import score_model
     from transkd.evaluation.pictures import colourise, scene_picture
-    from transkd.evaluation.protocol import (
-        Protocol,
-        Resolution,
-        classes_and_labels,
-        match_resolution,
-        protocol_differences,
-    )
+    from transkd.evaluation.protocol import Protocol, Resolution, classes_and_labels, match_resolution
     from transkd.evaluation.scores import IGNORE_INDEX, Scores, score_meter
 
 __all__ = [
@@ -60,7 +54,7 @@ __getattr__, __dir__ = lazy_names(
         "match_classes": "transkd.evaluation.class_match",
         "match_resolution": "transkd.evaluation.protocol",
         "outputs_for_classes": "transkd.evaluation.class_match",
-        "protocol_differences": "transkd.evaluation.protocol",
+        "protocol_differences": "transkd.evaluation.comparison",
         "require_comparable": "transkd.evaluation.comparison",
         "result_differences": "transkd.evaluation.comparison",
         "scene_picture": "transkd.evaluation.pictures",

@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from transkd.errors import ConfigError, NonFiniteError
-from transkd.evaluation.boundary import BoundaryCounts
-from transkd.evaluation.class_ids import refuse_resizing
-from transkd.evaluation.class_match import select_outputs
+from transkd.evaluation.class_match import refuse_resizing, select_outputs
 from transkd.evaluation.inference import Inference, infer
 from transkd.evaluation.protocol import Resolution, classes_and_labels, logits_at
 from transkd.evaluation.report import Evaluation
-from transkd.evaluation.scores import ImageConfusion, Scores
+from transkd.evaluation.scores import ImageCounts, Scores, boundary_counts, count_images
 
 LOGIT_STRIDE = 4
 
@@ -67,7 +65,7 @@ def evaluate(
         outputs: for each class the output that stands for it, from
             :func:`~transkd.evaluation.outputs_for_classes`; by default output k is class k.
         boundary: also count for the boundary IoU.
-        of_ids: the logits stand for class ids (:func:`~transkd.evaluation.class_ids.logits_of_ids`), which must meet
+        of_ids: the logits stand for class ids (:func:`~transkd.evaluation.class_match.logits_of_ids`), which must meet
             labels of their own size.
         device: where to compute.
         image_names: what to call the images of the split in errors.
@@ -82,9 +80,9 @@ def evaluate(
         NonFiniteError: the model gives NaN or infinite logits, which have no class; names the image.
     """
     how, names = inference or Inference(), tuple(class_names)
-    meter = ImageConfusion(len(names))
-    chosen = range(len(names)) if outputs is None else outputs
-    near = BoundaryCounts(len(names)).to(device) if boundary else None
+    count = len(names)
+    meter, near = ImageCounts(count, count), ImageCounts(2, count) if boundary else None
+    chosen = range(count) if outputs is None else outputs
     done = 0
     for batch in batches:
         images, labels = batch["image"].to(device), batch["label"].to(device)
@@ -95,17 +93,17 @@ def evaluate(
         refuse_non_finite(logits, index, image_names)
         scored = at_logit_stride(logits, images, how) if resolution == "logit" else logits
         predicted, labels = classes_and_labels(scored, labels, resolution)
-        meter.update(predicted, labels, index)
+        meter.update(count_images(predicted, labels, count), index)
         if near is not None:
-            near.update(predicted, labels, index)
+            near.update(boundary_counts(predicted, labels, count), index)
         if keep is not None:
             keep(Prediction(logits, predicted, index))
         done += len(images)
         if progress is not None:
             progress(done)
-    confusion, places = meter.compute()  # torchmetrics takes all dimensions from a tensor of one element
-    matrices = confusion.reshape(-1, len(names), len(names))
-    return Evaluation(matrices, places.reshape(-1), near.compute() if near is not None else None, names)
+    confusion, indices = meter.compute()  # torchmetrics takes all dimensions from a tensor of one element
+    matrices, near_counts = confusion.reshape(-1, count, count), None if near is None else near.compute()[0].sum(0)
+    return Evaluation(matrices, indices.reshape(-1), near_counts, names)
 
 
 def refuse_non_finite(logits: Tensor, index: Tensor, names: Sequence[str]) -> None:
@@ -152,13 +150,10 @@ def score_model(
         batches: with ``"image"`` (B, 3, H, W) and ``"label"`` (B, H, W), 255 is ignored.
         class_names: the dataset's classes.
         resolution: where predictions meet labels, see :class:`~transkd.evaluation.Protocol`.
-        outputs: for each class the output that stands for it, from
-            :func:`~transkd.evaluation.outputs_for_classes`; by default output k is class k.
+        outputs: for each class the output that stands for it; by default output k is class k.
         device: where to compute.
-
-    Returns:
-        The scores over all batches.
     """
-    return evaluate(
+    evaluation = evaluate(
         logits_of, batches, class_names, resolution=resolution, outputs=outputs, boundary=False, device=device
-    ).scores
+    )
+    return evaluation.scores

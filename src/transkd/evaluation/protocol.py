@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -11,9 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 
 Resolution = Literal["label", "logit"]
-TITLE = "name"
-OPTIONS = "options"
-SORTED_BY = "group"
 
 
 def labels_at(labels: Tensor, size: tuple[int, int]) -> Tensor:
@@ -93,36 +89,3 @@ class Protocol:
         """Return the protocol as plain values, ready for JSON."""
         values = asdict(self)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-
-
-def protocol_facts(protocol: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what two protocols are compared by, a value a key: all but their name, with defaults filled in.
-
-    Each option of the dataset is a key of its own (``options.conditions``), but for ``group``, by which scores are only
-    sorted.
-
-    Args:
-        protocol: what ``results.json`` or ``scores.json`` has under ``protocol``.
-    """
-    facts = {**Protocol("", "", "native", "label").as_dict(), **protocol}
-    options = facts.pop(OPTIONS) or {}
-    return {key: value for key, value in facts.items() if key != TITLE} | {
-        f"{OPTIONS}.{key}": value for key, value in options.items() if key != SORTED_BY
-    }
-
-
-def protocol_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """List the keys in which two results' protocols differ, with both values; empty where their scores compare.
-
-    What a protocol is called (``name``) is no part of it, nor are the groups that scores are sorted by.
-
-    Args:
-        one: what ``results.json`` or ``scores.json`` has under ``protocol``.
-        other: the same of another result.
-    """
-    mine, theirs = protocol_facts(one), protocol_facts(other)
-    return [
-        f"{key}: {mine.get(key)} and {theirs.get(key)}"
-        for key in dict.fromkeys((*mine, *theirs))
-        if mine.get(key) != theirs.get(key)
-    ]

@@ -1,4 +1,7 @@
-"""From predictions and labels to confusion counts, and from these to IoUs, accuracies and their intervals."""
+"""From predictions and labels to confusion counts, and from these to IoUs, accuracies and their intervals.
+
+Boundary IoU counts near the borders between classes alone, where small networks are weakest.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -178,52 +183,97 @@ def score_meter(num_classes: int) -> MulticlassConfusionMatrix:
     return ConfusionCounts(num_classes, ignore_index=IGNORE_INDEX, validate_args=False)
 
 
-class ImageConfusion(Metric):
-    """A (K, K) confusion matrix an image, rows are labels and columns predictions; ignored pixels count nothing.
+class ImageCounts(Metric):
+    """Counts of each image, such as its confusion matrix or its :func:`boundary_counts`.
 
     With several processes the images of all of them are gathered, and one that padding repeated counts once.
 
     Args:
-        num_classes: K.
+        shape: of the counts of one image.
         **options: as torchmetrics' ``Metric`` takes them.
     """
 
     full_state_update = False
-    matrices: list[Tensor]
+    counts: list[Tensor]
     indices: list[Tensor]
 
-    def __init__(self, num_classes: int, **options: Any) -> None:
+    def __init__(self, *shape: int, **options: Any) -> None:
         super().__init__(**options)
-        self.num_classes = num_classes
-        self.add_state("matrices", default=[], dist_reduce_fx="cat")
+        self.shape = shape
+        self.add_state("counts", default=[], dist_reduce_fx="cat")
         self.add_state("indices", default=[], dist_reduce_fx="cat")
 
-    def update(self, predictions: Tensor, labels: Tensor, indices: Tensor) -> None:
-        """Count one batch.
-
-        Args:
-            predictions: (B, H, W) classes.
-            labels: (B, H, W), 255 is ignored.
-            indices: (B,) each image's place in the split.
-        """
-        self.matrices.append(count_images(predictions, labels, self.num_classes))
-        self.indices.append(indices.to(predictions.device))
+    def update(self, counts: Tensor, indices: Tensor) -> None:
+        """Add the counts (B, *shape) of one batch, whose images have the indices (B,) in the split."""
+        self.counts.append(counts)
+        self.indices.append(indices.to(counts.device))
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        """Return (N, K, K) counts on the CPU and the N images' places in the split, ascending."""
+        """Return (N, *shape) counts on the CPU and the N images' indices in the split, ascending."""
         if len(self.indices) == 0:
-            return torch.zeros(0, self.num_classes, self.num_classes, dtype=torch.int64), torch.zeros(0).long()
-        return once_each(self.matrices, self.indices)
-
-
-def once_each(values: list[Tensor] | Tensor, indices: list[Tensor] | Tensor) -> tuple[Tensor, Tensor]:
-    """Return the values (N, ...) of each image once, and the N images' places in the split, ascending, on the CPU."""
-    values_of_all, places = joined(values).cpu(), joined(indices).cpu()
-    kept = {int(index): row for row, index in reversed(list(enumerate(places)))}
-    rows = torch.tensor([kept[index] for index in sorted(kept)])
-    return values_of_all[rows], places[rows]
+            return torch.zeros(0, *self.shape, dtype=torch.int64), torch.zeros(0).long()
+        counts, indices = (joined(states).cpu() for states in (self.counts, self.indices))
+        rows = {int(index): row for row, index in reversed(list(enumerate(indices.reshape(-1))))}
+        chosen = torch.tensor([rows[index] for index in sorted(rows)])
+        return counts.reshape(-1, *self.shape)[chosen], indices.reshape(-1)[chosen]
 
 
 def joined(states: list[Tensor] | Tensor) -> Tensor:
     """Return a metric's state as one tensor, as torchmetrics keeps it before and after it gathers processes."""
     return torch.cat(states) if isinstance(states, list) else states
+
+
+def boundary_distance(height: int, width: int) -> int:
+    """Return the boundary's width in pixels: 2 % of the image's diagonal (Cheng et al., 2021), at least 1."""
+    return max(1, round(0.02 * float(np.hypot(height, width))))
+
+
+def near_boundary(ids: npt.NDArray[np.uint8], distance: int) -> npt.NDArray[np.bool_]:
+    """Return which pixels of a class map lie within ``distance`` of another class or of the image's border.
+
+    Distance is counted in rows and columns (the larger of the two), as repeated 3x3 erosions do; the time it takes does
+    not grow with it: a pixel is one step further from another class than from the nearest pixel that touches one.
+
+    Args:
+        ids: (H, W).
+        distance: in pixels.
+
+    Returns:
+        (H, W).
+    """
+    square = np.ones((3, 3), np.uint8)
+    inside = cv2.erode(ids, square) == cv2.dilate(ids, square)
+    steps = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_C, 3)
+    near: npt.NDArray[np.bool_] = steps < distance
+    near[:distance] = near[-distance:] = True
+    near[:, :distance] = near[:, -distance:] = True
+    return near
+
+
+def boundary_counts(predictions: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Count where the boundary regions of predictions and labels agree, for the boundary IoU of each class.
+
+    The region of a class is what lies within the distance of its outline, inside of it (Cheng et al., "Boundary IoU",
+    CVPR 2021, equation 3).
+
+    Args:
+        predictions: (B, H, W) classes.
+        labels: (B, H, W), 255 is ignored.
+        num_classes: K.
+
+    Returns:
+        (B, 2, K) int64 on the labels' device: pixels in both regions, and pixels in either.
+    """
+    counts = np.zeros((len(labels), 2, num_classes), np.int64)
+    maps = (values.to("cpu", torch.uint8).numpy() for values in (predictions, labels))
+    for image, (predicted, label) in enumerate(zip(*maps, strict=True)):
+        distance = boundary_distance(*label.shape)
+        labelled = label != IGNORE_INDEX
+        of_label = near_boundary(label, distance) & labelled
+        of_prediction = near_boundary(np.where(labelled, predicted, IGNORE_INDEX).astype(np.uint8), distance) & labelled
+        both = of_label & of_prediction & (label == predicted)
+        in_both = np.bincount(label[both], minlength=num_classes)
+        of_either = np.bincount(label[of_label], minlength=num_classes)
+        of_either += np.bincount(predicted[of_prediction], minlength=num_classes)
+        counts[image] = in_both, of_either - in_both
+    return torch.from_numpy(counts).to(labels.device)

@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from transkd.data import available_datasets
 from transkd.data.datasets import get_layout
-from transkd.evaluation.digest import module_digest
+from transkd.evaluation.comparison import module_digest
 from transkd.models import Segmenter
 from transkd.models.sources.find import RUN_SUBFOLDERS
 from transkd.runs.folder import run_of_model

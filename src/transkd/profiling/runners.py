@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from transkd.errors import ConfigError
 from transkd.profiling.cases import PRECISIONS, Case, Row, Settings, reason
-from transkd.profiling.networks import Network
+from transkd.profiling.networks import Network, imported
 
 COMPILED_CASES = 256
 """More compiled cases than a program can have: torch.compile falls back to eager past its own limit of 8."""
@@ -88,10 +87,7 @@ def compiled_runner(module: nn.Module, images: Tensor) -> Runner:
 
 def onnx_runner(path: Path, images: Tensor, settings: Settings) -> Runner:
     """Return a runner of an ONNX file, whose input's type the images are brought to."""
-    try:
-        onnxruntime: Any = importlib.import_module("onnxruntime")
-    except ModuleNotFoundError as error:
-        raise ConfigError("running ONNX files needs ONNX Runtime: pip install 'transkd[onnx]'") from error
+    onnxruntime = imported("onnxruntime", "pip install 'transkd[onnx]'")
     provider = "CUDAExecutionProvider" if settings.device == "cuda" else "CPUExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
         raise ConfigError(f"this onnxruntime has no {provider}: pip install onnxruntime-gpu, or device=cpu")

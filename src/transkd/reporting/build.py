@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transkd.errors import ConfigError
-from transkd.reporting.collect import LeftOut, collect_runs
+from transkd.reporting.collect import NO_TEACHER, LeftOut, Teachers, collect_runs, find_teachers
 from transkd.reporting.columns import score_table
 from transkd.reporting.methods import (
     baseline_name,
     check_baseline,
     find_baselines,
     group_by_method,
-    same_scores,
     teachers_that_compare,
 )
 from transkd.reporting.notes import table_notes
 from transkd.reporting.rows import Row, build_rows
 from transkd.reporting.selection import comparable_groups, select_runs
 from transkd.reporting.tables import markdown_table, markdown_text
-from transkd.reporting.teachers import NO_TEACHER, Teachers, find_teachers
-from transkd.runs.finished import Run, differing_settings, score_facts
+from transkd.runs.finished import Run, score_facts
 from transkd.runs.recipe import differing_keys, shown
-
-KEYS_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -139,26 +134,29 @@ def build_report(options: ReportOptions) -> Report:
     """
     collection = collect_runs(options.runs)
     kept = select_runs(collection.runs, options.only, options.exclude)
-    without_teachers = tuple(options.teacher_run or ()) == NO_TEACHER
-    taught = find_teachers(kept, collection.runs, () if without_teachers else options.teacher_run or ())
-    teachers = {run.folder for run in taught.runs}
-    students = [run for run in kept if run.folder not in teachers]
-    students_too = {run.folder for run in teachers_that_compare(taught.runs, students)}
-    students = [run for run in kept if run.folder not in teachers or run.folder in students_too]
+    named = tuple(options.teacher_run or ())
+    taught = find_teachers(kept, collection.runs, () if named == NO_TEACHER else named)
+    others = [run for run in kept if run.folder not in {teacher.folder for teacher in taught.runs}]
+    also_students = {run.folder for run in teachers_that_compare(taught.runs, others)}
+    alone = {run.folder for run in taught.runs} - also_students
+    students = [run for run in kept if run.folder not in alone]
     if not students:
         raise ConfigError(f"there is no run but the teacher's ({kept[0].folder}): add those of students to runs=…")
     left_out = list(collection.left_out)
-    if without_teachers:
-        unused = teachers & {run.folder for run in collection.runs} - students_too
-        left_out += [
-            LeftOut(one.folder, "a teacher, and teacher_run=none") for one in taught.runs if one.folder in unused
-        ]
-        taught = Teachers()
+    if named == NO_TEACHER:
+        unused = [run.folder for run in collection.runs if run.folder in alone]
+        left_out += [LeftOut(folder, "a teacher, and teacher_run=none") for folder in unused]
+        taught = Teachers((), {})
     groups = comparable_groups(students, split=options.split)
     tables = tuple(build_table(title, runs, taught, options) for title, runs in groups)
     check_baseline(options.baseline, [row.method for table in tables for row in table.rows])
-    notices = (*name_notices(kept), *taught.notes, *repeat_notices(tables))
-    return Report(tables, notices, tuple(left_out), options)
+    repeats = (
+        f"{run.folder} repeats {row.method.title}, seed {run.seed}, with equal results, and counts once."
+        for table in tables
+        for row in table.rows
+        for run in row.method.repeats
+    )
+    return Report(tables, (*taught.notes, *repeats), tuple(left_out), options)
 
 
 def build_table(title: str, runs: Sequence[Run], taught: Teachers, options: ReportOptions) -> Table:
@@ -190,28 +188,3 @@ def build_table(title: str, runs: Sequence[Run], taught: Teachers, options: Repo
     rows = build_rows(methods, options.confidence, options.baseline)
     baseline = baseline_name(find_baselines(methods, options.baseline).values())
     return Table(title, baseline, rows, (*notes, *table_notes(rows, options.confidence, baseline)))
-
-
-def name_notices(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield a sentence for each name that several runs have, with what they differ in."""
-    by_name: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_name[run.name].append(run)
-    for name, alike in by_name.items():
-        if len(alike) == 1:
-            continue
-        keys = differing_settings(alike)
-        if keys:
-            more = f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else ""
-            how = f"differ in {', '.join(keys[:KEYS_SHOWN])}{more}"
-        else:
-            scores = "scores" if all(same_scores(run, alike[0]) for run in alike) else "other scores"
-            how = f"have the same settings and {scores}"
-        yield f"{len(alike)} runs are called {name}: {', '.join(str(run.folder) for run in alike)}; they {how}."
-
-
-def repeat_notices(tables: Sequence[Table]) -> Iterator[str]:
-    """Yield a sentence for each run that repeats another one."""
-    for row in [row for table in tables for row in table.rows]:
-        for run in row.method.repeats:
-            yield f"{run.folder} repeats {row.method.title}, seed {run.seed}, with equal results, and counts once."

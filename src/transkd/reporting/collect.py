@@ -1,38 +1,33 @@
-"""Runs below folders, whatever the nesting, and why other folders are left out."""
+"""Runs below folders, whatever the nesting, why other folders are left out, and which runs taught which."""
 
 from __future__ import annotations
 
 import glob
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from transkd.errors import ConfigError
 from transkd.runs.finished import Run, read_run
-from transkd.runs.folder import CONFIG, MARKS, METRICS, RESULTS, at_home, exists, is_folder
+from transkd.runs.folder import CONFIG, MARKS, METRICS, RESULTS, at_home, exists, is_file, is_folder
 from transkd.runs.results import UnusableRunError
 
 PARTS_OF_A_RUN = {"checkpoints", "predictions", "student", "model", "wandb", "tensorboard"}
+NO_TEACHER = ("none",)
+SAVED = ("", "model", "student")
 
 
-@dataclass(frozen=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """A folder that is not in the report, or a sweep's file on a job that left no run, and why."""
 
     folder: Path
     reason: str
 
 
-@dataclass(frozen=True)
-class Collection:
-    """What was found.
-
-    Attributes:
-        runs: finished runs, in the order of their folders.
-        left_out: folders that look like runs and cannot be used.
-    """
+class Collection(NamedTuple):
+    """Finished runs, in the order of their folders, and folders that look like runs and cannot be used."""
 
     runs: tuple[Run, ...]
     left_out: tuple[LeftOut, ...]
@@ -93,7 +88,7 @@ def sweep_runs(folder: Path, left_out: list[LeftOut]) -> Iterator[Path]:
             job = json.loads(file.read_text())
             described = " ".join(("job", *map(str, job.get("overrides", ())), str(job["fate"])))
             run, message = job["folder"] and Path(job["folder"]), " ".join(str(job["message"]).split())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             left_out.append(LeftOut(file, f"job unknown: the file cannot be read ({type(error).__name__})"))
             continue
         if run and is_folder(run):
@@ -112,14 +107,81 @@ def run_folders(roots: Sequence[Path], left_out: list[LeftOut]) -> Iterator[Path
         left_out.append(LeftOut(Path(error.filename), f"cannot be read ({error.strerror})"))
 
     seen: set[Path] = set()
-    for root in roots:
-        for place, folders, files in os.walk(root, onerror=note, followlinks=True):
-            folder = Path(place)
-            if (real := folder.resolve()) in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            is_run = {CONFIG, RESULTS, METRICS} & set(files)
-            if is_run:
-                yield folder
-            folders[:] = sorted(f for f in folders if not f.startswith(".") and not (is_run and f in PARTS_OF_A_RUN))
+    for path, folders, files in (step for root in roots for step in os.walk(root, onerror=note, followlinks=True)):
+        folder = Path(path)
+        if (real := folder.resolve()) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        is_run = {CONFIG, RESULTS, METRICS} & set(files)
+        if is_run:
+            yield folder
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and not (is_run and f in PARTS_OF_A_RUN))
+
+
+class Teachers(NamedTuple):
+    """The teachers of some students.
+
+    Attributes:
+        runs: the teachers' runs.
+        of: a student's folder -> its teacher's run.
+        notes: sentences on teachers that were not found.
+    """
+
+    runs: tuple[Run, ...]
+    of: Mapping[Path, Run]
+    notes: tuple[str, ...] = ()
+
+
+def find_teachers(students: Sequence[Run], among: Sequence[Run], named: Sequence[str]) -> Teachers:
+    """Find the teachers of distilled students, among runs and where the students' configs point.
+
+    Args:
+        students: the runs of the report.
+        among: all runs that were found.
+        named: folders of the teachers' runs, which then taught everyone; empty to look them up.
+
+    Raises:
+        ConfigError: a named teacher is no finished run.
+    """
+    students = [run for run in students if run.teacher_weights is not None]
+    if named:
+        found = {run.folder.resolve(): run for run in among}
+        runs = [found.get(run.folder.resolve(), run) for run in collect_runs(named, "teacher_run").runs]
+        return Teachers(tuple(runs), {run.folder: teacher_of(run, runs) or runs[0] for run in students})
+    of: dict[Path, Run] = {}
+    notes = []
+    for student in students:
+        teacher, weights = teacher_of(student, among), student.teacher_weights
+        if teacher is not None and student.flat_config.get("teacher.backbone") in (None, teacher.results.backbone):
+            of[student.folder] = teacher
+        elif weights == "random":
+            notes.append("teacher.weights=random is a teacher that has learned nothing, so there is no gap to recover.")
+        else:
+            now = "was not found" if teacher is None else f"is of another network now ({teacher.folder})"
+            notes.append(
+                f"The run that saved teacher.weights={weights} {now}, so the share of the gap to it is not known: add "
+                "its folder to runs=…, or name it by teacher_run=…"
+            )
+    return Teachers(tuple({run.folder: run for run in of.values()}.values()), of, tuple(dict.fromkeys(notes)))
+
+
+def teacher_of(student: Run, runs: Sequence[Run]) -> Run | None:
+    """Return the run that saved the weights which a student names, where it is or where it was written."""
+    weights = str(student.teacher_weights)
+    path = at_home(weights)
+    for folder in (path, path.parent):
+        if is_file(folder / RESULTS):
+            real = folder.resolve()
+            try:
+                return next((run for run in runs if run.folder.resolve() == real), None) or read_run(folder)
+            except UnusableRunError:
+                return None
+    saved = os.path.normpath(weights)
+    same = [
+        run
+        for run in runs
+        if run is not student
+        and saved in (os.path.normpath(Path(run.config.get("output") or run.folder, name)) for name in SAVED)
+    ]
+    return same[0] if len(same) == 1 else None

@@ -9,7 +9,6 @@ from statistics import fmean, median
 from transkd.reporting.collect import LeftOut
 from transkd.reporting.rows import Difference, Row, Spread, known
 from transkd.reporting.tables import ABSENT, Column, TextTable
-from transkd.runs.finished import Run
 from transkd.runs.results import Results
 
 READINGS = {
@@ -121,14 +120,9 @@ class Cost:
         return number(None if value is None else value / self.unit, self.digits)
 
 
-def losses_share(run: Results) -> float | None:
-    """Return the share of a training step's time that the distillation losses take."""
-    return run.distillation_cost.losses_share if run.distillation_cost else None
-
-
-def adapter_parameters(run: Results) -> float | None:
-    """Return the parameters that train beside the student and leave with the losses."""
-    return run.distillation_cost.adapter_parameters if run.distillation_cost else None
+def losses(key: str) -> Callable[[Results], float | None]:
+    """Return what reads a cost of the distillation losses, None in runs without any."""
+    return lambda run: getattr(run.distillation_cost, key, None)
 
 
 SCORES = (Score("pixel_accuracy", "pixel accuracy, %", lambda run: run.pixel_accuracy),)
@@ -140,8 +134,8 @@ COSTS = (
     Cost("seconds", "training, min", lambda run: run.training.seconds, 1, unit=60),
     Cost("images_per_second", "images/s", lambda run: run.training.images_per_second, 1),
     Cost("peak_memory_mb", "peak memory, MB", lambda run: run.training.peak_memory_mb, 0, summary=max),
-    Cost("losses_share", "losses' time, %", losses_share, 1, unit=0.01),
-    Cost("adapter_parameters", "adapters, M", adapter_parameters, 2, unit=1e6, summary=min),
+    Cost("losses_share", "losses' time, %", losses("losses_share"), 1, unit=0.01),
+    Cost("adapter_parameters", "adapters, M", losses("adapter_parameters"), 2, unit=1e6, summary=min),
 )
 METHOD = Column("method", "text")
 
@@ -178,19 +172,12 @@ def class_table(rows: Sequence[Row]) -> TextTable:
 
 def run_table(rows: Sequence[Row]) -> TextTable:
     """Return each run with its seed, score and folder."""
-    columns: dict[Column, Callable[[tuple[str, Run]], str]] = {
-        METHOD: lambda one: one[0],
-        Column("seed"): lambda one: str(one[1].seed),
-        Column("mIoU, %"): lambda one: percent(one[1].miou),
-        Column("folder", "code"): lambda one: one[1].folder.as_posix(),
-    }
-    return TextTable.of(columns, [(row.method.title, run) for row in rows for run in row.method.runs])
+    columns = METHOD, Column("seed"), Column("mIoU, %"), Column("folder", "code")
+    runs = [(row.method.title, run) for row in rows for run in row.method.runs]
+    return TextTable(columns, tuple((title, str(r.seed), percent(r.miou), r.folder.as_posix()) for title, r in runs))
 
 
 def left_out_table(left_out: Sequence[LeftOut]) -> TextTable:
     """Return the folders that are not in the report, with the reasons."""
-    columns: dict[Column, Callable[[LeftOut], str]] = {
-        Column("folder", "text"): lambda one: one.folder.as_posix(),
-        Column("why", "text"): lambda one: one.reason,
-    }
-    return TextTable.of(columns, left_out)
+    columns = Column("folder", "text"), Column("why", "text")
+    return TextTable(columns, tuple((one.folder.as_posix(), one.reason) for one in left_out))

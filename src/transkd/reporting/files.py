@@ -17,9 +17,8 @@ from transkd.errors import ConfigError, did_you_mean
 from transkd.reporting import columns, notes
 from transkd.reporting.build import Report, Table
 from transkd.reporting.columns import COSTS, SCORES, class_table, cost_table, left_out_table, run_table, score_table
-from transkd.reporting.drawing import LIGHT, file_content
 from transkd.reporting.notes import LITERAL, commands, provenance
-from transkd.reporting.plots import Plot, figures, table_plots
+from transkd.reporting.plots import Plot, figures, file_content, plot_style, table_plots
 from transkd.reporting.rows import Row
 from transkd.reporting.scenes import Scene, example_scenes
 from transkd.reporting.tables import latex_table, markdown_code, markdown_table, markdown_text
@@ -79,13 +78,13 @@ def draw_plot(report: Report, name: str, *, table: int = 0, width: int = 640) ->
     Raises:
         ConfigError: no such plot, or no numbers for it.
     """
-    draw = {key: draw for key, _, draw in figures(report.tables[table], report.options.confidence)}
-    if name not in draw:
-        raise ConfigError(f"there is no plot '{name}'; {did_you_mean(name, draw)}")
-    figure = draw[name](LIGHT)
-    if figure is None:
-        raise ConfigError(f"the plot '{name}' has nothing to show: no run of the table has numbers for it")
-    picture = Image.open(io.BytesIO(file_content(figure, "png"))).convert("RGB")
+    known = figures(report.tables[table], report.options.confidence)
+    if name not in known:
+        raise ConfigError(f"there is no plot '{name}'; {did_you_mean(name, known)}")
+    with plot_style():
+        if (figure := known[name][1]()) is None:
+            raise ConfigError(f"the plot '{name}' has nothing to show: no run of the table has numbers for it")
+        picture = Image.open(io.BytesIO(file_content(figure, "png"))).convert("RGB")
     return picture.resize((width, round(width * picture.height / picture.width)), Image.Resampling.LANCZOS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -80,19 +80,17 @@ def group_by_method(
     methods, clashes = [], []
     for number, (title, runs) in enumerate(zip(titles, [*by_method.values(), *by_recipe.values()], strict=True)):
         kind: Kind = "teacher" if number >= len(by_method) else "plain" if runs[0].is_plain else "distilled"
-        by_seed: dict[int, list[Run]] = defaultdict(list)
+        first: dict[int, Run] = {}
+        repeats = []
         for run in sorted(runs, key=lambda run: run.seed):
-            by_seed[run.seed].append(run)
-        clashes += [
-            (title, first, other)
-            for first, *others in by_seed.values()
-            for other in others
-            if not same_scores(first, other)
-        ]
-        kept = tuple(same_seed[0] for same_seed in by_seed.values())
-        repeats = tuple(run for same_seed in by_seed.values() for run in same_seed[1:])
-        taught_by = {teacher_of[run.folder].folder: teacher_of[run.folder] for run in kept if run.folder in teacher_of}
-        methods.append(Method(title, kind, kept, repeats, architecture(runs[0]), tuple(taught_by.values())))
+            kept = first.setdefault(run.seed, run)
+            if kept is not run:
+                repeats.append(run)
+                clashes += [] if same_scores(kept, run) else [(title, kept, run)]
+        teaching = [teacher_of[run.folder] for run in first.values() if run.folder in teacher_of]
+        teachers_of_it = tuple({run.folder: run for run in teaching}.values())
+        student = architecture(runs[0])
+        methods.append(Method(title, kind, tuple(first.values()), tuple(repeats), student, teachers_of_it))
     if clashes:
         lines = [
             f"  {title}, seed {one.seed}: {one.folder} (mIoU {100 * one.miou:.2f}) and {other.folder} "
@@ -174,22 +172,18 @@ def method_titles(runs: Sequence[Run], teacher_of: Mapping[Path, Run]) -> list[s
         runs: one of each method.
         teacher_of: a student's folder -> the run that taught it.
     """
-
-    def taught_by(run: Run) -> str:
-        teacher = teacher_of.get(run.folder)
-        if teacher is None:
-            return "" if run.is_plain else f"from {run.teacher_weights}"
-        return f"from {teacher.results.backbone} ({teacher.name})"
-
-    def head(run: Run) -> dict[str, Any]:
-        _, name, width = architecture(run)
-        return {"head": name, "head_width": width}
-
-    titles = [method_name(run) for run in runs]
-    titles = _distinguish(titles, runs, lambda alike: _differing_options([method_options(run) for run in alike]))
-    titles = _distinguish(titles, runs, lambda alike: _if_different([taught_by(run) for run in alike]))
-    networks = _if_different([architecture(run)[0] for run in runs])
-    networks = _distinguish(networks, runs, lambda alike: _differing_options([head(run) for run in alike]))
+    teachers = [teacher_of.get(run.folder) for run in runs]
+    taught_by = [
+        {} if run.is_plain else {"from": f"{one.results.backbone} ({one.name})" if one else run.teacher_weights}
+        for run, one in zip(runs, teachers, strict=True)
+    ]
+    titles = _distinguished([method_name(run) for run in runs], [method_options(run) for run in runs])
+    titles = _distinguished(titles, taught_by)
+    backbones, *heads = zip(*(architecture(run) for run in runs), strict=True)
+    networks = backbones if len(set(backbones)) > 1 else [""] * len(runs)
+    networks = _distinguished(
+        networks, [{"head": head, "head_width": width} for head, width in zip(*heads, strict=True)]
+    )
     return [", ".join(filter(None, both)) for both in zip(networks, titles, strict=True)]
 
 
@@ -200,27 +194,18 @@ def teacher_titles(runs: Sequence[Run]) -> list[str]:
     return [f"teacher {backbone}{name}" for backbone, name in zip(backbones, names, strict=True)]
 
 
-def _distinguish(titles: Sequence[str], runs: Sequence[Run], texts_of: Callable[[list[Run]], list[str]]) -> list[str]:
-    """Add to titles that several methods have what sets each of these apart."""
+def _distinguished(titles: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Add to titles that several methods have the facts in which these differ, such as ``csf.weight 0.5``."""
     found = list(titles)
     for title in dict.fromkeys(titles):
         alike = [index for index, other in enumerate(titles) if other == title]
-        if len(alike) > 1:
-            for index, text in zip(alike, texts_of([runs[index] for index in alike]), strict=True):
-                found[index] = ", ".join(filter(None, (title, text)))
+        keys = dict.fromkeys(key for index in alike for key in facts[index])
+        differ = [key for key in keys if len({frozen(facts[index].get(key)) for index in alike}) > 1]
+        for index in alike:
+            own = facts[index]
+            texts = [f"{key.removeprefix('losses.')} {shown(own[key])}" for key in differ if key in own]
+            found[index] = ", ".join(filter(None, (title, *texts)))
     return found
-
-
-def _if_different(texts: list[str]) -> list[str]:
-    return texts if len(set(texts)) > 1 else [""] * len(texts)
-
-
-def _differing_options(options: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return for each method its options in which not all are alike, such as ``csf.weight 0.5``."""
-    keys = dict.fromkeys(key for one in options for key in one)
-    differ = [key for key in keys if len({frozen(one.get(key)) for one in options}) > 1]
-    texts = [[f"{key.removeprefix('losses.')} {shown(one[key])}" for key in differ if key in one] for one in options]
-    return [", ".join(one) for one in texts]
 
 
 def find_baselines(methods: Sequence[Method], title: str) -> dict[Network, Method]:

@@ -2,116 +2,159 @@
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from transkd.reporting.build import Table
 from transkd.reporting.columns import COSTS, READINGS, points, reading, signed
-from transkd.reporting.drawing import (
-    DARK,
-    LIGHT,
-    Theme,
-    file_content,
-    folded,
-    label_points,
-    line_count,
-    method_styles,
-    new_figure,
-    shortened,
-)
+from transkd.reporting.methods import Method
 from transkd.reporting.rows import Row, Spread
 from transkd.runs.finished import Run
 
-CLASSES_WITH_NUMBERS, MOST_CLASSES = 40, 80
-LETTERS_ACROSS = 48
-LETTER_RISE = 0.037
-"""Inches that a letter of a title takes upwards, at 30 degrees."""
+WIDTH = 5.8
+"""Inches of every plot."""
+INK, MUTED, GRID, PAPER = "#1c2330", "#5d6675", "#e3e6eb", "#ffffff"
+GAIN, LOSS, NOISE = "#1767a5", "#b4450f", "#858c98"
+METHODS = ("#1767a5", "#c4570c", "#0b8a6a", "#8e4fa8", "#a37500", "#c23b6b", "#3f8fb8")
+"""One colour for each method, distinct for people with colour vision deficiencies too."""
+LINES = ("-", "--", ":", "-.")
 MARKERS = {"teacher": "s", "plain": "o", "distilled": "D"}
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "transkd",
+    "svg.fonttype": "path",
+    "savefig.dpi": 180,
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.parse_math": False,  # a name with dollars is no formula
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "legend.loc": "center left",
+}
+LINE_LENGTH, MOST_LINES, NAMELESS = 30, 3, "(no name)"
+CLASSES_WITH_NUMBERS, MOST_CLASSES = 40, 80
 
 
-@dataclass(frozen=True)
-class Plot:
-    """One plot.
-
-    Attributes:
-        name: of its files, without the ending.
-        title: what it shows.
-        svg, png: on white.
-        dark: the SVG for dark screens.
-    """
+class Plot(NamedTuple):
+    """A plot's name in files, its title, and its SVG and PNG."""
 
     name: str
     title: str
     svg: bytes
     png: bytes
-    dark: bytes
 
 
-def figures(table: Table, confidence: float) -> list[tuple[str, str, Callable[[Theme], Figure | None]]]:
-    """Return name and title of each plot of a table, and what draws it; None where there are no numbers."""
+def figures(table: Table, confidence: float) -> dict[str, tuple[str, Callable[[], Figure | None]]]:
+    """Return name -> title of each plot of a table, and what draws it; None where there are no numbers."""
     rows = table.rows
-    return [
-        ("gains", "Gain by method", lambda theme: gains_figure(rows, theme, confidence, table.baseline)),
-        ("curves", "Learning curves, mean over seeds ± standard deviation", lambda theme: curves_figure(rows, theme)),
-        ("miou-gmac", "Score against GMAC", lambda theme: cost_figure(rows, theme, "gmacs", "GMAC an image")),
-        (
-            "miou-latency",
-            "Score against latency",
-            lambda theme: cost_figure(rows, theme, "latency_ms", "latency an image, ms"),
-        ),
-        ("classes", "Gain by class", lambda theme: classes_figure(rows, theme)),
-    ]
+    return {
+        "gains": ("Gain by method", lambda: gains_figure(rows, confidence, table.baseline)),
+        "curves": ("Learning curves, mean over seeds ± standard deviation", lambda: curves_figure(rows)),
+        "miou-gmac": ("Score against GMAC", lambda: cost_figure(rows, "gmacs", "GMAC an image")),
+        "miou-latency": ("Score against latency", lambda: cost_figure(rows, "latency_ms", "latency an image, ms")),
+        "classes": ("Gain by class", lambda: classes_figure(rows)),
+    }
 
 
 def table_plots(table: Table, confidence: float) -> list[Plot]:
     """Draw what a table has numbers for."""
     plots = []
-    for name, title, draw in figures(table, confidence):
-        light, dark = draw(LIGHT), draw(DARK)
-        if light is not None and dark is not None:
-            files = file_content(light, "svg"), file_content(light, "png"), file_content(dark, "svg")
-            plots.append(Plot(name, title, *files))
+    for name, (title, draw) in figures(table, confidence).items():
+        with plot_style():
+            if (figure := draw()) is not None:
+                plots.append(Plot(name, title, file_content(figure, "svg"), file_content(figure, "png")))
     return plots
 
 
-def gains_figure(rows: Sequence[Row], theme: Theme, confidence: float, baseline: str) -> Figure | None:
+@contextmanager
+def plot_style() -> Iterator[None]:
+    """Draw in a report's style, whatever the user's is."""
+    with style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # it is drawn as a box; the tables have the sign
+        yield
+
+
+def file_content(figure: Figure, kind: str) -> bytes:
+    """Return a figure as a file's bytes, without the date and the program's version."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    figure.savefig(buffer, format=kind, metadata=metadata)
+    return buffer.getvalue()
+
+
+def new_axes(height: float) -> tuple[Figure, Axes]:
+    """Return an empty figure of a report's width and ``height`` inches, and its axes."""
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.add_subplot()
+
+
+def folded(name: str) -> str:
+    """Return a name in at most three lines, without signs that cannot be drawn."""
+    text = "".join(sign if sign.isprintable() else " " for sign in name)
+    lines = textwrap.wrap(text, LINE_LENGTH, max_lines=MOST_LINES, placeholder=" …", break_on_hyphens=False)
+    return "\n".join(lines or [NAMELESS])
+
+
+def method_styles(methods: Sequence[Method]) -> list[tuple[str, str]]:
+    """Return colour and line of each method: teachers in ink, plain students in grey, then one colour each."""
+    palettes = {"teacher": (INK,), "plain": (NOISE,), "distilled": METHODS}
+    kinds = [method.kind for method in methods]
+    found = []
+    for index, kind in enumerate(kinds):
+        turn, number = divmod(kinds[:index].count(kind), len(palettes[kind]))
+        found.append((palettes[kind][number], LINES[turn % len(LINES)]))
+    return found
+
+
+def gains_figure(rows: Sequence[Row], confidence: float, baseline: str) -> Figure | None:
     """Draw each method's gain over a baseline, None where no method has one."""
     compared = sorted(((row, row.gain) for row in rows if row.gain), key=lambda both: both[1].mean)
     if not compared:
         return None
-    colours = {"gain": theme.gain, "loss": theme.loss, "": theme.noise}
     names = [folded(row.method.title) for row, _ in compared]
-    with new_figure(theme, 1.1 + (0.22 + 0.14 * line_count(names)) * len(compared)) as (figure, axes):
-        axes.axvline(0, color=theme.muted, linewidth=1)
-        for place, (row, gain) in enumerate(compared):
-            emphasis = READINGS[gain.verdict][1]
-            colour, filled = colours[emphasis], theme.paper
-            if gain.low is not None and gain.high is not None:
-                axes.plot([100 * gain.low, 100 * gain.high], [place, place], color=colour, linewidth=2.2, zorder=2)
-                filled = colour
-            axes.plot(100 * gain.mean, place, "o", markersize=7, color=colour, markerfacecolor=filled, zorder=3)
-            axes.annotate(
-                f"{points(gain.mean)}  {reading(row)}",
-                (1.0, place),
-                xycoords=("axes fraction", "data"),
-                xytext=(6, 0),
-                textcoords="offset points",
-                va="center",
-                color=theme.ink if emphasis else theme.muted,
-                annotation_clip=False,
-            )
-        axes.set_yticks(range(len(compared)), names, color=theme.ink)
-        axes.set_ylim(-0.6, len(compared) - 0.4)
-        axes.grid(axis="x", color=theme.grid, linewidth=0.8)
-        axes.spines["left"].set_visible(False)
-        axes.margins(x=0.08)
-        axes.set_xlabel(f"gain in mIoU over {folded(baseline)}, points ({100 * confidence:g} % interval)")
+    figure, axes = new_axes(1.1 + (0.22 + 0.14 * max(name.count("\n") + 1 for name in names)) * len(compared))
+    axes.axvline(0, color=MUTED, linewidth=1)
+    for place, (row, gain) in enumerate(compared):
+        emphasis = READINGS[gain.verdict][1]
+        colour = {"gain": GAIN, "loss": LOSS, "": NOISE}[emphasis]
+        filled = PAPER
+        if gain.low is not None and gain.high is not None:
+            axes.plot([100 * gain.low, 100 * gain.high], [place, place], color=colour, linewidth=2.2)
+            filled = colour
+        axes.plot(100 * gain.mean, place, "o", markersize=7, color=colour, markerfacecolor=filled)
+        text = f"  {points(gain.mean)}  {reading(row)}"
+        side = axes.get_yaxis_transform()
+        axes.text(1.0, place, text, transform=side, va="center", color=INK if emphasis else MUTED)
+    axes.set_yticks(range(len(compared)), names)
+    axes.set_ylim(-0.6, len(compared) - 0.4)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.margins(x=0.08)
+    axes.set_xlabel(f"gain in mIoU over {folded(baseline)}, points ({100 * confidence:g} % interval)")
     return figure
 
 
@@ -122,63 +165,48 @@ def mean_curve(runs: Sequence[Run]) -> list[tuple[int, Spread]]:
     return [(step, Spread.of([curve[step] for curve in curves])) for step in steps]
 
 
-def curves_figure(rows: Sequence[Row], theme: Theme) -> Figure | None:
+def curves_figure(rows: Sequence[Row]) -> Figure | None:
     """Draw a line for each method with a band of one standard deviation, None where no run has a curve."""
     curves = [mean_curve(row.method.runs) for row in rows]
     if not any(curves):
         return None
-    styles = method_styles([row.method for row in rows], theme)
-    ends = []
-    with new_figure(theme, 3.8) as (figure, axes):
-        for row, curve, (colour, line) in zip(rows, curves, styles, strict=True):
-            if not curve:
-                continue
+    figure, axes = new_axes(3.8)
+    for row, curve, (colour, line) in zip(rows, curves, method_styles([row.method for row in rows]), strict=True):
+        if curve:
             steps = [step for step, _ in curve]
             means = np.array([100 * miou.mean for _, miou in curve])
             stds = np.array([100 * (miou.std or 0.0) for _, miou in curve])
             marker = "o" if len(steps) < 30 else ""
-            axes.plot(steps, means, color=colour, linestyle=line, marker=marker, markersize=3, linewidth=1.8)
+            axes.plot(steps, means, line, color=colour, marker=marker, ms=3, lw=1.8, label=folded(row.method.title))
             axes.fill_between(steps, means - stds, means + stds, color=colour, alpha=0.15, linewidth=0)
-            ends.append((row.method.title, steps[-1], float(means[-1]), colour))
-        axes.grid(axis="y", color=theme.grid, linewidth=0.8)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        axes.set_xlim(left=0)
-        axes.set_xlabel("optimiser steps")
-        axes.set_ylabel("validation mIoU, %")
-        label_points(axes, ends, theme)
+    axes.grid(axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.set(xlim=(0, None), xlabel="optimiser steps", ylabel="validation mIoU, %")
+    axes.legend(bbox_to_anchor=(1, 0.5))
     return figure
 
 
-def cost_figure(rows: Sequence[Row], theme: Theme, key: str, axis: str) -> Figure | None:
+def cost_figure(rows: Sequence[Row], key: str, axis: str) -> Figure | None:
     """Draw a point for each method with its deviation over seeds, None where no run has the cost."""
     cost = next(cost for cost in COSTS if cost.key == key)
-    styles = method_styles([row.method for row in rows], theme)
-    found = [(row, cost.value(row), colour) for row, (colour, _) in zip(rows, styles, strict=True)]
-    known = [(row, value, colour) for row, value, colour in found if value is not None]
-    if not known:
+    values = [cost.value(row) for row in rows]
+    if all(value is None for value in values):
         return None
-    with new_figure(theme, 3.4) as (figure, axes):
-        for row, x, colour in known:
-            axes.errorbar(
-                x,
-                100 * row.miou.mean,
-                yerr=None if row.miou.std is None else 100 * row.miou.std,
-                fmt=MARKERS[row.method.kind],
-                markersize=5,
-                color=colour,
-                elinewidth=1.2,
-                capsize=2,
-            )
-        axes.grid(color=theme.grid, linewidth=0.8)
-        axes.set_xlim(0, 1.08 * max(x for _, x, _ in known) or 1.0)
-        axes.margins(y=0.12)
-        axes.set_xlabel(axis)
-        axes.set_ylabel("mIoU, %")
-        label_points(axes, [(row.method.title, x, 100 * row.miou.mean, colour) for row, x, colour in known], theme)
+    figure, axes = new_axes(3.4)
+    for row, value, (colour, _) in zip(rows, values, method_styles([row.method for row in rows]), strict=True):
+        if value is not None:
+            deviation = None if row.miou.std is None else 100 * row.miou.std
+            shape: dict[str, Any] = {"fmt": MARKERS[row.method.kind], "color": colour}
+            shape |= {"markersize": 5, "elinewidth": 1.2, "capsize": 2}
+            axes.errorbar(value, 100 * row.miou.mean, yerr=deviation, label=folded(row.method.title), **shape)
+    axes.grid()
+    axes.margins(y=0.12)
+    axes.set(xlim=(0, 1.08 * max(value or 0 for value in values) or 1.0), xlabel=axis, ylabel="mIoU, %")
+    axes.legend(bbox_to_anchor=(1, 0.5))
     return figure
 
 
-def classes_figure(rows: Sequence[Row], theme: Theme) -> Figure | None:
+def classes_figure(rows: Sequence[Row]) -> Figure | None:
     """Draw gains over the baseline as a heat map, classes down and methods across; None where there are none."""
     compared = [row for row in rows if any(gain is not None for gain in row.class_gains.values())]
     if not compared:
@@ -188,31 +216,22 @@ def classes_figure(rows: Sequence[Row], theme: Theme) -> Figure | None:
     most_changed = sorted(every, key=lambda name: -changes[name])[:MOST_CLASSES]
     names = [name for name in every if name in most_changed]
     gains = 100 * np.array([[row.class_gains.get(name) for row in compared] for name in names], dtype=float)
-    titles = [shortened(row.method.title) for row in compared]
     limit = float(np.nanmax(np.abs(gains))) or 1.0
-    colours = LinearSegmentedColormap.from_list("gains", [theme.loss, theme.paper, theme.gain])
     numbered = len(names) <= CLASSES_WITH_NUMBERS
-    longest = max(map(len, titles))
-    angle = 0 if longest * len(compared) < LETTERS_ACROSS else 30
-    height = (0.27 if numbered else 0.14) * len(names) + (LETTER_RISE * longest if angle else 0.0)
-    with new_figure(theme, 1.0 + height) as (figure, axes):
-        picture = axes.imshow(gains, cmap=colours.with_extremes(bad=theme.grid), vmin=-limit, vmax=limit, aspect="auto")
-        labels = [folded(name) for name in names]
-        axes.set_yticks(range(len(names)), labels, color=theme.ink, fontsize=None if numbered else 6)
-        align = "left" if angle else "center"
-        axes.set_xticks(range(len(compared)), titles, color=theme.ink, rotation=angle, ha=align, rotation_mode="anchor")
-        axes.xaxis.tick_top()
-        if len(names) < len(every):
-            axes.xaxis.set_label_position("bottom")
-            axes.set_xlabel(f"the {len(names)} of {len(every)} classes that change most")
-        for side in axes.spines.values():
-            side.set_visible(False)
-        for (y, x), gain in np.ndenumerate(gains) if numbered else ():
-            text = "–" if math.isnan(gain) else signed(gain, 1)
-            strong = not math.isnan(gain) and abs(gain) > 0.6 * limit
-            axes.text(x, y, text, ha="center", va="center", color=theme.paper if strong else theme.ink, fontsize=8)
-        bar = figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(colors=theme.muted, length=0)
-        bar.set_label("gain in IoU, points", color=theme.muted)
+    titles = [folded(row.method.title) for row in compared]
+    figure, axes = new_axes(2.0 + (0.27 if numbered else 0.14) * len(names))
+    colours = LinearSegmentedColormap.from_list("gains", [LOSS, PAPER, GAIN]).with_extremes(bad=GRID)
+    picture = axes.imshow(gains, cmap=colours, vmin=-limit, vmax=limit, aspect="auto")
+    axes.set_yticks(range(len(names)), [folded(name) for name in names], fontsize=None if numbered else 6)
+    axes.set_xticks(range(len(compared)), titles, color=INK, rotation=30, ha="left", rotation_mode="anchor")
+    axes.xaxis.tick_top()
+    axes.spines[:].set_visible(False)
+    if len(names) < len(every):
+        axes.xaxis.set_label_position("bottom")
+        axes.set_xlabel(f"the {len(names)} of {len(every)} classes that change most")
+    for (y, x), gain in np.ndenumerate(gains) if numbered else ():
+        text = "–" if math.isnan(gain) else signed(gain, 1)
+        axes.text(x, y, text, ha="center", va="center", color=PAPER if abs(gain) > 0.6 * limit else INK, fontsize=8)
+    bar = figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02, label="gain in IoU, points")
+    bar.outline.set_visible(False)
     return figure

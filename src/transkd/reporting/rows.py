@@ -129,33 +129,23 @@ def build_rows(methods: Sequence[Method], confidence: float, baseline: str = "")
     plain, baselines = find_baselines(methods, ""), find_baselines(methods, baseline)
     rows = []
     for method in methods:
-        other = baselines.get(method.student) if method.kind != "teacher" else None
-        compared = None if method is other else other
+        other = baselines.get(method.student)
+        compared = None if method is other or method.kind == "teacher" else other
         per_class = class_means(method.runs)
         gain, class_gains = None, {}
         if compared:
-            ours, theirs = compared_runs(method, compared)
+            ours, theirs = map(class_means, compared_runs(method, compared))
             gain = difference(method.mious, compared.mious, confidence)
-            means, others = class_means(ours), class_means(theirs)
-            class_gains = {name: _minus(means.get(name), others.get(name)) for name in per_class}
-        rows.append(
-            Row(
-                method,
-                Spread.of([run.miou for run in method.runs]),
-                compared,
-                gain,
-                gap_share(method, plain.get(method.student)),
-                per_class,
-                class_gains,
-                same_network(method, methods),
-            )
-        )
+            class_gains = {name: minus(ours.get(name), theirs.get(name)) for name in per_class}
+        recovered = gap_share(method, plain.get(method.student))
+        miou, network_runs = Spread.of(list(method.mious.values())), same_network(method, methods)
+        rows.append(Row(method, miou, compared, gain, recovered, per_class, class_gains, network_runs))
     return tuple(rows)
 
 
 def compared_runs(method: Method, other: Method) -> tuple[Sequence[Run], Sequence[Run]]:
     """Return the runs of two methods that a gain is of: those of the seeds that both have, or else all."""
-    if seeds := paired_seeds(method.seeds, other.seeds):
+    if seeds := paired_seeds(method.mious, other.mious):
         return [run for run in method.runs if run.seed in seeds], [run for run in other.runs if run.seed in seeds]
     return method.runs, other.runs
 
@@ -179,14 +169,10 @@ def class_means(runs: Sequence[Run]) -> dict[str, float | None]:
 
 def same_network(method: Method, methods: Sequence[Method]) -> tuple[Run, ...]:
     """Return the runs of all methods that have a method's network, and ran on one of its devices."""
-    first = method.runs[0].results
-    devices = {run.results.device for run in method.runs}
-    return tuple(
-        run
-        for other in methods
-        for run in (*other.runs, *other.repeats)
-        if (run.results.params, run.results.gmacs) == (first.params, first.gmacs) and run.results.device in devices
-    )
+    first, devices = method.runs[0].results, {run.results.device for run in method.runs}
+    everyone = [run for other in methods for run in (*other.runs, *other.repeats)]
+    same = (run for run in everyone if (run.results.params, run.results.gmacs) == (first.params, first.gmacs))
+    return tuple(run for run in same if run.results.device in devices)
 
 
 def known(values: Iterable[float | None]) -> list[float]:
@@ -194,5 +180,6 @@ def known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _minus(one: float | None, other: float | None) -> float | None:
+def minus(one: float | None, other: float | None) -> float | None:
+    """Return a difference, None where one of the two is missing."""
     return None if one is None or other is None else one - other

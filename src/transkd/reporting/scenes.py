@@ -5,25 +5,19 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from transkd.evaluation.pictures import LEGEND_MARGIN as MARGIN
-from transkd.evaluation.pictures import TITLE_HEIGHT
+from transkd.evaluation.pictures import LEGEND_MARGIN, cut_scene
 from transkd.reporting.rows import Row
 from transkd.runs.finished import Run
 
 PREDICTIONS = "predictions"
-BLANK = 250
-"""The darkest that a pixel of white paper is."""
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(NamedTuple):
     """A picture of a scene: its title, media type and file's content, and its (width, height) in pixels."""
 
     title: str
@@ -32,13 +26,12 @@ class Panel:
     size: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(NamedTuple):
     """One validation image, its label, and what each method predicts; with the legend of the colours."""
 
     name: str
     panels: tuple[Panel, ...]
-    legend: Panel | None
+    legend: Panel
 
 
 def example_scenes(rows: Sequence[Row], count: int) -> list[Scene]:
@@ -60,18 +53,17 @@ def example_scene(name: str, rows: Sequence[Row]) -> Scene | None:
     panels: dict[str, Panel] = {}
     legends: list[Image.Image] = []
     for row in rows:
-        pictures = next((cut for run in row.method.runs if (cut := cut_picture(run, name))), None)
-        if pictures:
-            image, label, *_, prediction, legend = pictures
+        cut = next((cut for run in row.method.runs if (cut := cut_picture(run, name))), None)
+        if cut:
+            image, label, *_, prediction, legend = cut
             for title, picture in (("image", image), ("label", label), (row.method.title, prediction)):
                 panels.setdefault(title, encode(title, picture))
-            legends.append(legend)
+            used = ImageOps.invert(legend).getbbox() or (0, 0, 0, 0)
+            legends.append(legend.crop((0, 0, used[2] + LEGEND_MARGIN, legend.height)))
     if not panels:
         return None
-    legend = max(legends, key=lambda legend: int(_ink(legend).sum()))  # the one with the most classes
-    used = Image.fromarray(_ink(legend)).getbbox()
-    cropped = encode("legend", legend.crop((0, 0, used[2] + MARGIN, legend.height))) if used else None
-    return Scene(Path(name).stem, tuple(panels.values()), cropped)
+    legend = max(legends, key=lambda legend: legend.width * legend.height)  # the one with the most classes
+    return Scene(Path(name).stem, tuple(panels.values()), encode("legend", legend))
 
 
 def cut_picture(run: Run, name: str) -> list[Image.Image] | None:
@@ -84,22 +76,8 @@ def cut_picture(run: Run, name: str) -> list[Image.Image] | None:
             picture = file.convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
-    count = 3 if run.has_labels_only else 4
-    step, rest = divmod(picture.width - MARGIN, count)
-    width = step - MARGIN
-    if rest or width <= 0 or run.results.image_size is None:
-        return None
-    bottom = TITLE_HEIGHT + max(1, round(width * run.results.image_size[0] / run.results.image_size[1]))
-    if bottom + MARGIN > picture.height:
-        return None
-    lefts = [MARGIN + index * step for index in range(count)]
-    panels = [picture.crop((left, TITLE_HEIGHT, left + width, bottom)) for left in lefts]
-    return [*panels, picture.crop((0, bottom + MARGIN, picture.width, picture.height))]
-
-
-def _ink(picture: Image.Image) -> npt.NDArray[np.bool_]:
-    darkest: npt.NDArray[np.uint8] = np.asarray(picture).min(axis=2)
-    return darkest < BLANK
+    size = run.results.image_size
+    return None if size is None else cut_scene(picture, 3 if run.has_labels_only else 4, (size[0], size[1]))
 
 
 def encode(title: str, picture: Image.Image) -> Panel:

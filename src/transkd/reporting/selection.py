@@ -139,8 +139,8 @@ def comparable_groups(runs: Sequence[Run], *, split: bool) -> list[tuple[str, li
         values = [f"{texts[value]} in {_first([str(run.folder) for run in of], 1)}" for value, of in runs_of.items()]
         lines.append(f"  {key}: {'; '.join(values)}")
     lines.append(
-        f"{_example(first, keys)}leave runs out by exclude=KEY:VALUE (folder:PATH is one); "
-        f"or make a table of each of the {len(groups)} ways by tables=split"
+        "choose those that do by only=KEY:VALUE or exclude=KEY:VALUE (folder:PATH is one), or make a table of each of "
+        f"the {len(groups)} ways by tables=split"
     )
     raise ConfigError("\n".join(lines))
 
@@ -152,14 +152,3 @@ def _short(key: str, facts: Mapping[str, Any], common: set[str]) -> str:
         return f"{others} beside {len(common)} that all have" if common else others
     value = facts.get(key)
     return shown(value)[:DIGEST_SHOWN] if isinstance(value, str) and len(value) == 64 else shown(value)
-
-
-def _example(facts: Mapping[str, Any], keys: Sequence[str]) -> str:
-    """Return how to select runs by the first key whose value one can write."""
-    key = next((key for key in keys if key != CLASSES), None)
-    if key is None:
-        return ""
-    value = shown(facts.get(key))
-    plain = value.replace(".", "").replace("_", "").isalnum()
-    condition = f"only={key}:{value}" if plain else f"'only=\"{key}:{value}\"'"
-    return f"choose those that do, such as by {condition}; "

@@ -18,8 +18,6 @@ LATEX = {
     "−": "$-$",
     "–": "--",
 }
-BORDER, MARGIN = 3, 2
-"""Characters that rich sets around a cell and around a line."""
 T = TypeVar("T")
 
 
@@ -115,31 +113,24 @@ def latex_text(text: str) -> str:
     return "".join(LATEX.get(sign, sign) for sign in text)
 
 
-def terminal_table(table: TextTable, title: str, width: int, unbroken: Sequence[str] = ()) -> Table:
-    """Return a table for the terminal.
+def terminal_table(table: TextTable, title: str, unbroken: Sequence[str] = ()) -> Table:
+    """Return a table for the terminal, whose cells break between words only.
 
     Args:
         table: what to show.
         title: above it; may be empty.
-        width: of the terminal, in characters.
-        unbroken: heads of the columns that get spare room first; the others break between words before these do.
+        unbroken: heads of the columns that do not break.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    heads = [column.head for column in table.columns]
-    texts = list(zip(heads, *table.rows, strict=True))
-    widths = [max(len(word) for text in column for word in text.split()) for column in texts]
-    spare = width - BORDER * len(heads) - MARGIN - sum(widths)
-    for index in sorted(range(len(heads)), key=lambda index: heads[index] not in unbroken):
-        more = max(0, min(spare, max(map(len, texts[index])) - widths[index]))
-        widths[index] += more
-        spare -= more
     shown = Table(title=Text(title) if title else None, title_justify="left", box=SIMPLE_HEAD)
-    for column, room in zip(table.columns, widths, strict=True):
+    for index, column in enumerate(table.columns):
+        words = [word for text in (column.head, *(row[index] for row in table.rows)) for word in text.split()]
         justify: Literal["left", "right"] = "right" if column.kind == "number" else "left"
-        shown.add_column(column.head, justify=justify, overflow="fold", width=room)
+        longest, no_wrap = max(map(len, words), default=1), column.head in unbroken
+        shown.add_column(column.head, justify=justify, overflow="fold", min_width=longest, no_wrap=no_wrap)
     for row in table.rows:
         shown.add_row(*map(Text, row))
     return shown

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from transkd.data import SceneDataModule
 from transkd.evaluation import Protocol, count_parameters, latency_ms, segmenter_gmacs
-from transkd.evaluation.digest import module_digest
+from transkd.evaluation.comparison import module_digest
 from transkd.models import load_segmenter
 from transkd.models.formats.checkpoint import checkpoint_weights
 from transkd.runs.checkpoints import read_checkpoint

@@ -18,7 +18,7 @@ from transkd.data import SceneDataModule
 from transkd.data.reading import image_size
 from transkd.errors import ConfigError
 from transkd.evaluation import Protocol
-from transkd.evaluation.digest import file_digest, module_digest
+from transkd.evaluation.comparison import file_digest, module_digest
 from transkd.evaluation.pictures import confusion_picture
 from transkd.evaluation.report import (
     Evaluation,

@@ -31,7 +31,7 @@ from transkd.cli.progress import counting, screen
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError, DataError
 from transkd.evaluation import classes_and_labels, outputs_for_classes, scene_picture, select_outputs
-from transkd.evaluation.class_ids import REMEDY, logits_of_ids
+from transkd.evaluation.class_match import REMEDY, logits_of_ids
 from transkd.evaluation.evaluate import Prediction, evaluate
 from transkd.evaluation.inference import infer
 from transkd.evaluation.report import Evaluation
