@@ -6,20 +6,20 @@ import pytest
 
 from transkd.runs.recipe import Comparison, config_differences, differing_keys, flat, matters
 
-RESUME, FINISHED, REPORT, SETTINGS = Comparison
+RESUME, FINISHED, REPORT = Comparison
 MATTERS = {
     "name": "",
     "output": "",
-    "data.workers": "settings",
-    "checkpoint.select": "finished report settings",
-    "trainer.max_epochs": "finished report settings",
-    "trainer.accelerator": "finished settings",
-    "teacher.weights": "finished settings",
-    "seed": "resume finished settings",
-    "student.backbone": "resume finished settings",
-    "student.weights": "resume finished report settings",
-    "data.name": "resume finished report settings",
-    "data.rooted": "resume finished report settings",
+    "data.workers": "",
+    "checkpoint.select": "finished report",
+    "trainer.max_epochs": "finished report",
+    "trainer.accelerator": "finished",
+    "teacher.weights": "finished",
+    "seed": "resume finished",
+    "student.backbone": "resume finished",
+    "student.weights": "resume finished report",
+    "data.name": "resume finished report",
+    "data.rooted": "resume finished report",
 }
 
 

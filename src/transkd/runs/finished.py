@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from transkd.errors import first_line
 from transkd.evaluation import comparison
 from transkd.runs.folder import CONFIG, METRICS, RESULTS, SECTIONS, RunFolder
-from transkd.runs.recipe import ARCHITECTURE, START, Comparison, flat, frozen, is_set, matters, usual_head
+from transkd.runs.recipe import ARCHITECTURE, START, Comparison, flat, is_set, matters, usual_head
 from transkd.runs.results import Results, UnusableRunError, read_results
 
 PLAIN = "none"
@@ -163,14 +163,3 @@ def method_options(run: Run) -> dict[str, Any]:
     options = {key.removeprefix(prefix): value for key, value in run.flat_config.items() if key.startswith(prefix)}
     start = {START: run.flat_config[START]} if run.starts_from_teacher else {}
     return start | {key: value for key, value in options.items() if is_set(value) or value is False}
-
-
-def differing_settings(runs: Sequence[Run]) -> list[str]:
-    """List the keys of the config in which runs differ, but for what they are called and where they lie.
-
-    The method is one of them, ``distillation``, whatever of it differs.
-    """
-    configs = [run.flat_config for run in runs]
-    keys = dict.fromkeys(key for config in configs for key in config if matters(key, Comparison.SETTINGS))
-    differ = [key for key in keys if len({frozen(config.get(key)) for config in configs}) > 1]
-    return list(dict.fromkeys(METHOD if key.startswith(f"{METHOD}.") else key for key in differ))

@@ -20,28 +20,25 @@ class Comparison(Flag):
     """Is that finished run the one that this config describes?"""
     REPORT = auto()
     """Were these runs trained by one recipe, whatever their method, network and seed?"""
-    SETTINGS = auto()
-    """Do these runs have the same settings, whatever they are called?"""
 
 
 START = "student.weights"
 ARCHITECTURE = ("student.backbone", "student.head", "student.head_width")
 
 NEVER = Comparison(0)
-_RESUME, _FINISHED, _REPORT, _SETTINGS = Comparison
+_RESUME, _FINISHED, _REPORT = Comparison
 _ENVIRONMENT = (
     *("accelerator", "strategy", "benchmark", "default_root_dir", "deterministic", "detect_anomaly", "profiler"),
     *("enable_model_summary", "enable_progress_bar", "log_every_n_steps", "num_sanity_val_steps"),
 )
 MATTERS_FOR: Mapping[str, Comparison] = {
-    **dict.fromkeys(("name", "output", "resume"), NEVER),
-    **dict.fromkeys(("imports", "logger", "pictures", "checkpoint"), _SETTINGS),
-    **dict.fromkeys(("data.root", "data.workers", "data.val_batch_size"), _SETTINGS),
-    **dict.fromkeys(("callbacks", "checkpoint.select", "trainer"), _FINISHED | _REPORT | _SETTINGS),
-    **dict.fromkeys((f"trainer.{key}" for key in _ENVIRONMENT), _FINISHED | _SETTINGS),
-    **dict.fromkeys(("teacher.weights", "teacher.pretrained"), _FINISHED | _SETTINGS),
-    **dict.fromkeys(("seed", "compile", "channels_last"), _RESUME | _FINISHED | _SETTINGS),
-    **dict.fromkeys(("distillation", "teacher", *ARCHITECTURE), _RESUME | _FINISHED | _SETTINGS),
+    **dict.fromkeys(("name", "output", "resume", "imports", "logger", "pictures", "checkpoint"), NEVER),
+    **dict.fromkeys(("data.root", "data.workers", "data.val_batch_size"), NEVER),
+    **dict.fromkeys(("callbacks", "checkpoint.select", "trainer"), _FINISHED | _REPORT),
+    **dict.fromkeys((f"trainer.{key}" for key in _ENVIRONMENT), _FINISHED),
+    **dict.fromkeys(("teacher.weights", "teacher.pretrained"), _FINISHED),
+    **dict.fromkeys(("seed", "compile", "channels_last"), _RESUME | _FINISHED),
+    **dict.fromkeys(("distillation", "teacher", *ARCHITECTURE), _RESUME | _FINISHED),
 }
 """What a section or key matters for, the longest name that fits; all that is not listed matters for everything."""
 
