@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
@@ -25,7 +23,6 @@ from transkd.options import (
     nested,
     option,
     signature_problems,
-    validate,
 )
 
 
@@ -91,7 +88,7 @@ def test_defaults_groups_and_help_follow_from_the_declaration() -> None:
 
 
 def test_a_right_config_is_read() -> None:
-    whole = validate(Whole, VALUES)
+    whole = Whole.validated(VALUES)
     assert (whole.inner.size, whole.share, whole.tags) == (8, "all", [])
     assert dict(whole.further) == {"known": 2, "more": [1]}
     assert (whole.further["more"], whole.further.get("less", 3)) == ([1], 3)
@@ -120,7 +117,7 @@ def test_a_right_config_is_read() -> None:
 def test_every_mistake_is_listed(change: dict[str, Any], lines: list[str]) -> None:
     assert [str(problem) for problem in find_problems(Whole, {**VALUES, **change})] == lines
     with pytest.raises(ConfigError) as caught:
-        validate(Whole, {**VALUES, **change})
+        Whole.validated({**VALUES, **change})
     assert [line.strip() for line in str(caught.value).splitlines()[1:]] == lines
 
 
@@ -164,9 +161,3 @@ def test_options_follow_from_a_signature(options: dict[str, Any], lines: list[st
 def test_an_option_without_default_is_needed_and_keywords_take_anything() -> None:
     assert [str(problem) for problem in signature_problems(typed, {}, given=("given",))] == ["needed: is missing"]
     assert signature_problems(lambda **options: options, {"any": 1}) == []
-
-
-def test_the_schemas_are_light_to_import() -> None:
-    heavy = ("torch", "lightning", "albumentations", "timm")
-    code = f"import sys, transkd.training.config; print([name for name in {heavy} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,7 +1,7 @@
 """Options, each declared once: type, default and help, from which configs, ``--help``, the reference and checks follow.
 
 A :class:`Section` is a typed group of options. Hydra composes its defaults (:func:`defaults`), ``--help`` and the
-reference pages print what it declares (:func:`declared`), and :func:`validate` checks a composed config, all at once.
+reference pages print what it declares (:func:`declared`), and :func:`find_problems` checks a composed config at once.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ from __future__ import annotations
 import inspect
 import numbers
 import re
-import types
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args, get_type_hints
+from functools import cache, reduce
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from transkd.errors import ConfigError, did_you_mean
-
-S = TypeVar("S", bound="Section")
 
 REQUIRED = "???"
 """The default of an option that the user has to give, as Hydra writes it."""
@@ -46,7 +43,7 @@ def option(default: Any, help: str, *, heading: str = "", give: str = "", **cons
 
     Args:
         default: its default, :data:`REQUIRED`, or an interpolation such as ``"${data.batch_size}"``.
-        help: what it does, in a line or two without a full stop's need for context.
+        help: what it does.
         heading: the heading of ``--help`` that it stands under; empty for the one of the option before it.
         give: what values it takes, for messages; needed where the type is a union.
         **constraints: of pydantic's ``Field``: ``ge``, ``gt``, ``le``, ``lt``, ``min_length``, …
@@ -76,6 +73,11 @@ def group(choice: str | None, help: str, *, heading: str = "", **constraints: An
 def nested(help: str, *, heading: str = "") -> Any:
     """Declare a section within a :class:`Section`, whose defaults are its own; arguments as for :func:`option`."""
     return Field(description=help, json_schema_extra={"heading": heading})
+
+
+def listed(value: object) -> object:
+    """Return a list of one value, and an empty one of null: what comes before an option's list is checked."""
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 class Problem(NamedTuple):
@@ -112,7 +114,9 @@ class Section(BaseModel):
         Raises:
             ConfigError: listing all that :func:`find_problems` finds.
         """
-        return validate(cls, values)
+        if problems := find_problems(cls, values):
+            raise ConfigError(mistakes(problems, "in the config"))
+        return cls.model_validate(values)
 
 
 class OpenSection(Section):
@@ -163,7 +167,7 @@ def declared(schema: type[Section], prefix: str = "", heading: str = "") -> Iter
         extra = _extra(field)
         heading = extra.get("heading") or heading
         path = f"{prefix}{name}"
-        sections = _sections(field)
+        sections = _sections(field.annotation)
         if "group" in extra:
             yield Declared(path, extra["group"], field.description or "", heading, True, field.annotation)
         elif "default" in extra:
@@ -177,7 +181,7 @@ def defaults(schema: type[Section]) -> dict[str, Any]:
     """Return the defaults of a section's own keys, for Hydra; config groups are left to the defaults list."""
     values: dict[str, Any] = {}
     for name, field in schema.model_fields.items():
-        extra, sections = _extra(field), _sections(field)
+        extra, sections = _extra(field), _sections(field.annotation)
         if "group" not in extra:
             values[name] = deepcopy(extra["default"]) if "default" in extra else defaults(sections[0])
     return values
@@ -187,17 +191,6 @@ def groups(schema: type[Section]) -> dict[str, str | None]:
     """Return the config groups that a section declares, with the choice by default."""
     extras = {name: _extra(field) for name, field in schema.model_fields.items()}
     return {name: extra["group"] for name, extra in extras.items() if "group" in extra}
-
-
-def validate(schema: type[S], values: Mapping[str, Any]) -> S:
-    """Return the section that plain containers describe.
-
-    Raises:
-        ConfigError: listing all that :func:`find_problems` finds.
-    """
-    if problems := find_problems(schema, values):
-        raise ConfigError(mistakes(problems))
-    return schema.model_validate(values)
 
 
 def find_problems(schema: type[Section], values: Mapping[str, Any]) -> list[Problem]:
@@ -242,11 +235,16 @@ def signature_problems(
     return [Problem(f"{path}.{at}".strip("."), message) for problems in wrong for at, message in problems]
 
 
-def mistakes(problems: Iterable[object]) -> str:
-    """Return one message that lists problems, a line each."""
-    lines = [f"  {problem}" for problem in problems]
-    head = "the config has a mistake" if len(lines) == 1 else f"the config has {len(lines)} mistakes"
-    return "\n".join([f"{head}:", *lines])
+def mistakes(problems: Iterable[object], where: str) -> str:
+    """Return one message that lists problems, each once, a line each.
+
+    Args:
+        problems: one or more.
+        where: they are, such as ``"in the config"``.
+    """
+    lines = dict.fromkeys(f"  {problem}" for problem in problems)
+    count = "is a mistake" if len(lines) == 1 else f"are {len(lines)} mistakes"
+    return "\n".join([f"there {count} {where}:", *lines])
 
 
 def shown(value: object) -> str:
@@ -262,31 +260,19 @@ def as_clause(error: Exception) -> str:
     return text if text[:2].isupper() else f"{text[:1].lower()}{text[1:]}"
 
 
-def unknown_key(path: Sequence[str], known: Collection[str]) -> Problem:
-    """Return the problem of a key that does not exist, with the nearest one that does."""
-    hint = did_you_mean(path[-1], known) if known else "it takes none"
-    return Problem(".".join(path), f"there is no such key; {hint}")
-
-
-Context = Mapping[str, Any]
-
 # By pydantic's names for what is wrong: https://docs.pydantic.dev/latest/errors/validation_errors/
-_WANTED: dict[str, Callable[[Context], str]] = {
-    "bool": lambda _: "true or false",
-    "int": lambda _: "a whole number",
-    "float": lambda _: "a number",
-    "finite_number": lambda _: "a number",
-    "string": lambda _: "text",
-    "list": lambda _: "a list",
-    "tuple": lambda _: "a list",
-    "sequence_str": lambda _: "a list",
-    "dict": lambda _: "a section with keys of its own",
-    "model": lambda _: "a section with keys of its own",
-    "literal_error": lambda c: c["expected"].replace("'", ""),
-    "greater_than": lambda c: f"a number above {c['gt']:g}",
-    "greater_than_equal": lambda c: f"{c['ge']:g} or more",
-    "less_than": lambda c: f"a number below {c['lt']:g}",
-    "less_than_equal": lambda c: f"{c['le']:g} or less",
+_WANTED = {
+    "bool": "true or false",
+    "int": "a whole number",
+    **dict.fromkeys(("float", "finite_number"), "a number"),
+    "string": "text",
+    **dict.fromkeys(("list", "tuple", "sequence_str"), "a list"),
+    **dict.fromkeys(("dict", "model"), "a section with keys of its own"),
+    "literal_error": "{expected}",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "{le:g} or less",
 }
 _KINDS_OF_TYPE = re.compile(r"_(type|parsing|from_float|unicode|attributes_type|parsing_size)$")
 
@@ -300,7 +286,9 @@ def _schema_problems(schema: type[BaseModel], values: Mapping[str, Any]) -> list
         for wrong in error.errors(include_url=False):
             path, field, model = _place(schema, values, wrong["loc"])
             if wrong["type"] == "extra_forbidden":
-                found.append(unknown_key(path, model.model_fields if model else ()))
+                known = model.model_fields if model else ()
+                hint = did_you_mean(path[-1], known) if known else "it takes none"
+                found.append(Problem(".".join(path), f"there is no such key; {hint}"))
             else:
                 places.setdefault(".".join(path), []).append((field, dict(wrong)))
         return found + [_problem(values, path, [w for _, w in wrong], wrong[0][0]) for path, wrong in places.items()]
@@ -313,7 +301,7 @@ def _own_problems(
     """Yield the problems that sections tell themselves, innermost first, of those whose values have the right types."""
     found: list[Problem] = []
     for name, field in schema.model_fields.items():
-        for kind in _sections(field):
+        for kind in _sections(field.annotation):
             below = f"{path}{name}"
             if isinstance(values.get(name), Mapping) and not any(p.touches(below) for p in wrong):
                 found += _own_problems(kind, values[name], wrong, f"{below}.")
@@ -375,15 +363,14 @@ def _problem(values: Any, path: str, wrongs: Sequence[Mapping[str, Any]], field:
     wrong, kind, context = wrongs[0], str(wrongs[0]["type"]), wrongs[0].get("ctx", {})
     if kind == "missing":
         return Problem(path, "is missing")
-    if kind == "union_tag_invalid":
-        hint = did_you_mean(context["tag"], _quoted(context["expected_tags"]))
-        return Problem(f"{path}.{_quoted(context['discriminator'])[0]}", f"there is no such choice; {hint}")
-    if kind == "union_tag_not_found":
-        return Problem(f"{path}.{_quoted(context['discriminator'])[0]}", "is missing")
+    if kind.startswith("union_tag"):
+        hint = did_you_mean(context["tag"], _quoted(context["expected_tags"])) if "tag" in context else ""
+        message = f"there is no such choice; {hint}" if hint else "is missing"
+        return Problem(f"{path}.{_quoted(context['discriminator'])[0]}", message)
     value = wrong["input"]
     wanted = [want for w in wrongs if (want := _wanted(w))]
     if field is not None and field.title:
-        value, message = _value_at(values, path.split(".")), f"give {field.title}"
+        value, message = reduce(_at, path.split("."), values), f"give {field.title}"
     elif kind == "literal_error" and isinstance(value, str) and len(wrongs) == 1:
         message = f"there is no such choice; {did_you_mean(value, _quoted(context['expected']))}"
     elif wanted:
@@ -399,7 +386,7 @@ def _wanted(wrong: Mapping[str, Any]) -> str | None:
     kind, context = _KINDS_OF_TYPE.sub("", wrong["type"]), wrong.get("ctx", {})
     if context.get("class") == "Sequence":
         return "a list"
-    return _WANTED[kind](context) if kind in _WANTED else None
+    return _WANTED[kind].format(**context).replace("'", "") if kind in _WANTED else None
 
 
 def _place(
@@ -412,12 +399,16 @@ def _place(
     path: list[str] = []
     field: FieldInfo | None = None
     model: type[BaseModel] | None = schema
-    choices: Sequence[type[BaseModel]] = ()
+    choices: Sequence[type[Section]] = ()
     for number, part in enumerate(loc):
-        is_tag = any(_is_tagged(choice, part) for choice in choices)
-        is_key = isinstance(values, Mapping) and (part in values or (number == len(loc) - 1 and not is_tag))
+        tagged = [
+            choice
+            for choice in choices
+            if any(part in get_args(option.annotation) for option in choice.model_fields.values())
+        ]
+        is_key = isinstance(values, Mapping) and (part in values or (number == len(loc) - 1 and not tagged))
         if not is_key and not isinstance(part, int):
-            model = next((c for c in choices if _is_tagged(c, part)), model)
+            model = tagged[0] if tagged else model
             continue
         if isinstance(part, int) and isinstance(values, Mapping):
             continue  # one in the place of a list of them
@@ -428,38 +419,21 @@ def _place(
             continue
         if field.title:
             break
-        choices = _models(field.annotation)
+        choices = _sections(field.annotation)
         if number < len(loc) - 1:
             model = choices[0] if choices else None
     return path, field, model
 
 
-def _sections(field: FieldInfo) -> list[type[Section]]:
-    """Return the sections among the types of a field: its own, or the members of its union."""
-    kind = field.annotation
-    kinds = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
-
-
-def _models(kind: Any) -> list[type[BaseModel]]:
-    """Return the models that a type is made of: as itself, a member of a union, or what a list or section holds."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
+def _sections(kind: Any) -> list[type[Section]]:
+    """Return the sections that a type is made of: as itself, a member of a union, or what a list or mapping holds."""
+    if isinstance(kind, type) and issubclass(kind, Section):
         return [kind]
-    return [model for part in get_args(kind) for model in _models(part)]
-
-
-def _is_tagged(section: type[BaseModel], tag: str | int) -> bool:
-    return any(tag in get_args(field.annotation) for field in section.model_fields.values())
+    return [section for part in get_args(kind) for section in _sections(part)]
 
 
 def _quoted(text: str) -> list[str]:
     return re.findall(r"'([^']*)'", text)
-
-
-def _value_at(values: Any, path: Sequence[str]) -> Any:
-    for key in path:
-        values = _at(values, key)
-    return values
 
 
 def _at(values: Any, key: str | int) -> Any:

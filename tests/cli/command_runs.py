@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from transkd.models.exported import ExportedModel
 
 
 @dataclass(frozen=True)
@@ -49,3 +54,16 @@ def tiny_run(root: Path, *, workers: int = 0) -> list[str]:
         "trainer.limit_val_batches=1",
         "trainer.num_sanity_val_steps=0",
     ]
+
+
+class ClassIds(ExportedModel):
+    """What an exported file of class ids is to a command, without the export."""
+
+    def __init__(self, predict: Callable[[Tensor], Tensor], file: Path, **metadata: Any) -> None:
+        file.touch()
+        super().__init__(file, {"result": "classes", "input": "uint8", **metadata})
+        self.ids_of = predict
+
+    def run(self, images: Tensor) -> Tensor:
+        """Return the class ids of images."""
+        return self.ids_of(images)

@@ -39,27 +39,32 @@ def test_a_program_of_one_size(export, tmp_path: Path) -> None:
     assert (model.size, model.result, model.num_classes) == ((64, 96), "classes", 19)
 
 
-def test_every_mistake_is_named(export) -> None:
-    message = export("format=onxn", "output=x", "precison=int8", "size=[8,8]").refused("transkd-export")
-    assert "format: there is no such choice; did you mean 'onnx'?" in message
-    assert "precison: there is no such key; did you mean 'precision'?" in message
-    assert "size: give [height, width] in pixels, 32 or more each" in message
-    message = export("format=torch", "output=x", "precision=int8", "size=[64,64]").refused("transkd-export")
-    for said in (
-        "precision: int8 is for format=onnx",
-        "calibration.images: int8 is calibrated on images of your own",
-        "size: is for images of one size only: add dynamic=false",
-    ):
-        assert said in message
-    assert "dynamic=false needs the images' size" in export("format=torch", "output=x", "dynamic=false").refused(
-        "transkd-export"
-    )
-    assert "format: is missing" in export("output=x").refused("transkd-export")
-
-
-def test_a_model_that_is_not_there(export) -> None:
-    message = export("format=onnx", "output=x.onnx", model="nothing").refused("transkd-export", code=1)
-    assert "nothing" in message
+@pytest.mark.parametrize(
+    ("arguments", "reported"),
+    [
+        (
+            "format=onxn precison=int8 size=[8,8]",
+            [
+                "format: there is no such choice; did you mean 'onnx'?",
+                "precison: there is no such key; did you mean 'precision'?",
+                "size: give [height, width] in pixels, 32 or more each",
+            ],
+        ),
+        (
+            "format=torch precision=int8 size=[64,64]",
+            [
+                "precision: int8 is for format=onnx",
+                "calibration.images: int8 is calibrated on images of your own",
+                "size: is for images of one size only: add dynamic=false",
+            ],
+        ),
+        ("format=torch dynamic=false", ["size: dynamic=false needs the images' size"]),
+        ("tolerance=0", ["format: is missing"]),
+    ],
+)
+def test_every_mistake_is_named(export, arguments: str, reported: list[str]) -> None:
+    message = export("output=x", *arguments.split()).refused("transkd-export")
+    assert all(f"  {line}" in message for line in reported), message
 
 
 def test_a_dataset_of_other_classes_is_refused_before_exporting(export, drawn: Path, tmp_path: Path) -> None:
@@ -86,15 +91,7 @@ def test_a_file_of_class_ids_is_scored_as_its_source_where_all_classes_are_the_d
 
 def test_a_place_that_cannot_be_written_is_one_message(export, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
+    assert "nothing" in export("format=onnx", "output=x.onnx", model="nothing").refused("transkd-export", code=1)
     message = export("format=huggingface", "output=file/out").refused("transkd-export", code=1)
     assert "output: file/out cannot be written: " in message
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_ctrl_c_ends_without_a_traceback(export, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("transkd.models.load_segmenter", interrupted)
-    message = export("format=onnx", "output=x.onnx").refused("transkd-export", code=130)
-    assert message == "\ntranskd-export: stopped before it was done\n"

@@ -18,7 +18,6 @@ from transkd.errors import ConfigError
 from transkd.models import heads
 from transkd.models.backbones import registry as backbones
 from transkd.models.heads import HeadEntry, SegFormerHead, find_head
-from transkd.training.checks import import_own_modules
 
 NAMES = """
 from dataclasses import replace
@@ -71,8 +70,7 @@ def test_one_command_trains_and_the_next_ones_take_what_it_left(
     assert checked.code == 0, checked.err
 
 
-def test_without_the_import_the_names_are_unknown(run: Command, our_names: str, drives: str) -> None:
-    run("data.name=drives", "student.backbone=ours", drives).refused()
+def test_without_the_import_the_names_are_unknown(run: Command) -> None:
     message = run("student.backbone=ours").refused()
     assert "student.backbone: there is no backbone 'ours'; known: " in message
     assert "and your own once imported (imports=[MODULE])" in message
@@ -88,23 +86,6 @@ def test_mistyped_names_are_told_beside_imports(run: Command, our_names: str) ->
     ]
 
 
-def test_a_module_that_is_missing_is_the_one_mistake_told_of_it(run: Command) -> None:
-    outcome = run("imports=[nowhere]", "student.backbone=ours", "seeds=1")
-    outcome.refused()
-    assert outcome.lines == [
-        "seeds: there is no such key; did you mean 'seed'?",
-        "imports: the module 'nowhere' cannot be imported (No module named 'nowhere'); it is looked for in the current "
-        "folder too",
-    ]
-
-
-def test_what_is_no_list_of_names_is_left_to_the_schema(run: Command) -> None:
-    import_own_modules({"imports": "nowhere"})
-    import_own_modules({"imports": [1]})
-    import_own_modules({})
-    assert run("imports=nowhere").refused().endswith("imports: give a list (it is 'nowhere')\n")
-
-
 def test_names_are_registered_once(our_names: str) -> None:
     with pytest.raises(ConfigError, match="there is a head 'segformer' already; register yours under another name"):
         transkd.register_head("segformer", HeadEntry(SegFormerHead, 8))
@@ -112,11 +93,7 @@ def test_names_are_registered_once(our_names: str) -> None:
         transkd.register_dataset(replace(get_layout("camvid"), title="Another"))
     assert find_head("segformer").width == 256
     assert get_layout("camvid").title == "CamVid"
-
-
-@pytest.mark.parametrize("wrong", [SegFormerHead, None])
-def test_what_is_no_entry_is_refused(wrong: object) -> None:
     with pytest.raises(ConfigError, match="a head is registered as a name and a HeadEntry, not 'flat' and "):
-        transkd.register_head("flat", wrong)
+        transkd.register_head("flat", SegFormerHead)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="a dataset is registered as a Layout, not "):
-        transkd.register_dataset(wrong)
+        transkd.register_dataset(None)  # type: ignore[arg-type]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 from functools import partial
 from pathlib import Path
 
 import pytest
 from command_runs import Command, Outcome
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
-from transkd.cli.profile.output import print_fitting
+from transkd.cli import profile as profile_command
+from transkd.cli.profile import GMACS, _print_fitting
 
 SMALL = ["size=[32,64]", "runs=2", "warm_up=0", "memory=false", "device=cpu"]
 COUNTS = ["size=[512,1024]", "latency=false", "num_classes=20"]
@@ -42,7 +40,7 @@ def test_a_table_for_people_and_a_file_for_programs(profile: Command, tmp_path: 
 
 
 def test_json_alone_on_standard_output(profile: Command) -> None:
-    outcome = profile("models=mit_b0", *SMALL, "batch=[1,2]", "size=[[32,32],[32,64]]", "format=json")
+    outcome = profile("models=mit_b0", "latency=false", "batch=[1,2]", "size=[[32,32],[32,64]]", "format=json")
     assert outcome.code == 0, outcome.err
     rows = json.loads(outcome.out)["rows"]
     assert [(row["size"], row["batch"]) for row in rows] == [([32, 32], 1), ([32, 32], 2), ([32, 64], 1), ([32, 64], 2)]
@@ -60,22 +58,16 @@ def test_the_papers_table(profile: Command) -> None:
     ] == [(5_534_076, 17.84)]
 
 
-@pytest.mark.parametrize(("width", "counts"), [(80, 1), (160, 3)])
-def test_names_stay_in_a_narrow_terminal(width: int, counts: int) -> None:
-    console = Console(width=width, record=True, file=io.StringIO())
-
-    def table_of(shown: int) -> Table:
-        table = Table(box=SIMPLE_HEAD)
-        table.add_column("model", overflow="fold")
-        for _ in range(4 + 2 * shown):
-            table.add_column("median\nms", justify="right", no_wrap=True)
-        table.add_row("runs/NAME/student", *["123.4"] * (4 + 2 * shown))
-        return table
-
-    print_fitting(console, table_of)
-    text = console.export_text()
+@pytest.mark.parametrize(("width", "counts"), [(60, 1), (160, 3)])
+def test_names_stay_in_a_narrow_terminal(
+    width: int, counts: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heads = ["median\nms", "p95\nms", "parameters\nM", *GMACS]
+    monkeypatch.setattr(profile_command, "output", lambda: Console(width=width))
+    _print_fitting("title", {"model": ["runs/NAME/student"], **{head: ["123.4"] for head in heads}})
+    text = capsys.readouterr().out
     assert "runs/NAME/student" in text
-    assert text.count("123.4") == 4 + 2 * counts
+    assert text.count("123.4") == 3 + counts
     assert ("a wider terminal" in text) == (counts == 1)
 
 
@@ -114,24 +106,9 @@ def test_a_segmenter_is_exported_and_runs_on_onnx_runtime(profile: Command) -> N
     assert row["parameters"] == 3_719_027
 
 
-def test_precision_that_onnx_files_have_not(profile: Command) -> None:
-    outcome = profile("models=[mit_b0]", *SMALL, "backend=onnx", "precision=bf16")
-    assert outcome.code == 1
-    assert "ONNX files are made in fp32 and fp16" in outcome.out
-
-
-def test_every_mistake_is_told_at_once(profile: Command, tmp_path: Path) -> None:
-    outcome = profile(
-        "size=[512]",
-        "batch=0",
-        "precision=fp8",
-        "backend=tensorrt",
-        "device=tpu",
-        "runs=0",
-        "warm_up=-1",
-        "format=xml",
-        "sizes=3",
-    )
+def test_every_mistake_is_reported_at_once(profile: Command, tmp_path: Path) -> None:
+    values = "size=[512] batch=0 precision=fp8 backend=tensorrt device=tpu runs=0 warm_up=-1 format=xml sizes=3"
+    outcome = profile(*values.split())
     outcome.refused("transkd-profile")
     assert sorted(outcome.lines) == [
         "backend: give eager, compiled or onnx, or a list of them (it is 'tensorrt')",
@@ -144,34 +121,21 @@ def test_every_mistake_is_told_at_once(profile: Command, tmp_path: Path) -> None
         "sizes: there is no such key; did you mean 'size'?",
         "warm_up: give 0 or more (it is -1)",
     ]
-    outcome = profile("models=[mit_b9,'torchvision:nothing','./no/such/folder']", "adapters=[transkd_bass]")
-    outcome.refused("transkd-profile")
-    *models, adapters = outcome.lines
-    assert adapters == "adapters: there is no method or loss 'transkd_bass'; did you mean 'transkd_base'?"
+    assert "/proc/costs.json cannot be written" in profile("output=/proc/costs.json").refused("transkd-profile")
+    (tmp_path / "costs.json").write_text("mine")
+    networks = "models=[mit_b9,'torchvision:nothing','./no/such/folder']"
+    *models, adapters, output = profile(networks, "adapters=[transkd_bass]", "output=costs.json").lines
     assert [line.partition(":")[0] for line in models] == ["models"] * 3
     assert "did you mean 'mit_b" in models[0]
-    assert list(tmp_path.iterdir()) == []
+    assert adapters == "adapters: there is no method or loss 'transkd_bass'; did you mean 'transkd_base'?"
+    assert output == "output: costs.json exists; overwrite=true replaces it"
+    assert (tmp_path / "costs.json").read_text() == "mine"
 
 
-@pytest.mark.parametrize("size", ["[31,64]", "[[64,64],[64,16]]", "512", "[]", "big", "null"])
+@pytest.mark.parametrize("size", ["[[64,64],[64,16]]", "512", "[]", "null"])
 def test_sizes_that_are_none(profile: Command, size: str) -> None:
-    (line,) = _lines(profile("models=[mit_b0]", f"size={size}"))
+    (line,) = profile("models=[mit_b0]", f"size={size}").lines
     assert line.startswith("size: give [height, width] in pixels ([512, 1024]), 32 or more each, or a list of such")
-
-
-def test_a_file_is_not_overwritten_unasked(profile: Command, tmp_path: Path) -> None:
-    path = tmp_path / "costs.json"
-    path.write_text("mine")
-    arguments = ["models=[mit_b0]", "size=[32,32]", "latency=false", "output=costs.json"]
-    assert _lines(profile(*arguments)) == ["output: costs.json exists; overwrite=true replaces it"]
-    assert path.read_text() == "mine"
-    assert profile(*arguments, "overwrite=true").code == 0
-    assert json.loads(path.read_text())["rows"]
-
-
-def test_a_file_that_cannot_be_written_is_told_before_anything_runs(profile: Command) -> None:
-    message = profile("models=[mit_b0]", *SMALL, "output=/proc/costs.json").refused("transkd-profile")
-    assert "/proc/costs.json cannot be written" in message
 
 
 def test_adapters_of_networks_without_a_teacher_that_has_taps(profile: Command) -> None:
@@ -179,10 +143,5 @@ def test_adapters_of_networks_without_a_teacher_that_has_taps(profile: Command) 
     outcome = profile(*arguments, "adapter_teacher='torchvision:fcn_resnet50'", "format=json")
     assert outcome.code == 1
     (row,) = json.loads(outcome.out)["adapters"]
-    assert row["problem"] == "adapter_teacher=torchvision:fcn_resnet50 is no segmenter of transkd, so it has no taps"
+    assert row["problem"] == "adapter_teacher=torchvision:fcn_resnet50 has no taps: it is no segmenter of transkd"
     assert row["parameters_with_adapters"] is None
-
-
-def _lines(outcome: Outcome) -> list[str]:
-    outcome.refused("transkd-profile")
-    return outcome.lines

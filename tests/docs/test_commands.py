@@ -21,7 +21,6 @@ from omegaconf import OmegaConf
 
 import transkd
 from transkd.cli.arguments import split_arguments, users_form
-from transkd.cli.commands import COMMANDS
 from transkd.cli.mistakes import refuse_mistakes
 from transkd.errors import ConfigError
 
@@ -74,7 +73,7 @@ def mistakes(command: str) -> list[str]:
     name, *arguments = filled_in(command)
     flags, overrides = split_arguments(users_form(arguments))
     try:
-        refuse_mistakes(name, flags, overrides, COMMANDS[name].problems)
+        refuse_mistakes(name, flags, overrides)
     except ConfigError as error:
         _, *lines = str(error).splitlines() if "\n" in str(error) else ["", str(error)]
         return [f"{command}: {line.strip()}" for line in lines if not NOT_HERE.search(line)]

@@ -26,7 +26,7 @@ class Command:
     Attributes:
         schema: ``module:Class``, the :class:`transkd.options.Section` of its options. The docstring of the class opens
             the command's help: its first line, then its examples.
-        run: ``module:function``, called with the validated config; may return an ``Outcome`` for a sweep's table.
+        run: ``module:function``, called with the validated config; may return what a sweep's table shows.
         actions: schema of each choice of ``action``, for a command that does several things.
         added: config groups that it takes besides those of its schema, by ``+GROUP``, and what each is.
         plain: whether ``run`` takes the validated values in plain containers, as a run's folder keeps them.
@@ -51,20 +51,13 @@ class Command:
 
         return find_problems(self.schema_of(values), values)
 
-    def execute(self, values: Mapping[str, Any], *, checked: bool) -> Any:
-        """Run the command, and return what it returns.
-
-        Args:
-            values: the composed config in plain containers.
-            checked: whether :meth:`problems` found none in these values.
+    def execute(self, values: Mapping[str, Any]) -> Any:
+        """Run the command on a composed config in plain containers, and return what it returns.
 
         Raises:
             TransKDError: for everything that a user can correct.
         """
-        from transkd.options import validate
-
-        schema = self.schema_of(values)
-        config = schema.model_validate(values) if checked else validate(schema, values)
+        config = self.schema_of(values).validated(values)
         return resolve_name(self.run)(values if self.plain else config)
 
 
@@ -83,17 +76,17 @@ COMMANDS: dict[str, Command] = {
     "transkd-predict": Command("transkd.cli.predict.config:PredictConfig", "transkd.cli.predict.run:run_predict"),
     "transkd-export": Command("transkd.cli.export:ExportConfig", "transkd.cli.export:run_export"),
     "transkd-profile": Command(
-        "transkd.cli.profile.config:ProfileConfig", "transkd.cli.profile.run:run_profile", does_without=True
+        "transkd.cli.profile:ProfileConfig", "transkd.cli.profile:run_profile", does_without=True
     ),
     "transkd-data": Command(
-        "transkd.cli.data.actions:DataCommand",
-        "transkd.cli.data.actions:run_action",
+        "transkd.cli.data:DataCommand",
+        "transkd.cli.data:run_action",
         actions={
-            "download": "transkd.cli.data.actions:DownloadAction",
-            "check": "transkd.cli.data.actions:CheckAction",
-            "classes": "transkd.cli.data.actions:ClassesAction",
-            "nyuv2": "transkd.cli.data.actions:NyuAction",
-            "synth": "transkd.cli.data.actions:SynthAction",
+            "download": "transkd.cli.data:DownloadAction",
+            "check": "transkd.cli.data:CheckAction",
+            "classes": "transkd.cli.data:ClassesAction",
+            "nyuv2": "transkd.cli.data:NyuAction",
+            "synth": "transkd.cli.data:SynthAction",
         },
     ),
     "transkd-report": Command("transkd.cli.report:ReportConfig", "transkd.cli.report:run_report", does_without=True),

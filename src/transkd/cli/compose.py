@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from pkgutil import resolve_name
 
-from hydra import initialize_config_dir
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 
@@ -29,14 +33,7 @@ FOLDERS = {
 
 
 def register(name: str) -> str:
-    """Store the config of a command in Hydra's ConfigStore.
-
-    Args:
-        name: the command, such as ``"transkd-train"``.
-
-    Returns:
-        The name of its primary config: ``"train"``.
-    """
+    """Store the config of a command in Hydra's ConfigStore, and return the name of its primary config: ``"train"``."""
     command = COMMANDS[name]
     store = ConfigStore.instance()
     schema: type[Section] = resolve_name(command.schema)
@@ -64,8 +61,7 @@ def _chosen(schema: type[Section], root: str = "") -> list[dict[str, str | None]
 def register_backbones(overrides: Sequence[str]) -> None:
     """Let ``student=NAME`` and ``teacher=NAME`` take any backbone; one without a file in ``conf/`` is like ``timm``.
 
-    Args:
-        overrides: of the command line. A name is one of timm's, or, where modules are imported, maybe a custom one.
+    A name is one of timm's, or, where modules are imported, maybe a custom one.
     """
     imports = any(override.lstrip("+").startswith("imports=") for override in overrides)
     for override in overrides:
@@ -83,9 +79,15 @@ def _is_of_timm(name: str) -> bool:
 
 
 @contextmanager
-def composing(name: str) -> Iterator[str]:
-    """Let ``hydra.compose`` find the configs of a command; gives the name of its primary one."""
+def composing(name: str, config_dir: str | None = None) -> Iterator[str]:
+    """Let ``hydra.compose`` find the configs of a command and of a custom folder; gives the primary one's name."""
+    folders = create_config_search_path(str(config_folder()))
+    if config_dir is not None:
+        folders.prepend("command-line", f"file://{Path(config_dir).resolve()}", SearchPathQuery(provider="schema"))
+    version.setbase("1.3")
     GlobalHydra.instance().clear()
-    primary = register(name)
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        yield primary
+    Hydra.create_main_hydra2(name, folders)
+    try:
+        yield register(name)
+    finally:
+        GlobalHydra.instance().clear()

@@ -12,19 +12,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from transkd.cli.commands import config_folder
-from transkd.cli.progress import passing_line
+from transkd.cli.progress import working
 from transkd.errors import ConfigError, first_line
 from transkd.options import Section, option
 
 GB = 1e9
-TIME_LIMIT = 180
-"""Seconds after which the trial is stopped."""
+TIME_LIMIT = 180  # seconds
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "albumentations", "transkd.models")
 """What the trial imports, in an order in which the first to fail is the cause."""
 EXTRAS = {
@@ -56,112 +55,94 @@ class DoctorConfig(Section):
     trials: bool = option(True, "import the libraries, and compute on each device, which takes 10 s or more")
 
 
-class Trouble(NamedTuple):
-    """Something to correct.
-
-    Attributes:
-        what: is wrong, in a line.
-        remedy: what to do.
-        broken: whether transkd needs it; else it is a warning.
-    """
-
-    what: str
-    remedy: str
-    broken: bool = False
-
-
 @dataclass
 class Report:
-    """What was found: by section, name and value; and what is wrong."""
+    """What was found: by section, name and value; and what is wrong, what to do, and whether transkd needs it."""
 
     sections: dict[str, dict[str, str]] = field(default_factory=dict)
-    troubles: list[Trouble] = field(default_factory=list)
+    troubles: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, section: str, name: str, value: object) -> None:
         """Add a finding."""
         self.sections.setdefault(section, {})[name] = str(value)
 
     def warn(self, what: str, remedy: str, *, broken: bool = False) -> None:
-        """Add a trouble."""
-        self.troubles.append(Trouble(what, remedy, broken))
+        """Add something to correct: what is wrong, in a line; what to do; whether transkd needs it."""
+        self.troubles.append({"what": what, "remedy": remedy, "broken": broken})
 
     def text(self, form: str) -> str:
         """Return the report as text, Markdown or JSON; the user's home is written as ``~``."""
-        troubles = sorted(dict.fromkeys(self.troubles), key=lambda trouble: not trouble.broken)
-        if form == "json":
-            found = json.dumps({"sections": self.sections, "troubles": [one._asdict() for one in troubles]}, indent=2)
-        else:
-            found = "\n\n".join(self._blocks(troubles, markdown=form == "markdown"))
-        return found.replace(str(Path.home()), "~")
+        self.troubles.sort(key=lambda trouble: not trouble["broken"])
+        blocks = [json.dumps(asdict(self), indent=2)]
+        if form != "json":
+            blocks = list(self._blocks(form))
+        return "\n\n".join(blocks).replace(str(Path.home()), "~")
 
-    def _blocks(self, troubles: list[Trouble], *, markdown: bool) -> Iterator[str]:
+    def _blocks(self, form: str) -> Iterator[str]:
         for title, findings in self.sections.items():
             width = max(map(len, findings))
-            lines = [f"| {k} | {v} |" if markdown else f"  {k:<{width}}  {v}" for k, v in findings.items()]
-            yield "\n".join([f"### {title}\n\n| | |\n| --- | --- |" if markdown else title, *lines])
-        lines = [f"- {'broken' if one.broken else 'note'}: {one.what}\n  {one.remedy}" for one in troubles]
+            if form == "markdown":
+                lines = [f"### {title}\n\n| | |\n| --- | --- |", *(f"| {k} | {v} |" for k, v in findings.items())]
+            else:
+                lines = [title, *(f"  {name:<{width}}  {value}" for name, value in findings.items())]
+            yield "\n".join(lines)
+        kinds = {True: "broken", False: "note"}
+        lines = [f"- {kinds[one['broken']]}: {one['what']}\n  {one['remedy']}" for one in self.troubles]
         yield "\n".join(lines or ["nothing is missing or broken"])
 
 
 def run_doctor(config: DoctorConfig) -> None:
     """Print the report; leave with exit code 1 if something is broken that transkd needs."""
     report = Report()
-    with passing_line() as show:
-        show("transkd-doctor: reading versions")
-        _add_transkd(report)
-        _add_packages(report)
-        _add_machine(report)
-        _add_settings(report)
-        if config.trials:
-            show("transkd-doctor: importing the libraries and computing on each device")
+    _add_transkd(report)
+    _add_packages(report)
+    _add_machine(report)
+    _add_settings(report)
+    if config.trials:
+        with working("importing the libraries and computing on each device"):
             _add_trial(report, [sys.executable, "-P", "-m", "transkd.cli.doctor"])
     print(report.text(config.format))
-    if any(trouble.broken for trouble in report.troubles):
+    if any(trouble["broken"] for trouble in report.troubles):
         sys.exit(1)
 
 
 def _add_transkd(report: Report) -> None:
     section = "Python and transkd"
-    report.add(section, "Python", f"{platform.python_version()} ({platform.python_implementation()})")
+    report.add(section, "Python", platform.python_version())
     report.add(section, "system", f"{platform.platform()}, {platform.machine()}")
     report.add(section, "transkd", _version("transkd") or "not installed")
     try:
-        report.add(section, "configs", f"{len(list(config_folder().rglob('*.yaml')))} files")
+        config_folder()
     except ConfigError as error:
-        report.add(section, "configs", "missing")
         report.warn(str(error), "pip install --force-reinstall --no-deps transkd", broken=True)
     found = shutil.which("transkd-train")
-    if found is None:
-        report.warn("the shell finds no transkd-train", "activate the environment of transkd, or add it to PATH")
-    elif Path(found).parent.resolve() != Path(sys.executable).parent.resolve():
-        report.warn(f"the shell's transkd-train is of another Python: {found}", "activate the environment of transkd")
+    if found is None or Path(found).parent.resolve() != Path(sys.executable).parent.resolve():
+        report.warn(f"the shell's transkd-train is {found or 'missing'}", "activate the environment of transkd")
 
 
 def _add_packages(report: Report) -> None:
     """Add the version of each dependency, and compare it with what transkd requires."""
     from packaging.requirements import Requirement
-    from packaging.specifiers import SpecifierSet
 
-    section = "Dependencies"
     try:
-        requires, python = distribution("transkd").requires or [], distribution("transkd").metadata["Requires-Python"]
+        requires = distribution("transkd").requires or []
     except PackageNotFoundError:
         report.warn("transkd is not installed in this Python", "pip install -e . in its checkout", broken=True)
         return
-    if not SpecifierSet(python or "").contains(platform.python_version(), prereleases=True):
-        report.warn(f"transkd needs Python {python}", "make an environment with such a Python", broken=True)
     for requirement in map(Requirement, requires):
         marker = str(requirement.marker or "")
         extra = next((name for name in EXTRAS if f'extra == "{name}"' in marker), "")
         if requirement.marker and not (extra or requirement.marker.evaluate({"extra": ""})):
             continue
-        found = _version(requirement.name)
+        found, install = _version(requirement.name), f"pip install '{requirement.name}{requirement.specifier}'"
         missing = f"missing; for {EXTRAS[extra]}: pip install 'transkd[{extra}]'" if extra else "missing"
-        report.add(section, requirement.name, found or missing)
-        if (found or not extra) and not (found and requirement.specifier.contains(found, prereleases=True)):
-            is_found = f"is {found}, transkd needs {requirement.specifier}" if found else "is missing"
-            install = f"pip install '{requirement.name}{requirement.specifier}'"
-            report.warn(f"{requirement.name} {is_found}", install, broken=not extra)
+        report.add("Dependencies", requirement.name, found or missing)
+        if found is None and not extra:
+            report.warn(f"{requirement.name} is missing", install, broken=True)
+        elif found and not requirement.specifier.contains(found, prereleases=True):
+            report.warn(
+                f"{requirement.name} is {found}, transkd needs {requirement.specifier}", install, broken=not extra
+            )
 
 
 def _add_machine(report: Report) -> None:
@@ -185,15 +166,13 @@ def _add_machine(report: Report) -> None:
 
 
 def _add_settings(report: Report) -> None:
-    section = "Settings"
-    for name in VARIABLES:
-        if name in os.environ:
-            report.add(section, name, os.environ[name] or "set, and empty")
+    for name in (name for name in VARIABLES if name in os.environ):
+        report.add("Settings", name, os.environ[name] or "set, and empty")
     key = bool(os.environ.get("WANDB_API_KEY"))
     with suppress(OSError, netrc.NetrcParseError):
         key = key or netrc.netrc().authenticators("api.wandb.ai") is not None
     mode = os.environ.get("WANDB_MODE") or ("online" if key else "offline")
-    report.add(section, "W&B", f"{mode}, {'a key is set' if key else 'no key is set'}")
+    report.add("Settings", "W&B", f"{mode}, {'a key is set' if key else 'no key is set'}")
 
 
 def _add_trial(report: Report, command: list[str]) -> None:
@@ -214,9 +193,7 @@ def _add_trial(report: Report, command: list[str]) -> None:
             if value.startswith("fails: "):
                 report.warn(f"{name} {value}", INSTALL_TORCH, broken=kind == "Libraries" or name.startswith("cpu"))
     if end:
-        last = next(
-            (line.strip() for line in reversed(errors.decode(errors="replace").splitlines()) if line.strip()), ""
-        )
+        last = (errors.decode(errors="replace").strip().splitlines() or [""])[-1].strip()
         report.warn(f"{step} fails: {end}{f', {last}' if last else ''}", INSTALL_TORCH, broken=True)
 
 
@@ -233,12 +210,11 @@ def trial() -> None:
     import torch
     from torch.utils import collect_env
 
-    build = f"CUDA {torch.version.cuda}" if torch.version.cuda else f"ROCm {torch.version.hip}"
-    build = build if torch.version.cuda or torch.version.hip else "CPU"
+    versions = {"CUDA": torch.version.cuda, "ROCm": torch.version.hip}
+    build = next((f"{name} {number}" for name, number in versions.items() if number), "CPU")
     _print("Devices", "torch", f"{torch.__version__}, built for {build}, {torch.get_num_threads()} threads")
-    for name, function in (("driver", "get_nvidia_driver_version"), ("GPUs", "get_gpu_info")):
-        _print("step", f"reading {name}")
-        _print("Devices", name, " / ".join(str(getattr(collect_env, function)(collect_env.run)).splitlines()))
+    for name, read in (("driver", "get_nvidia_driver_version"), ("GPUs", "get_gpu_info")):
+        _print("Devices", name, " / ".join(str(getattr(collect_env, read)(collect_env.run)).splitlines()))
     gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     for device in ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]:
         for precision in ("fp32", "bf16"):
@@ -258,8 +234,7 @@ def _forward(device: str, precision: str) -> str:
     model = create_segmenter("mit_b0", 19).to(device).eval()
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8, device=device)
     with torch.no_grad(), torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=precision == "bf16"):
-        logits: Any = model(images)
-    return "works" if bool(torch.isfinite(logits).all()) else "fails: the logits are not finite"
+        return "works" if bool(torch.isfinite(model(images)).all()) else "fails: the logits are not finite"
 
 
 def _version(name: str) -> str | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from transkd.cli.progress import counting, screen, starting, working
+from transkd.cli.progress import counting, output, screen, starting, text_table, working
 from transkd.options import (
     REQUIRED,
     SMALLEST_SIDE,
@@ -25,11 +25,9 @@ from transkd.options import (
 from transkd.training.config import DataConfig
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from torch import Tensor
 
     from transkd.data import SceneDataModule
-    from transkd.evaluation import Scores
     from transkd.export.exporting import ExportReport
     from transkd.export.options import ExportOptions
     from transkd.models import Segmenter
@@ -107,19 +105,14 @@ class ExportConfig(Section):
         """Return the options of the exporter."""
         from transkd.export.options import ExportOptions
 
-        return ExportOptions(
-            self.format,
-            input=self.input,
-            result=self.result,
-            precision=self.precision,
-            size=self.size,
-            calibration=self.calibration.images,
-            calibration_size=self.calibration.size,
-            calibration_count=self.calibration.count,
-            tolerance=self.tolerance,
-            push=self.push,
-            overwrite=self.overwrite,
-        )
+        names = ("input", "result", "precision", "size", "tolerance", "push", "overwrite")
+        same: dict[str, Any] = {name: getattr(self, name) for name in names}
+        calibration: dict[str, Any] = {
+            "calibration": self.calibration.images,
+            "calibration_size": self.calibration.size,
+            "calibration_count": self.calibration.count,
+        }
+        return ExportOptions(self.format, **same, **calibration)
 
 
 def run_export(config: ExportConfig) -> None:
@@ -129,13 +122,10 @@ def run_export(config: ExportConfig) -> None:
         TransKDError: for everything that a user can correct.
     """
     with starting("transkd-export"):
-        from rich.console import Console
-
         from transkd.evaluation import outputs_for_classes
         from transkd.export.exporting import export_segmenter
         from transkd.models import load_segmenter
 
-    console = Console()
     data = None if config.data is None else _data(config, config.data)
     segmenter = load_segmenter(config.model)
     outputs: tuple[int, ...] = ()
@@ -146,10 +136,9 @@ def run_export(config: ExportConfig) -> None:
             _logits_of_ids(segmenter.predict, segmenter, outputs, config.output)  # raises if it could not be scored
     with working(f"exporting {config.model} to {config.format}"):
         report = export_segmenter(config.model, config.output, **vars(config.options()))
-    _print_differences(report, config.model, console)
-    if config.data is not None and data is not None:
-        title = f"{config.data.name}, {config.data.val_split}"
-        _print_scores(data, segmenter, report.path, outputs, title, console)
+    _print_differences(report, config.model)
+    if data is not None:
+        _print_scores(data, segmenter, report.path, outputs)
 
 
 def _data(config: ExportConfig, data: DataConfig) -> SceneDataModule:
@@ -171,50 +160,39 @@ def _data(config: ExportConfig, data: DataConfig) -> SceneDataModule:
     return module
 
 
-def _print_differences(report: ExportReport, model: str, console: Console) -> None:
-    from rich.table import Table
-
-    table = Table(title=f"{report.path} in {report.ran_in}, against {model}", title_justify="left")
-    for heading in ("images", "size", "largest logit difference", "of the largest logit", "pixels of another class"):
-        table.add_column(heading, justify="right")
+def _print_differences(report: ExportReport, model: str) -> None:
+    rows = []
     for found in report.differences:
         by_logit = ("-", "-") if math.isnan(found.logit) else (f"{found.logit:.1e}", f"{found.logit / found.scale:.1e}")
-        height, width = found.size
-        table.add_row(str(found.batch), f"{height}x{width}", *by_logit, f"{100 * found.pixels:.3f} %")
-    console.print(table)
-    console.print(
-        f"wrote {report.path}, {report.bytes / 1e6:.1f} MB; every difference is within the tolerance of "
-        f"{report.tolerance:g}",
-        highlight=False,
-        soft_wrap=True,
-    )
+        size = "x".join(map(str, found.size))
+        rows.append((str(found.batch), size, *by_logit, f"{100 * found.pixels:.3f} %"))
+    heads = ("images", "size", "largest logit difference", "of the largest logit", "pixels of another class")
+    output().print(text_table(heads, rows, f"{report.path} in {report.ran_in}, against {model}"))
+    tolerance = f"every difference is within the tolerance of {report.tolerance:g}"
+    print(f"wrote {report.path}, {report.bytes / 1e6:.1f} MB; {tolerance}")
     if report.pushed_to is not None:
-        console.print(f"uploaded to {report.pushed_to}", highlight=False, soft_wrap=True)
+        print(f"uploaded to {report.pushed_to}")
 
 
-def _print_scores(
-    data: SceneDataModule,
-    segmenter: Segmenter,
-    path: Path,
-    outputs: tuple[int, ...],
-    title: str,
-    console: Console,
-) -> None:
-    from rich.table import Table
+def _print_scores(data: SceneDataModule, segmenter: Segmenter, path: Path, outputs: tuple[int, ...]) -> None:
+    import torch
 
+    from transkd.evaluation import score_model
     from transkd.export.graph import ExportGraph
 
     source = ExportGraph(segmenter, "uint8", "logits")  # at the images' size, as the file answers
-    runs = {
-        "source": _score(data, source, outputs),
-        "exported": _score(data, _runner(path, segmenter, outputs), outputs),
-    }
-    table = Table("", "mIoU", "pixel accuracy", title=title, title_justify="left")
-    for name, scores in runs.items():
-        table.add_row(name, f"{100 * scores.miou:.2f}", f"{100 * scores.pixel_accuracy:.2f}")
-    console.print(table)
-    change = 100 * (runs["exported"].miou - runs["source"].miou)
-    console.print(f"exporting changes the mIoU by {change:+.2f} points (both at the images' size)", highlight=False)
+    scores = []
+    for logits_of in (source, _runner(path, segmenter, outputs)):
+        with counting(screen()) as progress, torch.inference_mode():
+            batches = progress.track(data.val_dataloader(), description="scoring")
+            scores.append(score_model(logits_of, batches, data.classes.names, outputs=outputs))
+    rows = [
+        (name, f"{100 * one.miou:.2f}", f"{100 * one.pixel_accuracy:.2f}")
+        for name, one in zip(("source", "exported"), scores, strict=True)
+    ]
+    output().print(text_table((f"{data.name}, validation", "mIoU", "pixel accuracy"), rows))
+    change = 100 * (scores[1].miou - scores[0].miou)
+    print(f"exporting changes the mIoU by {change:+.2f} points (both at the images' size)")
 
 
 def _runner(path: Path, segmenter: Segmenter, outputs: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
@@ -236,13 +214,3 @@ def _logits_of_ids(
 
     count = segmenter.num_classes
     return logits_of_ids(predict, count, outputs, model=str(path), inference=Inference(), resolution="label")
-
-
-def _score(data: SceneDataModule, logits_of: Callable[[Tensor], Tensor], outputs: tuple[int, ...]) -> Scores:
-    import torch
-
-    from transkd.evaluation import score_model
-
-    with counting(screen()) as progress, torch.inference_mode():
-        batches = progress.track(data.val_dataloader(), description="scoring")
-        return score_model(logits_of, batches, data.classes.names, outputs=outputs)

@@ -21,11 +21,7 @@ PLACEHOLDERS = {int: "N", float: "X", str: "â€¦", bool: "true|false", dict: "{â€
 
 
 def help_text(name: str) -> str:
-    """Return all that a command takes.
-
-    Args:
-        name: the command, such as ``"transkd-train"``.
-    """
+    """Return all that a command takes."""
     command = COMMANDS[name]
     schema = resolve_name(command.schema)
     opening, notes = _docstring(name, schema)

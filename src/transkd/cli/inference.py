@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from transkd.models import Segmenter
     from transkd.models.exported import ExportedModel
 
-NEEDS_CROP = "inference=slide on images of their own sizes needs the windows': crop=[512,512]"
 Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -65,11 +64,7 @@ class InferenceConfig(Section):
     def window(self, size: int | Sequence[int] | str | None) -> tuple[int, int] | None:
         """Return the windows' size: ``crop``, or a square of the short side that images are resized to.
 
-        Args:
-            size: what images are resized to.
-
-        Returns:
-            None without windows, or where images keep sizes of their own and no ``crop`` is given.
+        None without windows, or where images keep sizes of their own and no ``crop`` is given.
         """
         if self.inference == "whole" or self.crop is not None:
             return self.crop
@@ -92,7 +87,7 @@ class InferenceConfig(Section):
             return
         crop = self.window(size)
         if crop is None and size == "native":
-            yield Problem("crop", NEEDS_CROP)
+            yield Problem("crop", "inference=slide on images of their own sizes needs the windows': crop=[512,512]")
         elif crop and self.stride and any(step > side for side, step in zip(crop, self.stride, strict=True)):
             steps, sides = shown(list(self.stride)), shown(list(crop))
             yield Problem("stride", f"steps of {steps} leave gaps between windows of {sides}")

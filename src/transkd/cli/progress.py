@@ -1,57 +1,61 @@
-"""Progress that is shown at a terminal, and in logs and pipes not at all."""
+"""What commands show: tables, progress at a terminal and in logs and pipes not at all, and a line when stopped."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn, Task
+    from rich.table import Table
 
 ERASED = "\r\x1b[2K"
-
-
-def is_watched() -> bool:
-    """Return whether standard error is a terminal on which a line can be taken back, and this is the first process."""
-    return (
-        sys.stderr.isatty()
-        and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
-        and (os.environ.get("LOCAL_RANK", "0") == "0")
-    )
-
-
-@contextmanager
-def passing_line() -> Iterator[Callable[[str], None]]:
-    """Give what shows a line in the place of the last one, and take it back in the end; silent where nobody watches."""
-    watched = is_watched()
-
-    def say(text: str) -> None:
-        if watched:
-            room = shutil.get_terminal_size().columns - 4
-            print(f"{ERASED}{text[:room]} …", end="", file=sys.stderr, flush=True)
-
-    try:
-        yield say
-    finally:
-        if watched:
-            print(ERASED, end="", file=sys.stderr, flush=True)
+WIDE = 200
+"""Columns of a table that goes to a file, which nothing folds."""
+NAME = 12
+"""Columns that the first column keeps however narrow the terminal is."""
 
 
 @contextmanager
 def starting(name: str) -> Iterator[None]:
-    """Say at once that a command has started, while its libraries are imported.
-
-    Args:
-        name: the command's name.
-    """
-    with passing_line() as say:
-        say(f"{name}: starting")
+    """Show at once that a command has started, while its libraries, rich too, are imported."""
+    plain = os.environ.get("TERM", "dumb") in ("dumb", "unknown") or os.environ.get("LOCAL_RANK", "0") != "0"
+    shown = sys.stderr.isatty() and not plain
+    try:
+        if shown:
+            print(f"{ERASED}{name}: starting …", end="", file=sys.stderr, flush=True)
         yield
+    finally:
+        if shown:
+            print(ERASED, end="", file=sys.stderr, flush=True)
+
+
+def output() -> Console:
+    """Return a console for tables on standard output, whose texts are printed as they are."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def text_table(heads: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> Table:
+    """Return a table of texts for :func:`output`: the first column to the left, those of numbers to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for index, head in enumerate(heads):
+        justify: Literal["left", "right"] = "right" if index else "left"
+        table.add_column(head, justify=justify, overflow="fold", no_wrap=index > 0, min_width=0 if index else NAME)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def screen() -> Console:
@@ -61,28 +65,17 @@ def screen() -> Console:
     return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
 
 
-@contextmanager
-def working(what: str) -> Iterator[None]:
+def working(what: str) -> AbstractContextManager[object]:
     """Show what is done, for as long as it takes, where nobody knows how far it is; silent where nobody watches."""
-    console = screen()
-    if not console.is_interactive:
-        yield
-        return
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.text import Text
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with counting(console, *columns) as progress:
-        progress.add_task(what, total=None)
-        yield
+    return screen().status(Text(what))
 
 
 def counting(console: Console, *columns: ProgressColumn) -> Progress:
-    """Return bars that vanish when they are done, and stay away where nobody watches.
+    """Return bars that vanish when they are done, and are not shown where nobody watches.
 
-    Args:
-        console: where they are shown.
-        columns: what they say; left out: what is done of how much, how fast (in a task's ``unit``) and how
-            long it still takes.
+    By default they show what is done of how much, how fast (in a task's ``unit``) and how long it still takes.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.text import Text
@@ -99,11 +92,34 @@ def counting(console: Console, *columns: ProgressColumn) -> Progress:
                 return Text(f"{1 / speed:.1f} s each")
             return Text(f"{speed:.1f} {unit}/s" if unit else f"{speed:.1f}/s")
 
-    shown = columns or (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Speed(),
-        TimeRemainingColumn(),
-    )
+    description = TextColumn("{task.description}", markup=False)
+    shown = columns or (description, BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn())
     return Progress(*shown, console=console, disable=not console.is_interactive, transient=True)
+
+
+@contextmanager
+def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show one bar of what is done, counted in a unit such as ``"images"``; gives what is called with (done, total)."""
+    with counting(screen()) as bars:
+        task = bars.add_task(what, total=None, unit=unit)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def stoppable(ending: Callable[[], str]) -> Iterator[None]:
+    """Leave the process with a line instead of a traceback on Ctrl-C, SIGTERM and a closed terminal."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    signals = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    handled = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]  # as nohup has it
+    before = {number: signal.signal(number, stop) for number in handled}
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        print(ending(), file=sys.stderr)
+        sys.exit(128 + int(next(iter(interrupt.args), signal.SIGINT)))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
+import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from transkd.cli.arguments import quoted
-from transkd.cli.progress import starting, working
+from transkd.cli.progress import output, starting, working
 from transkd.errors import ConfigError
-from transkd.options import Problem, Section, option
+from transkd.options import Problem, Section, listed, option
+from transkd.runs.command import command_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from transkd.reporting import Report, ReportOptions
 
-SPECIAL = ",[]{}()'\""
-"""Signs that make Hydra read a value as something else than text."""
-WIDE = 200
-"""Columns of a table that goes to a file, which nothing folds."""
 OWN_FILES = re.compile(
     r"report\.(html|md|json)|table(-\d+)?\.(csv|tex)|(gains|curves|miou-gmac|miou-latency|classes)(-\d+)?\.(svg|png)"
 )
 
 
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
-Texts = Annotated[list[str], BeforeValidator(_listed)]
+Texts = Annotated[list[str], BeforeValidator(listed)]
 TEXTS = "text, or a list of texts"
 
 
@@ -108,6 +97,7 @@ class ReportConfig(Section):
         """Return what the report is made from."""
         from transkd.reporting import ReportOptions
 
+        typed = shlex.split(command_line() or "transkd-report")
         return ReportOptions(
             runs=tuple(self.runs),
             only=tuple(self.only),
@@ -117,22 +107,8 @@ class ReportConfig(Section):
             confidence=self.confidence,
             baseline=self.baseline or "",
             scenes=self.scenes,
-            command=self.command(),
+            command=shlex.join(text for text in typed if not text.startswith(("output=", "overwrite="))),
         )
-
-    def command(self) -> str:
-        """Return the command that makes the same report, wherever it is written to."""
-        arguments = []
-        for key in ("runs", "only", "exclude", "teacher_run"):
-            if values := getattr(self, key):
-                listed = ",".join(values)
-                arguments.append(f"{key}={listed}" if len(values) == 1 else f"{key}=[{listed}]")
-        arguments += ["tables=split"] * (self.tables == "split")
-        if self.baseline:
-            special = any(sign in SPECIAL for sign in self.baseline)
-            arguments.append(f"baseline={quoted(self.baseline) if special else self.baseline}")
-        arguments += [f"confidence={self.confidence:g}"] * (self.confidence != 0.95)
-        return shlex.join(["transkd-report", *arguments])
 
 
 def run_report(config: ReportConfig) -> None:
@@ -141,63 +117,44 @@ def run_report(config: ReportConfig) -> None:
     Raises:
         ConfigError: nothing to report, runs that do not compare, or an output that would be overwritten.
     """
-    from rich.console import Console
-
     with starting("transkd-report"):
         from transkd.reporting import build_report, report_files
-        from transkd.reporting.files import PAGE
-        from transkd.runs.folder import at_home
+        from transkd.reporting.files import JSON, PAGE
+        from transkd.runs.folder import at_home, exists, is_file, is_folder
 
     folder = at_home(config.output)
-    _refuse_overwriting(folder, overwrite=config.overwrite)
-    with working("reading runs"):
-        report = build_report(config.options())
-    with working("drawing plots and writing pages"):
-        files = report_files(report)
-    _write(folder, files)
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
-    print_report(report, console)
-    console.print(f"report   {folder / PAGE}", highlight=False, soft_wrap=True)
-
-
-def _refuse_overwriting(folder: Path, *, overwrite: bool) -> None:
-    from transkd.reporting.files import JSON
-    from transkd.runs.folder import exists, is_file, is_folder
-
-    if exists(folder) and not is_folder(folder):
-        raise ConfigError(f"output={folder} is a file; give a folder")
     try:
-        if not exists(folder) or not any(folder.iterdir()):
-            return
+        if exists(folder) and not is_folder(folder):
+            raise ConfigError(f"output={folder} is a file; give a folder")
+        if exists(folder) and any(folder.iterdir()):
+            if not is_file(folder / JSON):
+                raise ConfigError(f"output={folder} is not empty and holds no report: choose another folder")
+            if not config.overwrite:
+                raise ConfigError(f"output={folder} holds a report already: choose another folder, or overwrite=true")
+        with working("reading runs"):
+            report = build_report(config.options())
+        with working("drawing plots and writing pages"):
+            _write(folder, report_files(report))
     except OSError as error:
-        raise _unwritable(folder, error) from error
-    if not is_file(folder / JSON):
-        raise ConfigError(f"output={folder} is not empty and holds no report: choose another folder")
-    if not overwrite:
-        raise ConfigError(f"output={folder} holds a report already: choose another folder, or overwrite=true")
+        raise ConfigError(f"output={folder} cannot be written ({error.strerror}): choose another folder") from error
+    print_report(report, output())
+    print(f"report   {folder / PAGE}")
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
     """Write all files, then let them take the place of an earlier report's and remove those that it had beside them."""
-    partial = {name: folder / f".{name}.partial" for name in files}
+    partial = folder / ".partial"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        partial.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            partial[name].write_bytes(content)
+            (partial / name).write_bytes(content)
         for name in files:
-            partial[name].replace(folder / name)
+            (partial / name).replace(folder / name)
         for path in folder.iterdir():
             if OWN_FILES.fullmatch(path.name) and path.name not in files:
                 path.unlink()
-    except OSError as error:
-        for path in partial.values():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(folder: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"output={folder} cannot be written ({error.strerror}): choose another folder")
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -209,18 +166,8 @@ def print_report(report: Report, console: Console) -> None:
         content = score_table(table.rows, report.options.confidence, scores=())
         console.print(terminal_table(content, table.title, unbroken=("mIoU, %",)))
         for note in table.notes:
-            _print_note(note, console)
+            print("- " + note.replace("\n", "\n  "))
     for notice in report.notices:
-        _print_note(notice, console)
+        print("- " + notice.replace("\n", "\n  "))
     for one in report.left_out:
-        console.print(f"left out {one.folder}: {one.reason}", highlight=False, markup=False)
-
-
-def _print_note(text: str, console: Console) -> None:
-    """Print a sentence behind a dash, its further lines below its first."""
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid()
-    grid.add_row("- ", Text(text))
-    console.print(grid)
+        print(f"left out {one.folder}: {one.reason}")

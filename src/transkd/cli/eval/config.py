@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from transkd.cli.arguments import split_arguments
+from transkd.cli.arguments import given_keys
 from transkd.cli.commands import config_folder
 from transkd.cli.inference import InferenceConfig
 from transkd.errors import did_you_mean
@@ -20,7 +20,6 @@ from transkd.training.config import DataConfig
 
 if TYPE_CHECKING:
     from transkd.data.datasets.layout import Benchmark
-    from transkd.evaluation.inference import Inference
 
 INSTEAD = {"data.label_size": "protocol.label_size", "data.batch_size": "batch_size", "data.train_split": "split"}
 """Keys of the data that are for training -> the keys that say the same here."""
@@ -87,16 +86,6 @@ class EvalConfig(InferenceConfig):
         return self.data.val_split if self.split is None else self.split
 
     @property
-    def images_at_once(self) -> int:
-        """Images of a batch."""
-        return self.batch_size or self.data.val_batch_size
-
-    @property
-    def readers(self) -> int:
-        """Processes that read images."""
-        return self.data.workers if self.workers is None else self.workers
-
-    @property
     def input_size(self) -> int | tuple[int, int] | Literal["native"]:
         """What images are resized to: the protocol's own size, or the data's."""
         return self.protocol.size or self.data.size
@@ -111,61 +100,41 @@ class EvalConfig(InferenceConfig):
         """Whether the split must have labels: all but the one that the test server scores."""
         return self.benchmark is None or self.scored_split != self.benchmark.split
 
-    @property
-    def inference_views(self) -> Inference:
-        """Windows, scales and flip; windows are squares of the input's short side by default."""
-        return self.views(self.input_size)
-
     def folder_name(self) -> str:
         """Return a folder's name that tells evaluations apart: model, data, protocol, and what else was chosen."""
         path = Path(self.model).expanduser()
         path = path.resolve() if path.exists() else path
-        sides = {key: size_text(given) for key in ("crop", "stride") if (given := getattr(self, key))}
         parts = [
-            *path.parts[-2:],
+            *(part for part in path.parts[-2:] if part != path.anchor),
             self.data.name,
             self.scored_split,
             re.sub(r"[^\w.]+", "_", self.protocol.title),
             size_text(self.input_size),
-            *(["slide"] if self.inference == "slide" else []),
-            *(f"{key}{text}" for key, text in sides.items()),
-            *(["flip"] if self.flip else []),
-            *([f"scales{'_'.join(f'{scale:g}' for scale in self.scales)}"] if self.scales != [1.0] else []),
+            "slide" if self.inference == "slide" else "",
+            f"crop{size_text(self.crop)}" if self.crop else "",
+            f"stride{size_text(self.stride)}" if self.stride else "",
+            "flip" if self.flip else "",
+            f"scales{'_'.join(f'{scale:g}' for scale in self.scales)}" if self.scales != [1.0] else "",
         ]
-        return "-".join(part for part in parts if part != path.anchor)
+        return "-".join(filter(None, parts))
 
     def problems(self) -> Iterator[Problem]:
         """Yield windows, formats and keys that do not fit the data."""
         yield from self.window_problems(self.input_size)
-        yield from self.format_problems()
-        yield from self.ignored_keys(named_keys(sys.argv[1:]))
-
-    def format_problems(self) -> Iterator[Problem]:
-        """Yield that there is no such test server, or that it takes no files of this dataset."""
         known = benchmarks()
-        if self.format is None:
-            if self.zip:
-                yield Problem("zip", f"packs the files for a test server: add format={' or '.join(known)}")
-        elif self.format not in known:
+        if self.format is None and self.zip:
+            yield Problem("zip", f"packs the files for a test server: add format={' or '.join(known)}")
+        elif self.format is not None and self.format not in known:
             yield Problem("format", f"there is no such choice; {did_you_mean(self.format, known)}")
-        elif self.format != self.data.name:
+        elif self.format not in (None, self.data.name):
             remedy = "leave it out; transkd-predict writes ids of any images"
             if self.data.name in known:
                 remedy = f"use format={self.data.name}"
             yield Problem("format", f"{self.format} is for data={self.format}, not for {self.data.name}: {remedy}")
-
-    def ignored_keys(self, named: Collection[str]) -> Iterator[Problem]:
-        """Yield the keys of the data that a user sets to no effect.
-
-        Args:
-            named: the keys that the command line sets.
-        """
-        own_size = self.protocol.size is not None
-        for key, instead in (INSTEAD | ({"data.size": "protocol.size"} if own_size else {})).items():
-            if key in named:
-                value = getattr(self.data, key.removeprefix("data."))
-                text = f"[{','.join(map(str, value))}]" if isinstance(value, list | tuple) else value
-                yield Problem(key, f"has no effect here; use {instead}={text}")
+        instead = INSTEAD if self.protocol.size is None else INSTEAD | {"data.size": "protocol.size"}
+        given = given_keys(sys.argv[1:])
+        for key in (key for key in instead if key in given):
+            yield Problem(key, f"has no effect here; use {instead[key]}={given[key]}")
 
 
 def benchmarks() -> dict[str, Benchmark]:
@@ -174,12 +143,6 @@ def benchmarks() -> dict[str, Benchmark]:
 
     found = {name: get_layout(name).benchmark for name in available_datasets()}
     return {name: benchmark for name, benchmark in found.items() if benchmark is not None}
-
-
-def named_keys(arguments: list[str]) -> set[str]:
-    """Return the keys that a command line sets, such as ``data.size``."""
-    _, overrides = split_arguments(arguments)
-    return {override.lstrip("+~").partition("=")[0] for override in overrides}
 
 
 def size_text(size: object) -> str:

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from transkd.cli.eval.config import EvalConfig, benchmarks, size_text
+from transkd.cli.progress import output, text_table
 from transkd.data import SceneDataModule
 from transkd.data.reading import image_size
 from transkd.errors import ConfigError
@@ -55,22 +54,6 @@ def free_folder(config: EvalConfig) -> Path:
     return folder
 
 
-def claim_folder(folder: Path) -> None:
-    """Make the folder, so that one that cannot be written is an error before anything is scored.
-
-    What an evaluation that was stopped left unfinished is removed.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-        remove(folder, *(name + UNFINISHED for name in (*submission_folders(), ARCHIVE)))
-
-
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Turn what the disk refuses into a ConfigError that names the folder."""
@@ -80,33 +63,32 @@ def writing(folder: Path) -> Iterator[None]:
         raise ConfigError(f"{folder} cannot be written ({error.strerror or error}): choose another output=…") from error
 
 
-def clear_previous(folder: Path) -> None:
-    """Remove what a previous evaluation left, and nothing else."""
-    remove(folder, *PICTURES, *submission_folders(), SCORES, PAGE, CONFUSION, SUBMISSION, ARCHIVE)
+def claim_folder(folder: Path) -> None:
+    """Make the folder, and remove what an evaluation that was stopped left unfinished.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            remove_previous(folder, unfinished=True)
 
 
-def remove(folder: Path, *names: str) -> None:
-    """Remove files and folders where they exist."""
-    for path in (folder / name for name in names):
+def remove_previous(folder: Path, *, unfinished: bool = False) -> None:
+    """Remove what a previous evaluation left, or only what one left that was stopped, and nothing else."""
+    packed = [*(benchmark.folder for benchmark in benchmarks().values()), ARCHIVE]
+    left = [name + UNFINISHED for name in packed]
+    for name in left if unfinished else [*packed, *PICTURES, SCORES, PAGE, CONFUSION, SUBMISSION]:
+        path = folder / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
 
 
-def submission_folders() -> list[str]:
-    """Return the names of all folders of files for test servers."""
-    return [benchmark.folder for benchmark in benchmarks().values()]
-
-
 def write_scores(folder: Path, report: dict[str, Any], evaluation: Evaluation) -> None:
-    """Write scores, page and confusion matrix.
-
-    Args:
-        folder: where to.
-        report: what ``scores.json`` holds.
-        evaluation: the counts behind it.
-    """
+    """Write scores, page and confusion matrix."""
     write_json(folder / SCORES, report)
     (folder / PAGE).write_text(markdown(report), encoding="utf-8")
     confusion_picture(evaluation.confusion.sum(0), evaluation.class_names).save(folder / CONFUSION)
@@ -152,7 +134,7 @@ def pack_files(config: EvalConfig, files: LabelFiles) -> dict[str, Any]:
 
 def origin(config: EvalConfig, data: SceneDataModule, model: Segmenter | ExportedModel) -> dict[str, Any]:
     """Return how a result was made: protocol, precision, model, data and versions."""
-    size, views = config.input_size, config.inference_views
+    size, views = config.input_size, config.views(config.input_size)
     protocol = Protocol(
         dataset=config.data.name,
         split=config.scored_split,
@@ -183,56 +165,39 @@ def origin(config: EvalConfig, data: SceneDataModule, model: Segmenter | Exporte
 
 def print_report(report: dict[str, Any], folder: Path) -> None:
     """Print a report, with scores or without."""
-    console = Console(markup=False, emoji=False)
-    scored = "per_class" in report
-    protocol, images = report["protocol"], f"{report['images']} images"
-    lines = [f"{report['model']['source']} on {protocol['dataset']}, {protocol['split']}, {images}"]
-    if not scored:
-        lines += ["no pixel of these images is labelled: there is nothing to score", unscored_line(report)]
-    else:
-        console.print(lines.pop(), highlight=False, soft_wrap=True)
-        for table in score_tables(report):
-            console.print(table)
-        lines += [protocol_line(report), *size_note(report)]
-    if submission := report.get("submission"):
-        lines.append(
-            f"{submission['files']} files of label ids for {submission['format']} in {folder / submission['folder']}"
-        )
-        if archive := submission["archive"]:
-            lines.append(f"packed into {folder / archive['file']} ({archive['bytes'] / 1e6:.1f} MB)")
-        lines += [f"the server may refuse them: {doubt}" for doubt in submission["doubts"]]
+    protocol, scored = report["protocol"], "per_class" in report
+    print(f"{report['model']['source']} on {protocol['dataset']}, {protocol['split']}, {report['images']} images")
     if scored:
-        lines.append(f"scores and pictures in {folder}")
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        boundary = ["boundary IoU"] if "per_class_boundary_iou" in report else []
+        rows = [class_row(report, name) for name in report["per_class"]]
+        tables = [text_table(["class", "IoU", "accuracy", *boundary], rows)]
+        tables.append(text_table(["all classes", ""], overall_rows(report)))
+        if groups := report.get("per_group"):
+            rows = [(name, percent(group["miou"]), str(group["images"])) for name, group in groups.items()]
+            tables.append(text_table(["group", "mIoU", "images"], rows))
+        output().print(*tables)
+        print(protocol_line(report))
+        _print_size_note(report)
+    else:
+        print(f"no pixel of these images is labelled: there is nothing to score\n{unscored_line(report)}")
+    if submission := report.get("submission"):
+        where = folder / submission["folder"]
+        print(f"{submission['files']} files of label ids for {submission['format']} in {where}")
+        if archive := submission["archive"]:
+            print(f"packed into {folder / archive['file']} ({archive['bytes'] / 1e6:.1f} MB)")
+        for doubt in submission["doubts"]:
+            print(f"the server may refuse them: {doubt}")
+    if scored:
+        print(f"scores and pictures in {folder}")
 
 
-def score_tables(report: dict[str, Any]) -> Iterator[Table]:
-    """Yield tables of the scores by class, of all classes together, and by group where there are some."""
-    classes = Table("class")
-    for head in ("IoU", "accuracy", *(["boundary IoU"] if "per_class_boundary_iou" in report else [])):
-        classes.add_column(head, justify="right")
-    for name in report["per_class"]:
-        classes.add_row(*class_row(report, name))
-    yield classes
-    overall = Table(show_header=False)
-    for row in overall_rows(report):
-        overall.add_row(*row)
-    yield overall
-    if report.get("per_group"):
-        groups = Table("group", "mIoU", "images")
-        for name, group in report["per_group"].items():
-            groups.add_row(name, percent(group["miou"]), str(group["images"]))
-        yield groups
-
-
-def size_note(report: dict[str, Any]) -> Iterator[str]:
-    """Yield that a model was scored on images of another size than it was trained on, which changes its scores."""
+def _print_size_note(report: dict[str, Any]) -> None:
+    """Print that a model was scored on images of another size than it was trained on, which changes its scores."""
     run = input_size_of_run(str(report["model"]["source"]))
     scored = report["protocol"]["input_size"]
     if run is None or run[0] == scored or report["protocol"]["resolution"] == "logit":
         return
-    shown = {int: f"a short side of {scored}", str: "the images' own size"}.get(type(scored), size_text(scored))
-    trained = f"a short side of {run[0]}" if isinstance(run[0], int) else size_text(run[0])
+    sizes = (run[0], scored)
+    trained, here = (f"a short side of {size}" if isinstance(size, int) else size_text(size) for size in sizes)
     key = str(run[0]).replace(" ", "")
-    yield f"trained at {trained} ({run[1]}), scored here at {shown}; data.size={key} scores as it was trained"
+    print(f"trained at {trained} ({run[1]}), scored here at {here}; data.size={key} scores as it was trained")

@@ -16,26 +16,25 @@ from transkd.cli.eval.output import (
     SUBMISSION,
     WORST,
     claim_folder,
-    clear_previous,
     free_folder,
     label_files,
     origin,
     pack_files,
     print_report,
+    remove_previous,
     write_json,
     write_scores,
     writing,
 )
 from transkd.cli.inference import find_device, logits_function
-from transkd.cli.progress import counting, screen
+from transkd.cli.progress import progress_bar
 from transkd.data import SceneDataModule
 from transkd.errors import ConfigError, DataError
 from transkd.evaluation import classes_and_labels, outputs_for_classes, scene_picture, select_outputs
 from transkd.evaluation.class_match import REMEDY, logits_of_ids
-from transkd.evaluation.evaluate import Prediction, evaluate
+from transkd.evaluation.evaluate import evaluate
 from transkd.evaluation.inference import infer
 from transkd.evaluation.report import Evaluation
-from transkd.evaluation.submission import LabelFiles
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel, load_model
 from transkd.options import SMALLEST_SIDE
@@ -63,6 +62,8 @@ class Scored:
 def run_eval(config: EvalConfig) -> None:
     """Score a model, write what was found, and print it.
 
+    A previous result stays until all that takes time is done.
+
     Raises:
         TransKDError: for everything that a user can correct.
     """
@@ -75,30 +76,59 @@ def run_eval(config: EvalConfig) -> None:
         val_split=config.scored_split,
         val_labelled=config.labelled,
         label_size=config.protocol.label_size,
-        batch_size=config.images_at_once,
-        workers=config.readers,
+        batch_size=config.batch_size or config.data.val_batch_size,
+        workers=config.data.workers if config.workers is None else config.workers,
         persistent_workers=False,
         dataset_options=config.data.options,
     )
     data.setup("validate")
     scored = load_scored(config, data)
     claim_folder(folder)
+    samples = data.val_dataset.samples
     with writing(folder):
         files = label_files(config, data, folder)
-    evaluation = evaluate_split(config, data, scored, None if files is None else writing(folder)(files.write))
-    report = origin(config, data, scored.model)
-    if evaluation.confusion.any():
-        report = scores(config, data, evaluation) | report
-    elif files is None:
+    with progress_bar("scoring" if config.labelled else "predicting", "images") as progress:
+        evaluation = evaluate(
+            scored.logits_of,
+            large_enough(data),
+            data.classes.names,
+            resolution=config.protocol.resolution,
+            inference=config.views(config.input_size),
+            outputs=scored.outputs,
+            boundary=config.boundary and config.labelled,
+            of_ids=scored.of_ids,
+            device=scored.device,
+            image_names=[str(sample.image) for sample in samples],
+            keep=None if files is None else writing(folder)(files.write),
+            progress=lambda done: progress(done, len(samples)),
+        )
+    labelled = bool(evaluation.confusion.any())
+    if not labelled and files is None:
         raise DataError(
             f"no pixel of the {config.scored_split} split of {config.data.name} is labelled, so there is nothing to "
             "score: choose another split=…, or use transkd-predict to see what the model makes of it"
         )
-    else:
-        report = {"images": len(data.val_dataset)} | report
+    report: dict[str, Any] = {"images": len(samples)}
+    if labelled:  # by group and category where the data has them
+        groups = [sample.group for sample in samples]
+        coarse = data.classes.categories
+        report = evaluation.report(
+            groups=groups if any(groups) else (),
+            categories=None if coarse is None else dict(zip(data.classes.names, coarse, strict=True)),
+            resamples=config.resamples,
+        )
+    report |= origin(config, data, scored.model)
     with writing(folder):
-        write_result(config, folder, report, evaluation, files)
-        if evaluation.confusion.any():
+        if files is not None:
+            report["submission"] = pack_files(config, files)
+        remove_previous(folder)
+        if labelled:  # first what lets overwrite=true replace the folder, should the rest fail
+            write_scores(folder, report, evaluation)
+        else:
+            write_json(folder / SUBMISSION, report)
+        if files is not None:
+            files.finish()
+        if labelled:
             draw_extremes(config, data, evaluation, scored, folder)
     print_report(report, folder)
 
@@ -124,33 +154,10 @@ def load_scored(config: EvalConfig, data: SceneDataModule) -> Scored:
             model.num_classes,
             outputs,
             model=name,
-            inference=config.inference_views,
+            inference=config.views(config.input_size),
             resolution=config.protocol.resolution,
         )
     return Scored(model, logits_of, outputs, torch.device("cpu"), of_ids)  # takes and gives tensors on the CPU
-
-
-def evaluate_split(
-    config: EvalConfig, data: SceneDataModule, scored: Scored, keep: Callable[[Prediction], None] | None
-) -> Evaluation:
-    """Predict the split, and count against its labels; ``keep`` is given the predictions."""
-    with counting(screen()) as progress:
-        name = "scoring" if config.labelled else "predicting"
-        task = progress.add_task(name, total=len(data.val_dataset), unit="images")
-        return evaluate(
-            scored.logits_of,
-            large_enough(data),
-            data.classes.names,
-            resolution=config.protocol.resolution,
-            inference=config.inference_views,
-            outputs=scored.outputs,
-            boundary=config.boundary and config.labelled,
-            of_ids=scored.of_ids,
-            device=scored.device,
-            image_names=[str(sample.image) for sample in data.val_dataset.samples],
-            keep=keep,
-            progress=lambda done: progress.update(task, completed=done),
-        )
 
 
 def large_enough(data: SceneDataModule) -> Iterator[Mapping[str, Any]]:
@@ -169,31 +176,6 @@ def large_enough(data: SceneDataModule) -> Iterator[Mapping[str, Any]]:
         yield batch
 
 
-def scores(config: EvalConfig, data: SceneDataModule, evaluation: Evaluation) -> dict[str, Any]:
-    """Return all that was counted, by group and category where the data has them."""
-    groups, names = [sample.group for sample in data.val_dataset.samples], data.classes.names
-    categories = None if data.classes.categories is None else dict(zip(names, data.classes.categories, strict=True))
-    return evaluation.report(groups=groups if any(groups) else (), categories=categories, resamples=config.resamples)
-
-
-def write_result(
-    config: EvalConfig, folder: Path, report: dict[str, Any], evaluation: Evaluation, files: LabelFiles | None
-) -> None:
-    """Replace a previous result, which stays until all that takes time is done.
-
-    What is written first lets ``overwrite`` replace the folder, should the rest fail.
-    """
-    if files is not None:
-        report["submission"] = pack_files(config, files)
-    clear_previous(folder)
-    if evaluation.confusion.any():
-        write_scores(folder, report, evaluation)
-    else:
-        write_json(folder / SUBMISSION, report)
-    if files is not None:
-        files.finish()
-
-
 def draw_extremes(
     config: EvalConfig, data: SceneDataModule, evaluation: Evaluation, scored: Scored, folder: Path
 ) -> None:
@@ -205,7 +187,7 @@ def draw_extremes(
         for rank, place in enumerate(places, start=1):
             item, sample = data.val_dataset[place], data.val_dataset.samples[place]
             images = item["image"][None].to(scored.device)
-            logits = select_outputs(infer(scored.logits_of, images, config.inference_views), scored.outputs)
+            logits = select_outputs(infer(scored.logits_of, images, config.views(config.input_size)), scored.outputs)
             predicted, _ = classes_and_labels(logits, item["label"][None].to(scored.device), "label")
             title = f"prediction, mIoU {100 * mious[place]:.1f}"
             picture = scene_picture(

@@ -9,13 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from transkd.cli.inference import InferenceConfig
 from transkd.errors import TransKDError
-from transkd.options import REQUIRED, SMALLEST_SIDE, Positive, Problem, Side, option
+from transkd.options import REQUIRED, SMALLEST_SIDE, Positive, Problem, Side, listed, option
 from transkd.prediction import KINDS, Existing, Kind
-
-
-def listed(value: object) -> object:
-    """Return one value as a list of it."""
-    return [value] if isinstance(value, str) else value
 
 
 class PredictConfig(InferenceConfig):

@@ -1,23 +1,20 @@
-"""The actions of ``transkd-data``: the options of each, and what runs it."""
+"""``transkd-data``: get, check, convert and draw datasets; the options of each action, and what runs it."""
 
 from __future__ import annotations
 
+import os
 import shlex
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from transkd.cli.progress import counting, starting
+from transkd.cli.progress import counting, output, progress_bar, screen, stoppable
 from transkd.options import REQUIRED, Count, Section, group, option
 from transkd.training.config import DataConfig
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import ProgressColumn
 
     from transkd.data.download.unpack import Progress as Advance
@@ -27,6 +24,7 @@ SMALLEST, LARGEST = 64, 4096
 SceneSide = Annotated[int, Field(ge=SMALLEST, le=LARGEST)]
 WORKERS = "Processes; null: one a core."
 IMPORTS = "Python modules to import first, from the current folder too: where custom datasets are registered."
+STOPPED = "transkd-data: stopped; what was downloaded is kept, and the same command resumes it"
 
 
 class DataCommand(Section):
@@ -46,7 +44,7 @@ class DataCommand(Section):
 
     action: Any = group("synth", "What to do.")
 
-    def run(self, console: Console) -> None:
+    def run(self) -> None:
         """Do it."""
         raise NotImplementedError
 
@@ -68,20 +66,20 @@ class DownloadAction(DataCommand):
     )
     keep_archives: bool = option(False, "true: leave the downloaded files in data.root/.download.")
 
-    def run(self, console: Console) -> None:
+    def run(self) -> None:
         """Download a dataset, and print what to do next."""
         from transkd.data.download import download_dataset
 
-        with _stoppable():
+        with stoppable(lambda: STOPPED):
             report = download_dataset(
                 self.data.name,
                 self.data.root,
                 url=self.url,
                 checksum=self.checksum,
                 keep_archives=self.keep_archives,
-                watcher=_Screen(console),
+                watcher=_Screen(),
             )
-        _print(console, f"{report}\n{_next_check(self.data.name, self.data.root)}")
+        print(f"{report}\n{_next_check(self.data.name, self.data.root)}")
 
 
 class CheckAction(DataCommand):
@@ -101,17 +99,18 @@ class CheckAction(DataCommand):
     overwrite: bool = option(False, "true: replace what is there.")
     imports: list[str] = option([], IMPORTS)
 
-    def run(self, console: Console) -> None:
-        """Read every file of a dataset, and print what was found.
+    def run(self) -> None:
+        """Read every file of a dataset, and print what was found."""
+        from transkd.cli.data_check import check_dataset
 
-        Raises:
-            DataError: there are problems.
-        """
-        from transkd.cli.data.check import run_check
-
-        with _progress(console, "reading scenes") as progress:
-            outcome = run_check(self, progress)
-        outcome.print(console)
+        check_dataset(
+            self.data,
+            splits=[self.split] if isinstance(self.split, str) else self.split,
+            workers=os.cpu_count() or 1 if self.workers is None else self.workers,
+            pictures=self.pictures,
+            output=self.output,
+            overwrite=self.overwrite,
+        )
 
 
 class ClassesAction(DataCommand):
@@ -121,12 +120,19 @@ class ClassesAction(DataCommand):
     data: DataConfig = group(REQUIRED, "The dataset.")
     imports: list[str] = option([], IMPORTS)
 
-    def run(self, console: Console) -> None:
+    def run(self) -> None:
         """Print a dataset's classes."""
-        from transkd.cli.data.check import print_classes
+        from rich.table import Table
+
+        from transkd.cli.data_check import swatch
         from transkd.data.datasets import classes_of
 
-        print_classes(classes_of(self.data.name, self.data.root, **self.data.options), console)
+        classes = classes_of(self.data.name, self.data.root, **self.data.options)
+        table = Table("id", "class", "colour (R, G, B)")
+        for index, (name, colour) in enumerate(zip(classes.names, classes.palette, strict=True)):
+            table.add_row(str(index), name, swatch(colour))
+        table.add_row(str(classes.ignore_index), "ignored", "")
+        output().print(table)
 
 
 class NyuAction(DataCommand):
@@ -139,15 +145,15 @@ class NyuAction(DataCommand):
     root: str = option("data/nyuv2", "The folder to write to.")
     workers: Count = option(4, "Threads that write.")
 
-    def run(self, console: Console) -> None:
+    def run(self) -> None:
         """Write NYUv2 as PNGs."""
         from transkd.data.convert import convert_nyuv2
 
-        with _progress(console, "writing scenes") as progress:
+        with progress_bar("writing scenes", "scenes") as progress:
             report = convert_nyuv2(
                 self.mat, self.mapping, self.splits, self.root, workers=self.workers, progress=progress
             )
-        _print(console, f"{report}\n{_next_check('nyuv2', self.root)}")
+        print(f"{report}\n{_next_check('nyuv2', self.root)}")
 
 
 class SynthAction(DataCommand):
@@ -166,22 +172,12 @@ class SynthAction(DataCommand):
     workers: Count | None = option(None, WORKERS)
     overwrite: bool = option(False, "true: replace what the folder holds.")
 
-    def run(self, console: Console) -> None:
+    def run(self) -> None:
         """Draw synthetic scenes."""
         from transkd.data.synth import write_scenes
 
-        with _progress(console, "drawing scenes") as progress:
-            report = write_scenes(
-                self.root,
-                train=self.train,
-                val=self.val,
-                seed=self.seed,
-                size=self.size,
-                workers=self.workers,
-                overwrite=self.overwrite,
-                progress=progress,
-            )
-        _print(console, str(report))
+        with progress_bar("drawing scenes", "scenes") as progress:
+            print(write_scenes(**self.model_dump(exclude={"action"}), progress=progress))
 
 
 def run_action(config: DataCommand) -> None:
@@ -190,14 +186,7 @@ def run_action(config: DataCommand) -> None:
     Raises:
         DataError: files that are wrong, or a folder that holds other things.
     """
-    with starting("transkd-data"):
-        from rich.console import Console
-
-    config.run(Console())
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    config.run()
 
 
 def _next_check(name: str, root: str) -> str:
@@ -205,22 +194,11 @@ def _next_check(name: str, root: str) -> str:
     return f"next: {shlex.join(['transkd-data', 'action=check', f'data={name}', f'data.root={root}'])}"
 
 
-@contextmanager
-def _progress(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar in a terminal; gives what is called with (done, total)."""
-    with counting(console) as progress:
-        task = progress.add_task(what, total=None, unit="scenes")
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
 class _Screen:
-    """Lines that stay, and bars in a terminal."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    """What a download reports: lines, and bars at a terminal."""
 
     def say(self, line: str) -> None:
-        _print(self._console, line)
+        print(line)
 
     def bytes(self, what: str) -> AbstractContextManager[Advance]:
         from rich.progress import DownloadColumn, TransferSpeedColumn
@@ -238,7 +216,7 @@ class _Screen:
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
         shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
-        with counting(self._console, *shown) as progress:
+        with counting(screen(), *shown) as progress:
 
             def advance(done: int, total: int | None) -> None:
                 if not progress.task_ids:
@@ -246,21 +224,3 @@ class _Screen:
                 progress.update(progress.task_ids[0], completed=done, total=total)
 
             yield advance
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """End with a line instead of a traceback on Ctrl-C, and in the same way where a scheduler sends SIGTERM."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        number = next(iter(interrupt.args), signal.SIGINT)
-        print("transkd-data: stopped; what was downloaded is kept, and the same command resumes it", file=sys.stderr)
-        sys.exit(128 + int(number))
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,1 +1,0 @@
-"""``transkd-data``: get, check, convert and draw datasets."""

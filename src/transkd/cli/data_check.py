@@ -1,0 +1,215 @@
+"""``transkd-data action=check``: a dataset read in full, and what was found: on the screen, in a file, as a picture."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from transkd.cli.progress import output as terminal
+from transkd.cli.progress import progress_bar
+from transkd.data import Sample
+from transkd.data.check import Kind, SplitSurvey, Survey, survey
+from transkd.data.datasets import find_incomplete_scenes
+from transkd.data.reading import read_image
+from transkd.errors import ConfigError, DataError, did_you_mean
+from transkd.evaluation.pictures import scene_sheet
+from transkd.training.config import DataConfig
+
+PANEL, PANELS = 256, 2
+"""Width of a scene on the contact sheet in pixels, and scenes in a row."""
+DARK = 0.04
+"""Mean level, 0 to 1, below which a split's images look black, as 12-bit numbers in 16-bit files do."""
+SUMMED_UP = 10
+"""How many ids or colours of no class the screen sums up for a split."""
+MOST_SIZES = 3
+"""How many sizes of images the screen lists one by one."""
+SHOWN = 5
+"""How many files of each problem the screen names; the file names all."""
+
+
+def check_dataset(
+    data: DataConfig,
+    *,
+    splits: Sequence[str] | None,
+    workers: int,
+    pictures: int,
+    output: str | None,
+    overwrite: bool,
+) -> None:
+    """Read every file of a dataset; print and write what was found.
+
+    Arguments are the options of ``CheckAction``.
+
+    Raises:
+        ConfigError: the dataset does not exist, or the output does already.
+        DataError: there are problems, the root or the classes are missing, or the output cannot be written.
+    """
+    report = _report_file(data.name, output, overwrite=overwrite)
+    there = next(path for path in report.absolute().parents if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"cannot write {report}: {there} is no folder that can be written to; choose another output=…")
+    with progress_bar("reading scenes", "scenes") as progress:
+        found = survey(
+            data.name,
+            data.root,
+            splits,
+            train_split=data.train_split,
+            val_split=data.val_split,
+            workers=workers,
+            progress=progress,
+            options=data.options,
+        )
+    sheet = report.with_suffix(".png")
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        sheet.unlink(missing_ok=True)
+        _draw(found, data.options, pictures, sheet)
+        report.write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write {report}: {error.strerror or error}") from error
+    terminal().print(_overview(found), _class_table(found))
+    for line in [*_notes(found), *_missing_splits(found, data, splits), *_findings(found)]:
+        print(line)
+    print(f"numbers in {report}")
+    if sheet.exists():
+        print(f"contact sheet in {sheet}")
+    if found.findings:
+        raise DataError(f"{len(found.findings)} problems in {found.name} at {found.root}; all are in {report}")
+    print("no problems found")
+
+
+def _report_file(name: str, output: str | None, *, overwrite: bool) -> Path:
+    """Return where the numbers go: what the user named, or the first number that is free."""
+    if output is None:
+        names = (f"checks/{name}{'' if n == 1 else f'-{n}'}.json" for n in count(1))
+        return next(path for path in map(Path, names) if not path.exists() and not path.with_suffix(".png").exists())
+    report = Path(output).expanduser()
+    report = report if report.suffix == ".json" else Path(f"{report}.json")
+    taken = [path for path in (report, report.with_suffix(".png")) if path.exists()]
+    if taken and not overwrite:
+        raise ConfigError(f"{taken[0]} exists already: choose another output=…, or overwrite=true to replace it")
+    return report
+
+
+def _draw(found: Survey, options: Mapping[str, Any], pictures: int, path: Path) -> None:
+    """Draw scenes from all over the splits, where there are sound ones."""
+    splits = [(name, split) for name, split in found.splits.items() if split.sound]
+    cells = []
+    for place, (name, split) in enumerate(splits):
+        share = pictures // len(splits) + (place < pictures % len(splits))
+        read = find_incomplete_scenes(found.name, found.root, name, **options).read_label
+        for sample in _chosen(split, min(share, len(split.sound))):
+            cells.append((read_image(sample.image), {f"{sample.name} ({name})": read(sample.label)}))
+    if cells:
+        classes = found.classes
+        scene_sheet(cells, classes.names, classes.palette, panel_width=PANEL, columns=PANELS).save(path)
+
+
+def _chosen(split: SplitSurvey, count: int) -> list[Sample]:
+    """Choose sound scenes from all over a split, half of them turned ones if there are any, whose labels may not be."""
+    paths = set(split.turned)
+    turned = [sample for sample in split.sound if sample.image in paths]
+    others = [sample for sample in split.sound if sample.image not in paths]
+    first = min(len(turned), max(count - len(others), (count + 1) // 2))
+    parts = ((turned, first), (others, count - first))
+    return [samples[i * len(samples) // number] for samples, number in parts for i in range(number)]
+
+
+def _overview(found: Survey) -> Table:
+    ways = {name: split.split_by.replace(f"{found.root}/", "") for name, split in found.splits.items()}
+    common = len(set(ways.values())) == 1
+    way = f", split by {next(iter(ways.values()))}" if common else ""
+    apart = [] if common else [f"{name}: by {way_of_one}" for name, way_of_one in ways.items()]
+    table = Table(title="\n".join([f"{found.name} at {found.root}{way}", *apart]), title_justify="left")
+    for head in ("split", "scenes", "height x width", "mean (R, G, B)", "std", "ignored"):
+        table.add_column(head, no_wrap=head in ("mean (R, G, B)", "std"), overflow="fold")
+    for name, split in found.splits.items():
+        numbers: Any = split.as_dict()
+        table.add_row(
+            name,
+            str(numbers["scenes"]),
+            _sizes(numbers["sizes"]),
+            " ".join(f"{value:.3f}" for value in numbers["mean"]),
+            " ".join(f"{value:.3f}" for value in numbers["std"]),
+            f"{100 * split.ignored / max(1, int(split.pixels.sum()) + split.ignored):.2f} %",
+        )
+    return table
+
+
+def _sizes(counts: Mapping[str, int]) -> str:
+    """Return each size with its number of images, or how many sizes there are and the ranges of their sides."""
+    if len(counts) <= MOST_SIZES:
+        return "\n".join(f"{size} ({count})" for size, count in counts.items())
+    heights, widths = zip(*(map(int, size.split("x")) for size in counts), strict=True)
+    return f"{min(heights)}-{max(heights)} x {min(widths)}-{max(widths)}\n{len(counts)} sizes"
+
+
+def _class_table(found: Survey) -> Table:
+    table = Table("id", "class", "colour (R, G, B)")
+    table.columns[2].no_wrap = True
+    for name in found.splits:
+        table.add_column(f"{name}, % of pixels", justify="right")
+    for index, name in enumerate(found.classes.names):
+        shares = [100 * split.pixels[index] / max(1, split.pixels.sum()) for split in found.splits.values()]
+        table.add_row(str(index), name, swatch(found.classes.palette[index]), *(f"{share:.3f}" for share in shares))
+    return table
+
+
+def swatch(colour: tuple[int, int, int]) -> Text:
+    """Return a colour as a patch of it and its numbers."""
+    red, green, blue = colour
+    return Text.assemble(("    ", f"on rgb({red},{green},{blue})"), f" {red}, {green}, {blue}")
+
+
+def _notes(found: Survey) -> Iterator[str]:
+    for rule, values in found.class_weights().items():
+        listed = ",".join(f"{value:.4g}" for value in values)
+        yield f"{rule.replace('_', ' ')} weights of {found.weighed}: objective.class_weights=[{listed}]"
+    for name, split in found.splits.items():
+        if split.samples and not split.pixels.any():
+            yield f"note: no label of {name} could be counted, so its pixels and weights say nothing"
+        if split.absent:
+            among = name if len(split.sound) == len(split.samples) else f"the sound scenes of {name}"
+            yield f"note: no pixel of {among} is of {', '.join(split.absent)}"
+        if split.image_pixels and split.mean < DARK:
+            yield f"note: the images of {name} are nearly black (mean {split.mean:.3f}); 16-bit files must use all bits"
+        if split.turned:
+            yield (
+                f"note: {len(split.turned)} images of {name} are turned or mirrored by their EXIF orientation, such as "
+                f"{split.turned[0]}; labels must fit the image as it is shown: check the contact sheet"
+            )
+        if split.repeated:
+            first = " and ".join(map(str, split.repeated[0][:2]))
+            yield f"note: {len(split.repeated)} pictures are in {name} more than once, such as {first}"
+
+
+def _missing_splits(found: Survey, data: DataConfig, splits: Sequence[str] | None) -> Iterator[str]:
+    """Yield which splits training would look for and not find."""
+    for key, split in (("train_split", data.train_split), ("val_split", data.val_split)):
+        if splits is None and found.splits and split not in found.splits:
+            yield f"note: there is no split '{split}'; to train, set data.{key}; {did_you_mean(split, found.splits)}"
+
+
+def _findings(found: Survey) -> Iterator[str]:
+    for kind in Kind:
+        messages = [f"{finding.split}: {finding.message}" for finding in found.findings if finding.kind is kind]
+        if not messages:
+            continue
+        yield f"{kind}: {len(messages)}"
+        if kind is Kind.IDS:  # one line that is missing in classes.yaml is a problem of every label
+            for name, split in found.splits.items():
+                common = ", ".join(f"{value} in {number}" for value, number in split.unknown.most_common(SUMMED_UP))
+                rest = len(split.unknown) - SUMMED_UP
+                if common:
+                    more = f", and {rest} more" if rest > 0 else ""
+                    yield f"  {name}, of {len(split.samples)} labels: {common}{more}"
+        yield from (f"  {message}" for message in messages[:SHOWN])
+        if len(messages) > SHOWN:
+            yield f"  and {len(messages) - SHOWN} more"

@@ -1,1 +1,0 @@
-"""``transkd-profile``: what networks cost, side by side."""

@@ -1,1 +1,0 @@
-"""Sweeps: many jobs by one command."""
