@@ -73,7 +73,7 @@ class Mistaken(transkd.DistillationLoss):
         (
             "distillation.losses.mistaken.weight=1 teacher=mit_b0 teacher.weights=random",
             2,
-            "'mistaken' failed in forward, custom.py line 15 (`return student.logits.mean()`)",
+            "'mistaken' failed in forward, custom.py line 14 (`return student.logits.mean()`)",
         ),
     ],
 )
