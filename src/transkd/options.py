@@ -361,7 +361,8 @@ def _extra(field: FieldInfo) -> dict[str, Any]:
 def _problem(values: Any, path: str, wrongs: Sequence[Mapping[str, Any]], field: FieldInfo | None) -> Problem:
     """Return what is wrong at one place, which of a union is wrong with each of its members."""
     wrong, kind, context = wrongs[0], str(wrongs[0]["type"]), wrongs[0].get("ctx", {})
-    if kind == "missing":
+    given = reduce(_at, path.split("."), values)
+    if kind == "missing" and given is None:
         return Problem(path, "is missing")
     if kind.startswith("union_tag"):
         hint = did_you_mean(context["tag"], _quoted(context["expected_tags"])) if "tag" in context else ""
@@ -370,7 +371,7 @@ def _problem(values: Any, path: str, wrongs: Sequence[Mapping[str, Any]], field:
     value = wrong["input"]
     wanted = [want for w in wrongs if (want := _wanted(w))]
     if field is not None and field.title:
-        value, message = reduce(_at, path.split("."), values), f"give {field.title}"
+        value, message = given, f"give {field.title}"
     elif kind == "literal_error" and isinstance(value, str) and len(wrongs) == 1:
         message = f"there is no such choice; {did_you_mean(value, _quoted(context['expected']))}"
     elif wanted:

@@ -191,8 +191,9 @@ def test_mistakes_in_a_sweep_are_reported_before_the_first_run(run: Command, tmp
         "# @package _global_\nhydra:\n  sweeper:\n    params:\n"
         "      distillation: none,transkd_eaa\n      sed: 0,1\n      +student.deep: 1\n"
     )
-    lines = run("-m", *arguments.split(), "data.root=nowhere").refused().splitlines()
-    assert lines == [f"transkd-train: {REFUSED[arguments][0]}", *REFUSED[arguments][1:]]
+    outcome = run("-m", *arguments.split(), "data.root=nowhere")
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [f"transkd-train: {REFUSED[arguments][0]}", *REFUSED[arguments][1:]]
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -229,7 +230,8 @@ def test_a_folder_with_a_quote_in_its_name(run: Command, tmp_path: Path, monkeyp
 def test_a_folder_of_a_sweep_that_cannot_be_written(run: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     outcome = run("-m", "seed=0", "data.root=nowhere", "hydra.sweep.dir=file/sweep")
-    assert f"the sweep's folder {tmp_path}/file/sweep cannot be written (Not a directory)" in outcome.refused()
+    assert outcome.code == 2
+    assert f"the sweep's folder {tmp_path}/file/sweep cannot be written (Not a directory)" in outcome.err
 
 
 @pytest.mark.parametrize(

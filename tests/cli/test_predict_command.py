@@ -239,7 +239,7 @@ def test_a_file_of_classes_for_one_size(predict, photos: Path, tmp_path: Path, m
                 "kinds: ids is given more than once",
                 "model2: a second model is drawn side by side only: kinds=[compare]",
                 "overwrite: overwrite=true replaces what existing=skip keeps",
-                "classes: there is no dataset 'camvit'; did you mean 'camvid'?",
+                "classes: there is no dataset 'camvit', and no YAML file; did you mean 'camvid'?",
             ],
         ),
         ("input=x output=y inference=slide size=native", ["crop: inference=slide on images of their own sizes"]),

@@ -292,6 +292,7 @@ def _print_fitting(title: str, columns: Mapping[str, Iterable[str]]) -> None:
         narrow = {head: cells for head, cells in columns.items() if head not in list(GMACS)[1:]}
         table = text_table(list(narrow), list(zip(*narrow.values(), strict=True)), title)
         table.caption = "GMAC with attention; the other two counts: a wider terminal, or output=FILE"
+        table.caption_justify = "left"
     console.print(table)
 
 
