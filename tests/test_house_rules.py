@@ -22,19 +22,8 @@ BELOW = {
     "training": {"runs", "distillation", "data", "evaluation", "models"},
     "export": {"runs", "data", "evaluation", "models"},
     "reporting": {"runs", "evaluation", "models"},
-    "cli": {
-        "training",
-        "export",
-        "reporting",
-        "prediction",
-        "profiling",
-        "runs",
-        "distillation",
-        "data",
-        "evaluation",
-        "models",
-    },
 }
+BELOW["cli"] = {*BELOW}
 FREE_TO_ALL = {"errors", "files", "lazy", "options"}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/**/*.py"))
 

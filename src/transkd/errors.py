@@ -31,14 +31,14 @@ class NonFiniteError(TransKDError, RuntimeError):
 
 
 class ExportError(TransKDError, RuntimeError):
-    """A segmenter that cannot be exported as asked, or an exported file that does not do what its source does."""
+    """A segmenter that cannot be exported as requested, or an exported file whose outputs differ from its source's."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint naming the closest of ``known``, or listing them all, to end an error message with.
 
     Args:
-        name: what was asked for.
+        name: what was requested.
         known: what exists.
 
     Returns:

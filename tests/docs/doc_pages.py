@@ -66,8 +66,8 @@ def commands(block: Block) -> Iterator[str]:
     for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
         if assigned := ASSIGNMENT.match(line):
             variables[assigned[1]] = assigned[2].strip('"')
-        elif found := COMMAND.search(re.sub(r"(^|\s+)#.*", "", line)):
-            command = re.split(r" \| | > | &$|\)\"", found[0])[0]
+        elif found := COMMAND.search(re.sub(r"(^|\s+)#.*", "", re.sub(r'eval "\$\((.*)\)"', r"\1", line))):
+            command = re.split(r" \| | > | &$", found[0])[0]
             yield re.sub(r"\$\{?(\w+)\}?", lambda name: variables.get(name[1], name[0]), command)
 
 
