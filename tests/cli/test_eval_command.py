@@ -219,12 +219,6 @@ def test_what_ends_the_scoring_is_one_message(
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_full_disk_is_one_message(score, monkeypatch) -> None:
-    monkeypatch.setattr("transkd.cli.eval.run.write_scores", Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
-    message = score("output=out", "pictures=0", "boundary=false").refused("transkd-eval", code=2)
-    assert "out cannot be written (No space left)" in message
-
-
 def test_a_split_without_labels_has_no_scores(score, scenes: Path, tmp_path: Path) -> None:
     for file in (scenes / "gtFine/val").rglob("*.png"):
         Image.fromarray(np.full((64, 128), 255, np.uint8)).save(file)

@@ -73,10 +73,8 @@ class Report:
     def text(self, form: str) -> str:
         """Return the report as text, Markdown or JSON; the user's home is written as ``~``."""
         self.troubles.sort(key=lambda trouble: not trouble["broken"])
-        blocks = [json.dumps(asdict(self), indent=2)]
-        if form != "json":
-            blocks = list(self._blocks(form))
-        return "\n\n".join(blocks).replace(str(Path.home()), "~")
+        found = json.dumps(asdict(self), indent=2) if form == "json" else "\n\n".join(self._blocks(form))
+        return found.replace(str(Path.home()), "~")
 
     def _blocks(self, form: str) -> Iterator[str]:
         for title, findings in self.sections.items():
@@ -238,10 +236,9 @@ def _forward(device: str, precision: str) -> str:
 
 
 def _version(name: str) -> str | None:
-    try:
+    with suppress(PackageNotFoundError):
         return version(name)
-    except PackageNotFoundError:
-        return None
+    return None
 
 
 def _print(*words: str) -> None:
