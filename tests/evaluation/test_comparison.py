@@ -35,8 +35,8 @@ def test_results_of_one_protocol_on_the_same_files_compare() -> None:
 
 def test_other_classes_of_the_same_files_do_not_compare() -> None:
     merged = RESULT | {"per_class": {"road": 0.5, "sky or car": 0.9}}
-    said = "classes: 3 and 2, of which not both have car, sky, sky or car"
-    assert result_differences(RESULT, merged) == [said]
+    line = "classes: 3 and 2, of which not both have car, sky, sky or car"
+    assert result_differences(RESULT, merged) == [line]
     with pytest.raises(ConfigError, match="same files and classes"):
         require_comparable({"one": RESULT, "other": merged})
     unscored = RESULT | {"miou": None, "per_class": {}}
@@ -45,7 +45,7 @@ def test_other_classes_of_the_same_files_do_not_compare() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value", "said"),
+    ("section", "key", "value", "line"),
     [
         ("protocol", "resolution", "logit", "resolution: label and logit"),
         ("protocol", "flip", True, "flip: False and True"),
@@ -54,12 +54,12 @@ def test_other_classes_of_the_same_files_do_not_compare() -> None:
         ("data", "sha256", "b" * 64, f"data.sha256: {'a' * 64} and {'b' * 64}"),
     ],
 )
-def test_each_difference_is_named(section: str, key: str, value: object, said: str) -> None:
+def test_each_difference_is_named(section: str, key: str, value: object, line: str) -> None:
     other = changed(section, key, value)
-    assert result_differences(RESULT, other) == [said]
+    assert result_differences(RESULT, other) == [line]
     with pytest.raises(ConfigError) as refused:
         require_comparable({"runs/a": RESULT, "runs/b": RESULT, "runs/c": other})
-    assert f"runs/a and runs/c: {said}" in str(refused.value)
+    assert f"runs/a and runs/c: {line}" in str(refused.value)
     assert "runs/b" not in str(refused.value)
 
 

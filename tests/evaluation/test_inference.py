@@ -12,7 +12,7 @@ from transkd.models import create_segmenter
 
 
 def pointwise(images):
-    """A network that looks at each pixel alone: windows cannot change its answer."""
+    """A network of each pixel alone: windows cannot change its answer."""
     values = images.float() / 255 if images.dtype == torch.uint8 else images
     return torch.stack([values[:, 0], values[:, 1] - values[:, 2]], dim=1)
 

@@ -21,7 +21,6 @@ from transkd.evaluation.scores import (
     class_ious,
     count_images,
     frequency_weighted_iou,
-    group_counts,
     mean_iou,
     near_boundary,
 )
@@ -96,13 +95,6 @@ def test_the_interval_holds_the_score_and_is_that_of_a_plain_bootstrap():
     assert bootstrap_interval(matrices[:1]) is None
     unlabelled = torch.zeros(9, 4, 4, dtype=matrices.dtype)
     assert bootstrap_interval(torch.cat([unlabelled, matrices])) == bootstrap_interval(matrices)
-
-
-def test_groups_are_summed_apart():
-    matrices = torch.arange(12).reshape(3, 2, 2)
-    groups = group_counts(matrices, ["night", "fog", "night"])
-    assert list(groups) == ["fog", "night"]
-    assert torch.equal(groups["night"], matrices[0] + matrices[2])
 
 
 def test_boundary_iou_is_that_of_eroded_masks():

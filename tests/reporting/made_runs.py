@@ -23,7 +23,7 @@ SIZE = (32, 64)
 STEPS = 40
 TAUGHT = ("teacher.weights=runs/teacher-s0/model",)
 BARE: dict[str, Any] = {"latency_ms": None, "per_class": {}}
-"""Results that only one plot is made of, for tests that look at none; with ``curve=()``."""
+"""Results that only one plot is made of, for tests of no plot; with ``curve=()``."""
 COMPOSED: dict[tuple[str, ...], dict[str, Any]] = {}
 """Configs by their overrides: composing one takes longer than all the rest."""
 

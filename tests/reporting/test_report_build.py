@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import report
+from made_runs import BARE, TAUGHT, Maker, report
 from PIL import Image
 
 import transkd
@@ -28,13 +28,14 @@ def test_from_python_and_in_a_notebook(field: Path) -> None:
         transkd.report(field / "made-kd-s0/checkpoints")
 
 
-def test_a_plot_is_that_of_the_files(field: Path) -> None:
+def test_a_plot_is_that_of_the_files(make: Maker) -> None:
+    make("none", results=BARE, curve=())
+    make("kd", overrides=TAUGHT, results=BARE, curve=())
     found = report()
     theirs = Image.open(io.BytesIO(report_files(found)["gains.png"])).convert("RGB")
     assert np.array_equal(np.asarray(draw_plot(found, "gains", width=theirs.width)), np.asarray(theirs))
     assert draw_plot(found, "gains", width=300).width == 300
     with pytest.raises(ConfigError, match="there is no plot 'gain'; did you mean 'gains'"):
         draw_plot(found, "gain")
-    plain = report(only=("distillation.name:none", "trainer.max_epochs:40"))
-    with pytest.raises(ConfigError, match="the plot 'gains' has nothing to show: no run of the table"):
-        draw_plot(plain, "gains")
+    with pytest.raises(ConfigError, match="the plot 'curves' has nothing to show: no run of the table"):
+        draw_plot(found, "curves")

@@ -39,14 +39,6 @@ def test_common_seeds_are_paired(confidence: float, more: dict[int, float]) -> N
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
 
 
-def test_a_paired_interval_by_hand() -> None:
-    """Differences 1, 2, 3: mean 2, deviation 1, and 4.3027 from a printed table of t for two degrees of freedom."""
-    found = difference({0: 2.0, 1: 4.0, 2: 6.0}, {0: 1.0, 1: 2.0, 2: 3.0}, 0.95)
-    half = 4.302653 / math.sqrt(3)
-    assert (found.mean, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half), abs=1e-6)
-    assert found.verdict == "within the noise"
-
-
 @pytest.mark.parametrize("plain", [{5: 0.401, 6: 0.412, 7: 0.396}, {0: 0.401, 9: 0.412}])
 def test_seeds_that_do_not_pair_are_compared_by_welch(plain: dict[int, float]) -> None:
     found = difference(OURS, plain, 0.95)

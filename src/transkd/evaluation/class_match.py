@@ -43,7 +43,7 @@ def match_classes(
 
     Returns:
         The match: by name where both have names; in order where one has none and the counts agree. None where
-        neither can be said, or no name is shared.
+        neither is known, or no name is shared.
     """
     if ours is None or theirs is None:
         everything = tuple(range(our_count))

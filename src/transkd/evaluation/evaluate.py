@@ -27,7 +27,7 @@ class Prediction:
     Attributes:
         logits: (B, K, h, w) of the dataset's classes in order; their softmax where several views were averaged.
         classes: (B, H, W) int64, where they met the labels.
-        index: (B,) the images' places in the split.
+        index: (B,) the images' indices in the split.
     """
 
     logits: Tensor
@@ -58,7 +58,7 @@ def evaluate(
     Args:
         logits_of: from images (B, 3, H, W) to logits (B, K', h, w), such as a segmenter in eval mode.
         batches: with ``"image"`` (B, 3, H, W), ``"label"`` (B, H', W'), 255 is ignored, and ``"index"`` (B,), their
-            places in the split; by default they count on.
+            indices in the split; by default they count on.
         class_names: the dataset's K classes.
         resolution: where predictions meet labels, see :class:`~transkd.evaluation.Protocol`.
         inference: windows, scales and flip; the whole image once by default.
@@ -111,8 +111,8 @@ def refuse_non_finite(logits: Tensor, index: Tensor, names: Sequence[str]) -> No
     if logits.sum().isfinite() or logits.isfinite().all():  # the sum needs no memory, and overflows at worst
         return
     row = next(row for row, of_image in enumerate(logits) if not of_image.isfinite().all())
-    place = int(index[row])
-    image = names[place] if place < len(names) else f"image {place} of the split"
+    number = int(index[row])
+    image = names[number] if number < len(names) else f"image {number} of the split"
     raise NonFiniteError(
         f"{image}: the model gives NaN or infinite logits, which have no class; its weights "
         "are damaged, or 16 bits do not suffice for it (precision=fp32 is the default)"

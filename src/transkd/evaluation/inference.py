@@ -121,12 +121,12 @@ def dense_logits(logits_of: LogitsOf, images: Tensor, inference: Inference) -> T
     counts = torch.zeros(height, width, device=images.device)
     for top in window_starts(height, crop_height, steps[0]):
         for left in window_starts(width, crop_width, steps[1]):
-            place = (..., slice(top, top + crop_height), slice(left, left + crop_width))
-            logits = logits_at(logits_of(images[place]).float(), (crop_height, crop_width))
+            region = (..., slice(top, top + crop_height), slice(left, left + crop_width))
+            logits = logits_at(logits_of(images[region]).float(), (crop_height, crop_width))
             if total is None:
                 total = logits.new_zeros(*logits.shape[:2], height, width)
-            total[place] += logits
-            counts[place] += 1
+            total[region] += logits
+            counts[region] += 1
     assert total is not None
     return total.div_(counts)
 

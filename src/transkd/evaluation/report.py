@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from transkd.evaluation.scores import (
@@ -18,7 +19,6 @@ from transkd.evaluation.scores import (
     class_accuracies,
     finite,
     frequency_weighted_iou,
-    group_counts,
     mean_iou,
 )
 
@@ -39,8 +39,8 @@ class Evaluation:
 
     Attributes:
         confusion: (N, K, K) counts of each image, rows are labels and columns predictions.
-        images: (N,) the images' places in the split.
-        boundary: (2, K) counts for the boundary IoU, None where it was not asked for.
+        images: (N,) the images' indices in the split.
+        boundary: (2, K) counts for the boundary IoU, None where it was not counted.
         class_names: K names.
     """
 
@@ -59,7 +59,7 @@ class Evaluation:
         return mean_iou(self.confusion)
 
     def ranked(self) -> list[int]:
-        """Return places in the split, from the best image to the worst; those without labels are left out."""
+        """Return indices in the split, from the best image to the worst; those without labels are left out."""
         scores = self.image_mious()
         order = sorted(range(len(scores)), key=lambda row: (-float(scores[row]), row))
         return [int(self.images[row]) for row in order if not math.isnan(float(scores[row]))]
@@ -110,11 +110,12 @@ class Evaluation:
         return report
 
     def by_group(self, groups: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return the scores of each group, from the group of each image."""
-        return {
-            name: {**Scores.from_confusion(confusion, self.class_names).as_dict(), "images": groups.count(name)}
-            for name, confusion in group_counts(self.confusion, groups).items()
-        }
+        """Return the scores of each group in order of name, from the group of each image; "" is no group."""
+        found: dict[str, dict[str, Any]] = {}
+        for name in sorted(set(groups) - {""}):
+            confusion = self.confusion[torch.tensor([group == name for group in groups])].sum(0)
+            found[name] = {**Scores.from_confusion(confusion, self.class_names).as_dict(), "images": groups.count(name)}
+        return found
 
 
 def percent(value: float | None) -> str:
@@ -133,7 +134,7 @@ def overall_rows(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """Return a report as a Markdown page that says how it was made."""
+    """Return a report as a Markdown page, with how it was made."""
     lines = [f"# {report['model']['source']} on {report['protocol']['dataset']}, {report['protocol']['split']}", ""]
     lines += markdown_table(("measure", "%"), overall_rows(report))
     has_boundary = "per_class_boundary_iou" in report
@@ -168,7 +169,7 @@ def protocol_line(report: Mapping[str, Any]) -> str:
 
 
 def unscored_line(report: Mapping[str, Any]) -> str:
-    """Return how the predictions of a report without scores were made, as :func:`protocol_line` says it."""
+    """Return how the predictions of a report without scores were made, in the form of :func:`protocol_line`."""
     return "; ".join([f"input {size_text(report['protocol']['input_size'])}", *view_parts(report)])
 
 

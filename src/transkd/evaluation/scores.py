@@ -96,20 +96,14 @@ def frequency_weighted_iou(confusion: Tensor) -> float:
 
 
 def category_ious(confusion: Tensor, class_names: Sequence[str], categories: Mapping[str, str]) -> dict[str, float]:
-    """Return the IoU of each category, where confusions within a category count as right (Cordts et al., 2016).
+    """Return the IoU of each category that occurs, where confusions within one count as right (Cordts et al., 2016).
 
-    Args:
-        confusion: (K, K).
-        class_names: K names.
-        categories: class name -> category.
-
-    Returns:
-        Category -> IoU, for the categories that occur.
+    ``confusion`` is (K, K), and ``categories`` gives the category of each of the K class names.
     """
     names = list(dict.fromkeys(categories[name] for name in class_names))
     belongs = torch.zeros(len(class_names), len(names), dtype=torch.float64)
-    for place, name in enumerate(class_names):
-        belongs[place, names.index(categories[name])] = 1
+    for number, name in enumerate(class_names):
+        belongs[number, names.index(categories[name])] = 1
     ious = class_ious(belongs.T @ confusion.double() @ belongs)
     return {name: iou for name, iou in zip(names, ious.tolist(), strict=True) if not math.isnan(iou)}
 
@@ -155,17 +149,10 @@ def count_images(predictions: Tensor, labels: Tensor, num_classes: int) -> Tenso
     return counts.reshape(batch, rows, num_classes)[:, :num_classes]
 
 
-def group_counts(matrices: Tensor, groups: Sequence[str]) -> dict[str, Tensor]:
-    """Return the summed (K, K) counts of each group, from (N, K, K) and the N images' groups, in order of name."""
-    return {
-        name: matrices[torch.tensor([group == name for group in groups])].sum(0) for name in sorted(set(groups) - {""})
-    }
-
-
 class ConfusionCounts(MulticlassConfusionMatrix):
     """torchmetrics' confusion matrix, counted by one bincount.
 
-    Where deterministic algorithms are asked for, torchmetrics compares every pixel with every cell of the matrix
+    Where deterministic algorithms are requested, torchmetrics compares every pixel with every cell of the matrix
     instead, which takes a hundred times as long and gigabytes; a bincount without weights is deterministic already.
     """
 

@@ -29,7 +29,7 @@ class LabelFiles:
     Attributes:
         folder: where they end up; until ``finish`` they lie beside it, in ``FOLDER.unfinished``.
         file_names: one an image of the split.
-        own_size: the height and width of an image, by its place in the split.
+        own_size: the height and width of an image, by its index in the split.
         ids: the id that stands for each class in the files.
         sizes: how many files of each (height, width) were written.
 
@@ -61,12 +61,12 @@ class LabelFiles:
 
     def write(self, prediction: Prediction) -> None:
         """Write the files of one batch: 8-bit, one channel, each of its image's own size."""
-        for row, place in enumerate(prediction.index.tolist()):
-            size = self.own_size(place)
+        for row, index in enumerate(prediction.index.tolist()):
+            size = self.own_size(index)
             classes = prediction.classes[row]
             if tuple(classes.shape) != size:
                 classes = logits_at(prediction.logits[row : row + 1].float(), size).argmax(dim=1)[0]
-            Image.fromarray(self._as_ids(classes)).save(unfinished_path(self.folder) / self.file_names[place])
+            Image.fromarray(self._as_ids(classes)).save(unfinished_path(self.folder) / self.file_names[index])
             self.sizes[size] += 1
 
     def pack(self, archive: Path) -> int:
@@ -102,12 +102,9 @@ def unfinished_path(path: Path) -> Path:
 
 
 def doubts(sizes: Counter[tuple[int, int]], *, size: tuple[int, int], count: int | None) -> list[str]:
-    """List why a server may refuse files; empty where nothing is known to be wrong.
+    """List why a server may refuse files, by how many there are of each (height, width); empty where nothing is wrong.
 
-    Args:
-        sizes: how many files of each (height, width) there are.
-        size: (height, width) of the server's images.
-        count: how many images it has; None where it is not asked about.
+    Its images have the (height, width) ``size``, and are ``count``, where that is known.
     """
     found = []
     others = sum(number for own, number in sizes.items() if own != size)

@@ -119,12 +119,9 @@ class Drawer:
         return pixels
 
     def overlay(self, image: Pixels, prediction: Prediction, *, every_class: bool = False) -> Pixels:
-        """Return the picture under its classes' colours, above a legend in these colours over grey.
+        """Return a picture (H, W, 3) under its classes' colours, above a legend in these colours over grey.
 
-        Args:
-            image: (H, W, 3).
-            prediction: of the picture.
-            every_class: whether the legend names all classes, or those that occur.
+        The legend names every class, or those that occur.
         """
         blended = np.asarray(cv2.addWeighted(image, 1 - self.opacity, self.colours(prediction.ids), self.opacity, 0))
         if not self.legend:
@@ -138,13 +135,9 @@ class Drawer:
 def compare(
     image: Pixels, predictions: Sequence[Prediction], drawers: Sequence[Drawer], *, every_class: bool = False
 ) -> Pixels:
-    """Return a picture and the colour maps of one or two segmenters side by side, above a legend.
+    """Return a picture (H, W, 3) and the colour maps of one or two segmenters side by side, above a legend.
 
-    Args:
-        image: (H, W, 3); panels are ``LEAST_PANEL`` to ``MOST_PANEL`` pixels wide.
-        predictions: of the picture by each segmenter.
-        drawers: of each segmenter.
-        every_class: whether the legend names all classes, or those that occur.
+    Panels are ``LEAST_PANEL`` to ``MOST_PANEL`` pixels wide. The legend names every class, or those that occur.
     """
     height, width = image.shape[:2]
     factor = min(min(max(width, LEAST_PANEL), MOST_PANEL) / width, MOST_PANEL_HEIGHT / height)

@@ -58,12 +58,7 @@ def input_size(
 
 
 def resize(image: Pixels, size: tuple[int, int]) -> Pixels:
-    """Resize a picture as the loader of training does: bilinear, where smaller by the mean of areas.
-
-    Args:
-        image: (H, W, 3) uint8.
-        size: height and width.
-    """
+    """Resize a picture (H, W, 3) to a height and width as training does: bilinear, where smaller by areas' means."""
     if image.shape[:2] == size:
         return image
     smaller = size[0] < image.shape[0] or size[1] < image.shape[1]
@@ -108,7 +103,7 @@ class Prediction:
 
     Attributes:
         ids: (H, W) class ids, uint8 for up to 256 classes.
-        confidence: (H, W) float32, the largest softmax value; None where it was not asked for.
+        confidence: (H, W) float32, the largest softmax value; None where it was not requested.
     """
 
     ids: npt.NDArray[np.integer]
@@ -202,7 +197,7 @@ class Network:
         return Prediction(ids, np.concatenate(confidences) if confidences else None)
 
     def from_scores(self, scores: Tensor, own: tuple[int, int]) -> Prediction | TransKDError:
-        """Return what class scores (K, h, w) say at a picture's own size (height, width)."""
+        """Return the prediction from class scores (K, h, w) at a picture's own size (height, width)."""
         scores = scores.float()
         if not torch.isfinite(scores).all():
             return NonFiniteError("the class scores are NaN or infinite: the weights are damaged, or overflow")
@@ -230,12 +225,7 @@ def largest_at(scores: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 
 
 def softmax_of(best: Tensor, logits: Tensor) -> Tensor:
-    """Return the softmax value (H, W) of the largest logits.
-
-    Args:
-        best: (H, W), the largest of the logits once they are resized to that size.
-        logits: (K, h, w).
-    """
+    """Return the softmax value of the largest logits ``best`` (H, W), those of ``logits`` (K, h, w) at that size."""
     total = torch.zeros_like(best)
     for values in classes_at(logits, (best.shape[0], best.shape[1])):
         total += (values - best).exp_()

@@ -40,15 +40,7 @@ class Model:
 
 
 def predict_with(models: Sequence[Model], images: Sequence[Pixels]) -> list[list[Prediction] | TransKDError]:
-    """Predict pictures with one segmenter or two.
-
-    Args:
-        models: the segmenters.
-        images: (H, W, 3) each, of one size once they are resized.
-
-    Returns:
-        For each picture the prediction of each segmenter, or why there is none.
-    """
+    """Return for each picture (H, W, 3), of one size once resized, each model's prediction, or why there is none."""
     found: list[list[Prediction] | TransKDError] = []
     for several in zip(*(model.network.predict(images) for model in models), strict=True):
         predictions = [one for one in several if isinstance(one, Prediction)]

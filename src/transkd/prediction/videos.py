@@ -131,12 +131,12 @@ def silent() -> Iterator[None]:
 
 
 class VideoReader:
-    """Frames of a video, upright as its rotation says.
+    """Frames of a video, upright by its rotation.
 
     Attributes:
         path: the file.
         rate: frames a second, the mean where it changes.
-        expected: how many frames the file says that it has, 0 where it does not say.
+        expected: how many frames the file states that it has, 0 where it states none.
         frames_read: how many have been read.
 
     Args:

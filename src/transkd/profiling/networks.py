@@ -210,7 +210,7 @@ def imported(name: str, remedy: str = "") -> Any:
     """Return a module.
 
     Raises:
-        ConfigError: it cannot be imported; says why, and the remedy.
+        ConfigError: it cannot be imported; states why, and the remedy.
     """
     try:
         return importlib.import_module(name)

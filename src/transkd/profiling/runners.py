@@ -37,7 +37,7 @@ class Runner:
 
 
 def make_runner(network: Network, case: Case, settings: Settings) -> Runner:
-    """Put a network on its device in its precision, and compile it where the case says so.
+    """Put a network on its device in its precision, and compile it where the case is compiled.
 
     Images are random, in [0, 1], on the device already.
 

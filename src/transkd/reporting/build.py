@@ -1,4 +1,4 @@
-"""A report: from folders of runs to tables of methods, with all that is said about them."""
+"""A report: from folders of runs to tables of methods, with notes on them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Report:
 
     Attributes:
         tables: one, or one for each group of comparable runs.
-        notices: sentences on runs that deserve a look.
+        notices: sentences on runs to check.
         left_out: folders that cannot be used, and why.
         options: what it was made from.
     """

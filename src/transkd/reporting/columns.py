@@ -17,7 +17,7 @@ READINGS = {
     "within the noise": ("within the noise", ""),
     "unknown": ("too few seeds to tell", ""),
 }
-"""What a gain's interval says of it -> in words, and how it is emphasised."""
+"""A gain's verdict -> in words, and how it is emphasised."""
 
 
 def number(value: float | None, digits: int) -> str:

@@ -89,13 +89,7 @@ def draw_plot(report: Report, name: str, *, table: int = 0, width: int = 640) ->
 
 
 def page(report: Report, plots: Sequence[Sequence[Plot]], scenes: Sequence[Sequence[Scene]]) -> str:
-    """Return the HTML page, which loads nothing and runs no script.
-
-    Args:
-        report: what it shows.
-        plots: of each table.
-        scenes: of each table.
-    """
+    """Return the HTML page, which loads nothing and runs no script; plots and scenes are those of each table."""
     environment = Environment(
         loader=PackageLoader("transkd.reporting", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -105,12 +99,7 @@ def page(report: Report, plots: Sequence[Sequence[Plot]], scenes: Sequence[Seque
 
 
 def markdown_lines(report: Report, plots: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    """Yield the lines of the report as Markdown.
-
-    Args:
-        report: what it shows.
-        plots: of each table: title -> file beside the text.
-    """
+    """Yield the lines of the report as Markdown; ``plots`` are each table's, title -> file beside the text."""
     yield from ("# Report", "")
     if report.options.command:
         yield from ("```bash", report.options.command, "```", "")
@@ -136,13 +125,7 @@ def markdown_lines(report: Report, plots: Sequence[Mapping[str, str]]) -> Iterat
 
 
 def latex(table: Table, confidence: float, ending: str = "") -> str:
-    """Return the tables of scores and of costs for LaTeX with booktabs.
-
-    Args:
-        table: what they show.
-        confidence: of the intervals.
-        ending: of their labels, where there are several tables.
-    """
+    """Return the tables of scores and of costs for LaTeX with booktabs; their labels end with ``ending``."""
     title = f" ({table.title})" if table.title else ""
     scores = f"Mean IoU over seeds and gain over {table.baseline}{title}."
     costs = f"What networks and trainings cost{title}."

@@ -168,9 +168,7 @@ def method_name(run: Run) -> str:
 def method_titles(runs: Sequence[Run], teacher_of: Mapping[Path, Run]) -> list[str]:
     """Return a title for each method: its name, and as much of options, network and teacher as distinguishes it.
 
-    Args:
-        runs: one of each method.
-        teacher_of: a student's folder -> the run that taught it.
+    ``runs`` holds one of each method, and ``teacher_of`` the run that taught it by the student's folder.
     """
     teachers = [teacher_of.get(run.folder) for run in runs]
     taught_by = [
@@ -211,9 +209,7 @@ def _distinguished(titles: Sequence[str], facts: Sequence[Mapping[str, Any]]) ->
 def find_baselines(methods: Sequence[Method], title: str) -> dict[Network, Method]:
     """Return the method of each network that gains are over; none for a network without one.
 
-    Args:
-        methods: of one table.
-        title: of the method, ``*`` and ``?`` match anything; empty for the plain student.
+    Its ``title`` may hold ``*`` and ``?``, which match anything, and is empty for the plain student.
 
     Raises:
         ConfigError: two methods of a network have that title.

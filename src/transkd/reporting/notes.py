@@ -18,13 +18,7 @@ LITERAL = ("protocol", RECIPE)
 
 
 def table_notes(rows: Sequence[Row], confidence: float, baseline: str = PLAIN_STUDENT) -> Iterator[str]:
-    """Yield the notes on a table: how intervals were made, what is absent and why, what to beware of.
-
-    Args:
-        rows: of the table.
-        confidence: of the intervals.
-        baseline: what gains are over, as it reads in a sentence.
-    """
+    """Yield the notes on a table: how intervals were made, what is absent and why, what to beware of."""
     if any(row.miou.std is not None for row in rows):
         yield "± is the sample standard deviation over seeds (n - 1)."
     if single := _titles(row for row in rows if row.miou.count == 1 and row.method.kind != "teacher"):

@@ -138,17 +138,17 @@ def gains_figure(rows: Sequence[Row], confidence: float, baseline: str) -> Figur
     names = [folded(row.method.title) for row, _ in compared]
     figure, axes = new_axes(1.1 + (0.22 + 0.14 * max(name.count("\n") + 1 for name in names)) * len(compared))
     axes.axvline(0, color=MUTED, linewidth=1)
-    for place, (row, gain) in enumerate(compared):
+    for position, (row, gain) in enumerate(compared):
         emphasis = READINGS[gain.verdict][1]
         colour = {"gain": GAIN, "loss": LOSS, "": NOISE}[emphasis]
         filled = PAPER
         if gain.low is not None and gain.high is not None:
-            axes.plot([100 * gain.low, 100 * gain.high], [place, place], color=colour, linewidth=2.2)
+            axes.plot([100 * gain.low, 100 * gain.high], [position, position], color=colour, linewidth=2.2)
             filled = colour
-        axes.plot(100 * gain.mean, place, "o", markersize=7, color=colour, markerfacecolor=filled)
+        axes.plot(100 * gain.mean, position, "o", markersize=7, color=colour, markerfacecolor=filled)
         text = f"  {points(gain.mean)}  {reading(row)}"
         side = axes.get_yaxis_transform()
-        axes.text(1.0, place, text, transform=side, va="center", color=INK if emphasis else MUTED)
+        axes.text(1.0, position, text, transform=side, va="center", color=INK if emphasis else MUTED)
     axes.set_yticks(range(len(compared)), names)
     axes.set_ylim(-0.6, len(compared) - 0.4)
     axes.grid(axis="x")

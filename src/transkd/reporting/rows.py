@@ -116,12 +116,7 @@ class Row:
 
 
 def build_rows(methods: Sequence[Method], confidence: float, baseline: str = "") -> tuple[Row, ...]:
-    """Return a row for each method.
-
-    Args:
-        methods: of one table.
-        confidence: of the intervals, such as 0.95.
-        baseline: title of the method that gains are over; empty for the plain student.
+    """Return a row for each method of a table; gains are over the method titled ``baseline``, or the plain student.
 
     Raises:
         ConfigError: two methods of a network have that title.

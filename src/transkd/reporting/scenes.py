@@ -35,12 +35,7 @@ class Scene(NamedTuple):
 
 
 def example_scenes(rows: Sequence[Row], count: int) -> list[Scene]:
-    """Return scenes that most methods have a picture of, each method by its lowest seed that has one.
-
-    Args:
-        rows: of one table.
-        count: how many scenes at most.
-    """
+    """Return at most ``count`` scenes that most methods have a picture of, by the lowest seed that has one."""
     having: Counter[str] = Counter()
     for row in rows:
         having.update({path.name for run in row.method.runs for path in (run.folder / PREDICTIONS).glob("*.png")})

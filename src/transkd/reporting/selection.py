@@ -60,12 +60,7 @@ def selectable(run: Run) -> dict[str, Any]:
 
 
 def select_runs(runs: Sequence[Run], only: Sequence[str], exclude: Sequence[str]) -> tuple[Run, ...]:
-    """Return the runs that are requested.
-
-    Args:
-        runs: all runs that were found.
-        only: conditions that hold; of several for one key, one has to.
-        exclude: conditions of which none holds.
+    """Return the runs for which conditions of ``only`` hold, of several for one key one, and none of ``exclude``.
 
     Raises:
         ConfigError: a condition on a key that no run has, or nothing is left.
@@ -98,11 +93,7 @@ def _first(texts: Sequence[str], count: int) -> str:
 
 
 def comparable_groups(runs: Sequence[Run], *, split: bool) -> list[tuple[str, list[Run]]]:
-    """Sort runs into groups that compare.
-
-    Args:
-        runs: students.
-        split: whether there may be several groups.
+    """Sort students' runs into groups that compare, of which there may be several where ``split`` is true.
 
     Returns:
         For each group its title and runs. The title has the values that not all groups have,
