@@ -77,30 +77,22 @@ def group_by_method(
         by_recipe[_trained_as(run)].append(run)
     titles = method_titles([runs[0] for runs in by_method.values()], teacher_of)
     titles += teacher_titles([runs[0] for runs in by_recipe.values()])
-    methods, clashes = [], []
+    methods = []
     for number, (title, runs) in enumerate(zip(titles, [*by_method.values(), *by_recipe.values()], strict=True)):
         kind: Kind = "teacher" if number >= len(by_method) else "plain" if runs[0].is_plain else "distilled"
-        first: dict[int, Run] = {}
-        repeats = []
+        by_seed: dict[int, Run] = {}
         for run in sorted(runs, key=lambda run: run.seed):
-            kept = first.setdefault(run.seed, run)
-            if kept is not run:
-                repeats.append(run)
-                clashes += [] if same_scores(kept, run) else [(title, kept, run)]
-        teaching = [teacher_of[run.folder] for run in first.values() if run.folder in teacher_of]
+            kept = by_seed.setdefault(run.seed, run)
+            if not same_scores(kept, run):
+                raise ConfigError(
+                    f"{title}, seed {run.seed} has different results, so that a mean would not be over seeds: mIoU "
+                    f"{100 * kept.miou:.2f} in {kept.folder} and {100 * run.miou:.2f} in {run.folder}; leave one of "
+                    f"them out, such as by exclude=folder:{run.folder}"
+                )
+        repeats = tuple(run for run in runs if by_seed[run.seed] is not run)
+        teaching = [teacher_of[run.folder] for run in by_seed.values() if run.folder in teacher_of]
         teachers_of_it = tuple({run.folder: run for run in teaching}.values())
-        student = architecture(runs[0])
-        methods.append(Method(title, kind, tuple(first.values()), tuple(repeats), student, teachers_of_it))
-    if clashes:
-        lines = [
-            f"  {title}, seed {one.seed}: {one.folder} (mIoU {100 * one.miou:.2f}) and {other.folder} "
-            f"(mIoU {100 * other.miou:.2f})\n"
-            for title, one, other in clashes
-        ]
-        raise ConfigError(
-            "runs of the same method and seed have different results, so that a mean would not be over seeds:\n"
-            f"{''.join(lines)}leave one of each out, such as by exclude=folder:{clashes[0][2].folder}"
-        )
+        methods.append(Method(title, kind, tuple(by_seed.values()), repeats, architecture(runs[0]), teachers_of_it))
 
     def position(method: Method) -> tuple[object, ...]:
         mean = sum(run.miou for run in method.runs) / len(method.runs)
