@@ -17,7 +17,7 @@ from transkd.prediction.drawing import Classes, Drawer
 from transkd.prediction.network import Network
 from transkd.prediction.outputs import Model
 from transkd.prediction.plan import Job, Source
-from transkd.prediction.videos import VideoReader, VideoWriter, mean_rate, predict_clip
+from transkd.prediction.videos import VideoReader, mean_rate, predict_clip, video_writer
 
 FRAMES = 12
 CLASSES = Classes(("dark", "bright"), ((200, 30, 30), (30, 30, 200)))
@@ -112,9 +112,9 @@ def test_ids_and_confidences_are_numbered_pictures(tmp_path: Path) -> None:
 
 
 def test_odd_sides_get_another_row_and_column(tmp_path: Path) -> None:
-    with VideoWriter.opened(tmp_path / "odd.mp4", 25, tmp_path / "odd.mp4") as writer:
+    with video_writer(tmp_path / "odd.mp4", 25, tmp_path / "odd.mp4") as write:
         for number in range(3):
-            writer.write(frame(number, 65, 97))
+            write(frame(number, 65, 97))
     assert [image.shape for image in read_back(tmp_path / "odd.mp4")] == [(66, 98, 3)] * 3
 
 

@@ -38,30 +38,16 @@ __all__ = [
     "without_computing",
 ]
 
+_MODULES = {
+    "class_match": ("ClassMatch", "match_classes", "outputs_for_classes", "select_outputs"),
+    "comparison": ("protocol_differences", "require_comparable", "result_differences"),
+    "cost": ("count_macs", "count_parameters", "latency_ms", "segmenter_gmacs", "without_computing"),
+    "evaluate": ("score_model",),
+    "pictures": ("colourise", "scene_picture"),
+    "protocol": ("Protocol", "Resolution", "classes_and_labels", "match_resolution"),
+    "scores": ("IGNORE_INDEX", "Scores", "score_meter"),
+}
+
 __getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "ClassMatch": "transkd.evaluation.class_match",
-        "IGNORE_INDEX": "transkd.evaluation.scores",
-        "Protocol": "transkd.evaluation.protocol",
-        "Resolution": "transkd.evaluation.protocol",
-        "Scores": "transkd.evaluation.scores",
-        "classes_and_labels": "transkd.evaluation.protocol",
-        "colourise": "transkd.evaluation.pictures",
-        "count_macs": "transkd.evaluation.cost",
-        "count_parameters": "transkd.evaluation.cost",
-        "latency_ms": "transkd.evaluation.cost",
-        "match_classes": "transkd.evaluation.class_match",
-        "match_resolution": "transkd.evaluation.protocol",
-        "outputs_for_classes": "transkd.evaluation.class_match",
-        "protocol_differences": "transkd.evaluation.comparison",
-        "require_comparable": "transkd.evaluation.comparison",
-        "result_differences": "transkd.evaluation.comparison",
-        "scene_picture": "transkd.evaluation.pictures",
-        "score_meter": "transkd.evaluation.scores",
-        "score_model": "transkd.evaluation.evaluate",
-        "segmenter_gmacs": "transkd.evaluation.cost",
-        "select_outputs": "transkd.evaluation.class_match",
-        "without_computing": "transkd.evaluation.cost",
-    },
+    __name__, {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 )

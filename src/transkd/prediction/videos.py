@@ -59,7 +59,7 @@ def predict_clip(
         TransKDError: a frame cannot be predicted, such as for class scores that are NaN.
     """
     reader = VideoReader(job.source.path)
-    films: dict[Kind, VideoWriter] = {}
+    films: dict[Kind, Callable[[Pixels], None]] = {}
     done = 0
     with silent(), ExitStack() as files:
         partials = {kind: files.enter_context(whole(path)) for kind, path in job.outputs.items()}
@@ -67,7 +67,7 @@ def predict_clip(
             if kind in EXACT_KINDS:
                 partial.mkdir()
             else:
-                films[kind] = files.enter_context(VideoWriter.opened(partial, reader.rate, job.outputs[kind]))
+                films[kind] = files.enter_context(video_writer(partial, reader.rate, job.outputs[kind]))
         for images in batched_ahead(reader.frames(), models[0].network.batch_size):
             for image, predictions in zip(images, predict_with(models, images), strict=True):
                 done += 1
@@ -75,7 +75,7 @@ def predict_clip(
                     raise type(predictions)(f"{job.source.path}, frame {done}: {predictions}")
                 for kind, partial in partials.items():
                     if kind in films:
-                        films[kind].write(drawn(kind, image, predictions, models, video=True))
+                        films[kind](drawn(kind, image, predictions, models, video=True))
                     else:
                         write_exact(kind, predictions[0], models[0], partial / f"{done:06d}{PICTURE}")
             progress(done, reader.expected)
@@ -212,60 +212,42 @@ class VideoReader:
         )
 
 
-class VideoWriter:
-    """An MP4 file of frames of one size; sides of odd length get another row or column, which the codec needs.
+@contextmanager
+def video_writer(path: Path, rate: float, shown: Path) -> Iterator[Callable[[Pixels], None]]:
+    """Give a function that appends a frame (H, W, 3) RGB to an MP4 file; all frames have one size.
 
-    Attributes:
+    Sides of odd length get another row or column, which the codec needs.
+
+    Args:
         path: the file.
         rate: frames a second.
         shown: what errors call it.
+
+    Raises:
+        DataError: the file cannot be written, or does not hold all frames in the end, as where a disk is full.
     """
+    writer: cv2.VideoWriter | None = None
+    written = 0
 
-    def __init__(self, path: Path, rate: float, shown: Path) -> None:
-        self.path = path
-        self.rate = rate
-        self.shown = shown
-        self._writer: cv2.VideoWriter | None = None
-        self._written = 0
-
-    @classmethod
-    @contextmanager
-    def opened(cls, path: Path, rate: float, shown: Path) -> Iterator[VideoWriter]:
-        """Give a writer, whose file is finished where all goes well."""
-        film = cls(path, rate, shown)
-        try:
-            yield film
-        finally:
-            if film._writer is not None:
-                film._writer.release()
-        film.check()
-
-    def write(self, frame: Pixels) -> None:
-        """Append a frame (H, W, 3) RGB.
-
-        Raises:
-            DataError: the file cannot be written.
-        """
+    def write(frame: Pixels) -> None:
+        nonlocal writer, written
         even = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
-        if self._writer is None:
+        if writer is None:
             height, width = even.shape[:2]
             codec = cv2.VideoWriter.fourcc(*CODEC)
-            self._writer = cv2.VideoWriter(str(self.path), cv2.CAP_FFMPEG, codec, self.rate, (width, height))
-            if not self._writer.isOpened():
-                raise DataError(
-                    f"{self.shown}: OpenCV cannot write a video of {width}x{height} at {self.rate:g} frames/s"
-                )
-        self._writer.write(np.asarray(cv2.cvtColor(even, cv2.COLOR_RGB2BGR), np.uint8))
-        self._written += 1
+            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, rate, (width, height))
+            if not writer.isOpened():
+                raise DataError(f"{shown}: OpenCV cannot write a video of {width}x{height} at {rate:g} frames/s")
+        writer.write(np.asarray(cv2.cvtColor(even, cv2.COLOR_RGB2BGR), np.uint8))
+        written += 1
 
-    def check(self) -> None:
-        """Read the file's length back, since OpenCV does not report what it cannot write.
-
-        Raises:
-            DataError: it does not hold all frames, as where a disk is full.
-        """
-        capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
-        held = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-        capture.release()
-        if held != self._written:
-            raise DataError(f"{self.shown}: only {held} of {self._written} frames could be written; is the disk full?")
+    try:
+        yield write
+    finally:
+        if writer is not None:
+            writer.release()
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)  # OpenCV does not report what it cannot write
+    held = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    capture.release()
+    if held != written:
+        raise DataError(f"{shown}: only {held} of {written} frames could be written; is the disk full?")
