@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transkd.cli import train
 from transkd.distillation import registry
 from transkd.errors import CheckpointError
-from transkd.models.backbones import registry as backbones
+from transkd.models import backbones
 from transkd.runs.folder import RunFolder
 
 

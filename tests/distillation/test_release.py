@@ -18,7 +18,7 @@ from transkd.distillation.release import FORMS, Form, adapter_names, find_form
 from transkd.errors import WeightsError
 from transkd.models import Segmenter
 from transkd.models.backbones import find_backbone
-from transkd.models.formats.transkd import from_released
+from transkd.models.formats.published import from_released
 from transkd.models.taps import Taps
 from transkd.training import DistillModule
 

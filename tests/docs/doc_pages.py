@@ -84,8 +84,7 @@ def modules_of(folder: Path) -> Iterator[None]:
     """Import from a folder, which is the current one, and forget afterwards what its modules registered."""
     from transkd.data import datasets
     from transkd.distillation import registry as losses
-    from transkd.models import heads
-    from transkd.models.backbones import registry as backbones
+    from transkd.models import backbones, heads
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

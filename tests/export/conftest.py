@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,16 +14,17 @@ from clear_cut_segmenter import clear_cut
 
 from transkd.data.classes import CAMVID
 from transkd.export import export_segmenter
+from transkd.models.exported import TorchProgram, load_model
 
 RESULTS = {
-    "miou": 0.4605,
-    "pixel_accuracy": 0.8784,
+    "miou": 0.46,
+    "pixel_accuracy": 0.88,
     "per_class": dict.fromkeys(CAMVID.names, 0.5) | {"pole": None},
-    "protocol": {"dataset": "camvid", "split": "val", "input_size": [64, 96], "resolution": "label"},
+    "protocol": {"dataset": "camvid", "split": "val", "input_size": [64, 96], "resolution": "logit"},
     "data": {"count": 101, "sha256": "0" * 64},
     "image_size": [64, 96],
     "distillation": "transkd_ea",
-    "losses": {"csf": 1.0, "ea": 1.0},
+    "losses": {"csf": 1.0, "ea": 0.5},
     "teacher": "runs/camvid_teacher-s0/model",
     "seed": 3,
     "command": "transkd-train +experiment=camvid_mitb0 seed=3",
@@ -32,13 +34,25 @@ RESULTS = {
 }
 
 
-@pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_run(folder: Path, backbone: str) -> Path:
     """A run's folder with a student, its config and its results."""
-    folder = tmp_path_factory.mktemp("runs") / "camvid"
-    clear_cut("tiny").save_pretrained(folder / "student")
+    clear_cut(backbone).save_pretrained(folder / "student")
     (folder / "config.yaml").write_text("name: camvid\n")
     (folder / "results.json").write_text(json.dumps(RESULTS))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the tiny network."""
+    return make_run(tmp_path_factory.mktemp("runs") / "camvid", "tiny")
+
+
+@pytest.fixture(scope="session")
+def mit_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of MiT-B0, with its export for transformers in ``out``."""
+    folder = make_run(tmp_path_factory.mktemp("runs") / "mit", "mit_b0")
+    export_segmenter(folder / "student", folder / "out", "huggingface")
     return folder
 
 
@@ -51,3 +65,11 @@ def exported_onnx(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def exported_program(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("torch") / "student.pt2"
     return export_segmenter(run_folder, target, "torch", input="float", result="classes").path
+
+
+@pytest.fixture(scope="session")
+def program(exported_program: Path) -> TorchProgram:
+    """The program, loaded from a file whose name does not say what it is."""
+    model = load_model(shutil.copy(exported_program, exported_program.with_name("program.bin")))
+    assert isinstance(model, TorchProgram)
+    return model

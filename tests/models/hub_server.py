@@ -13,7 +13,7 @@ GATED, BROKEN = "acme/gated", "acme/broken"
 
 
 class HubServer(ThreadingHTTPServer):
-    """Serve ``files`` (``"owner/name/filename"`` -> bytes); ``requests`` lists what was asked for."""
+    """Serve ``files`` (``"owner/name/filename"`` -> bytes); ``requests`` lists what was requested."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
@@ -70,7 +70,7 @@ class _Answers(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -11,21 +11,20 @@ import torch
 from torch import Tensor
 
 from transkd.models import Segmenter, create_segmenter
-from transkd.models.formats.transkd import RELEASED_NAMES, ReleasedNames
-from transkd.models.weights import state_shapes
+from transkd.models.formats.names import RELEASED, TensorNames
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def names_of(backbone: str) -> ReleasedNames:
-    return next(names for family, names in RELEASED_NAMES.items() if backbone.startswith(family))
+def names_of(backbone: str) -> TensorNames:
+    return next(names for family, names in RELEASED.items() if backbone.startswith(family))
 
 
 def released_shapes(backbone: str, prefix: str = "", num_classes: int = 20) -> dict[str, tuple[int, ...]]:
     """Released name -> shape of a segmenter's tensors; prefix is "student." in a student's checkpoint."""
     with torch.device("meta"):
-        shapes = state_shapes(create_segmenter(backbone, num_classes))
-    return {prefix + names_of(backbone).released(name): shape for name, shape in shapes.items()}
+        state = create_segmenter(backbone, num_classes).state_dict()
+    return {prefix + names_of(backbone).published(name): tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def filled(shapes: Shapes) -> dict[str, Tensor]:
@@ -35,9 +34,7 @@ def filled(shapes: Shapes) -> dict[str, Tensor]:
 
 def released_state(shapes: Shapes, prefix: str = "") -> dict[str, Tensor]:
     """A MiT segmenter's state dict under our names by the rule: each tensor seeded by its released name."""
-    return {
-        name: rule_tensor(prefix + RELEASED_NAMES["mit"].released(name), tuple(shape)) for name, shape in shapes.items()
-    }
+    return {name: rule_tensor(prefix + RELEASED["mit"].published(name), tuple(shape)) for name, shape in shapes.items()}
 
 
 def fingerprint(shapes: Shapes) -> tuple[int, str]:
@@ -70,7 +67,7 @@ def nvlabs_state(segmenter: Segmenter) -> dict[str, Tensor]:
     """A MiT segmenter's tensors by NVlabs' names: those of TransKD's release, in mmsegmentation's two parts."""
     published = {}
     for ours, tensor in segmenter.state_dict().items():
-        name = RELEASED_NAMES["mit"].released(ours)
+        name = RELEASED["mit"].published(ours)
         published[("decode_head." if name.startswith("linear_") else "backbone.") + name] = tensor.contiguous()
     unused = {"weight": torch.zeros(3, 128, 1, 1), "bias": torch.zeros(3)}
     return published | {f"decode_head.conv_seg.{name}": tensor for name, tensor in unused.items()}

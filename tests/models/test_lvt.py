@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from transkd.models import Segmenter, create_segmenter
 from transkd.models.backbones.lvt import ConvolutionalSelfAttention, LiteVisionTransformer, RecursiveAtrousSelfAttention
-from transkd.models.formats.transkd import from_released
+from transkd.models.formats.published import from_released
 
 HEADS = (2, 2, 5, 8)
 REDUCTIONS = (None, 4, 2, 1)
@@ -131,7 +131,7 @@ def released():
     return {name: tensor.double() for name, tensor in state.items()}, segmenter
 
 
-@pytest.mark.parametrize("size", [(64, 96), (37, 45)])
+@pytest.mark.parametrize("size", [(32, 64), (37, 45)])
 @torch.no_grad()
 def test_a_released_student_taps_what_its_definition_gives(released, size):
     torch.manual_seed(0)
@@ -170,17 +170,8 @@ def test_odd_maps_round_up_and_the_batch_does_not_mix():
     torch.testing.assert_close([f[1:] for f in features], list(alone), rtol=1e-4, atol=1e-5)
 
 
-def test_every_parameter_learns():
-    torch.manual_seed(0)
-    segmenter = create_segmenter("lvt", num_classes=3, drop_path_rate=0.1).train()
-    segmenter(torch.rand(2, 3, 64, 64)).square().sum().backward()
-    idle = [name for name, p in segmenter.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert idle == []
-
-
-def test_no_stochastic_depth_unless_asked_for():
-    plain = create_segmenter("lvt")
-    assert plain.config["drop_path_rate"] == 0
+def test_no_stochastic_depth_unless_requested():
+    assert create_segmenter("lvt").config["drop_path_rate"] == 0
     rates = [block.drop_path.drop_prob for stage in LiteVisionTransformer(0.7).stages for block in stage.blocks]
     assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
     images = torch.rand(8, 3, 32, 32)
@@ -201,30 +192,9 @@ def test_initial_scales_are_those_of_the_docstring():
     assert all(bias.abs().max() == 0 for bias in biases)
 
 
-def test_autocast_gives_half_precision_maps_close_to_full_ones():
-    torch.manual_seed(0)
-    segmenter = create_segmenter("lvt", num_classes=5).eval()
-    images = torch.rand(1, 3, 64, 96)
-    with torch.no_grad():
-        full = segmenter(images)
-        with torch.autocast("cpu", torch.bfloat16):
-            half = segmenter(images)
-    assert half.dtype == torch.bfloat16
-    assert (half.float() - full).abs().max() < 0.1 * full.abs().max()
-
-
-class Attentions(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.convolutional = ConvolutionalSelfAttention(8, 2)
-        self.recursive = RecursiveAtrousSelfAttention(8, 2, reduction=2)
-
-    def forward(self, x):
-        return self.recursive(self.convolutional(x))
-
-
+@pytest.mark.slow
 def test_an_exported_attention_takes_even_and_odd_sizes():
-    attentions = Attentions().eval()
+    attentions = nn.Sequential(ConvolutionalSelfAttention(8, 2), RecursiveAtrousSelfAttention(8, 2, 2)).eval()
     size = dict.fromkeys((0, 1, 2), Dim.DYNAMIC)
     program = torch.export.export(attentions, (torch.rand(2, 16, 24, 8),), dynamic_shapes=(size,)).module()
     for batch, height, width in ((2, 16, 24), (1, 17, 24), (3, 9, 11)):

@@ -58,10 +58,13 @@ def changed(program: Path, target: Path, change: Callable[[str, bytes], bytes]) 
     return target
 
 
-def test_a_whole_file_runs_at_any_size(program: Path) -> None:
+def test_a_whole_file_runs_at_any_size_and_its_errors_are_one_message(program: Path) -> None:
     model = load_model(program)
     assert model(torch.rand(1, 3, 33, 70)).shape == (1, 2, 33, 70)
     assert check_program(program) == METADATA
+    model.module = lambda images: torch.zeros(2) + torch.zeros(3)
+    with pytest.raises(WeightsError, match=r"pixels.pt2 cannot run 1 image\(s\) of 40x50: The size of tensor a"):
+        model(torch.rand(1, 3, 40, 50))
 
 
 def test_a_changed_bit_is_found(program: Path, tmp_path: Path) -> None:
@@ -71,9 +74,7 @@ def test_a_changed_bit_is_found(program: Path, tmp_path: Path) -> None:
     start = content.index(zipfile.ZipFile(program).read(record))
     content[start + 1] ^= 1
     (tmp_path / "flipped.pt2").write_bytes(content)
-    with pytest.raises(
-        WeightsError, match=r"flipped.pt2 is damaged \(the checksum of its record '.*weight_0' is wrong"
-    ):
+    with pytest.raises(WeightsError, match=r"flipped.pt2 is damaged \(the checksum of its record '.*weight_0' is wr"):
         load_model(tmp_path / "flipped.pt2")
 
 
@@ -88,44 +89,33 @@ def test_a_pickle_in_it_is_not_run(program: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "was_here").exists()
     logging.disable(logging.WARNING)  # torch's own warning of it has a wrong argument
     try:
-        torch.export.load(evil)  # which does run it: what is refused here is no made-up danger
+        torch.export.load(evil)  # which does run it: the danger is real
     finally:
         logging.disable(logging.NOTSET)
     assert (tmp_path / "was_here").exists()
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "reason"),
     [
         (b'"use_pickle": false', b'"use_pickle": true', "pickled weights"),
         (b"torch.ops.aten.conv2d.default", b"torch.hub.load_state_dict_from_url", "a call of 'torch.hub.load"),
         (b"Symbol(", b"__import__(", "the expression"),
         (b'"guards_code": []', b'"guards_code": ["print(1)"]', "the guard 'print"),
+        (b"", b"", "a record 'data/aotinductor/model/model.so'"),
     ],
 )
-def test_what_torch_would_evaluate_is_refused(program: Path, tmp_path: Path, old: bytes, new: bytes, said: str) -> None:
+def test_what_torch_would_run_is_refused(program: Path, tmp_path: Path, old: bytes, new: bytes, reason: str) -> None:
     seen = []
 
     def change(name: str, data: bytes) -> bytes:
         seen.append(old in data)
-        return data.replace(old, new) if name.endswith(".json") else data
+        return data.replace(old, new) if old and name.endswith(".json") else data
 
     evil = changed(program, tmp_path / "evil.pt2", change)
     assert any(seen)
-    with pytest.raises(WeightsError, match=f"is refused, and nothing of it was executed: it holds {said}"):
+    if not old:
+        with zipfile.ZipFile(evil, "a") as archive:
+            archive.writestr(f"{archive.namelist()[0].partition('/')[0]}/data/aotinductor/model/model.so", b"\x7fELF")
+    with pytest.raises(WeightsError, match=f"is refused, and nothing of it was executed: it holds {reason}"):
         load_model(evil)
-
-
-def test_a_native_library_in_it_is_refused(program: Path, tmp_path: Path) -> None:
-    evil = changed(program, tmp_path / "evil.pt2", lambda name, data: data)
-    with zipfile.ZipFile(evil, "a") as archive:
-        archive.writestr(f"{archive.namelist()[0].partition('/')[0]}/data/aotinductor/model/model.so", b"\x7fELF")
-    with pytest.raises(WeightsError, match=r"it holds a record 'data/aotinductor/model/model.so'"):
-        load_model(evil)
-
-
-def test_what_its_operators_raise_is_one_message(program: Path) -> None:
-    model = load_model(program)
-    model.module = lambda images: torch.zeros(2) + torch.zeros(3)
-    with pytest.raises(WeightsError, match=r"pixels.pt2 cannot run 1 image\(s\) of 40x50: The size of tensor a"):
-        model(torch.rand(1, 3, 40, 50))

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from transkd.errors import ConfigError
 from transkd.models import Segmenter, create_segmenter
-from transkd.models.backbones import register_backbone
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +20,11 @@ def segmenter() -> Segmenter:
     return create_segmenter("mit_b0", num_classes=7).eval()
 
 
-@pytest.mark.parametrize("size", [(32, 32), (64, 96), (33, 47), (129, 255)])
-def test_shapes_at_any_size(segmenter, size):
+@pytest.mark.parametrize("size", [(32, 32), (64, 96), (33, 47)])
+def test_shapes_at_any_size_and_methods_that_agree(segmenter, size):
     images = torch.rand(2, 3, *size)
     with torch.no_grad():
-        taps = segmenter.taps(images, logits=True)
+        taps, alone, logits = segmenter.taps(images, logits=True), segmenter.taps(images), segmenter(images)
         predicted = segmenter.predict(images)
     grids = [tuple(-(-side // stride) for side in size) for stride in segmenter.strides]
     expected = [(2, c, *grid) for c, grid in zip((32, 64, 160, 256), grids, strict=True)]
@@ -34,27 +33,14 @@ def test_shapes_at_any_size(segmenter, size):
     assert taps.images.shape == images.shape
     assert [tuple(tensor.shape) for tensor in taps.embeddings] == expected
     assert [tuple(tensor.shape) for tensor in taps.features] == expected
-    assert taps.logits.shape == (2, 7, *grids[0])
-    assert predicted.shape == (2, *size)
+    assert logits.shape == (2, 7, *grids[0])
+    assert alone.logits is None
+    assert torch.equal(taps.logits, logits)
+    assert torch.equal(segmenter.decode(alone.features), logits)
     assert predicted.dtype == torch.int64
-
-
-def test_forward_taps_and_decode_agree(segmenter):
-    images = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
-        logits = segmenter(images)
-        taps = segmenter.taps(images)
-        assert taps.logits is None
-        assert torch.equal(segmenter.decode(taps.features), logits)
-        assert torch.equal(segmenter.taps(images, logits=True).logits, logits)
-
-
-def test_predict_takes_the_largest_resized_logit(segmenter):
-    images = torch.rand(2, 3, 40, 72)
-    with torch.no_grad():
-        resized = F.interpolate(segmenter(images), (40, 72), mode="bilinear", align_corners=False)
-    assert torch.equal(segmenter.predict(images), resized.argmax(1))
-    assert len(segmenter.predict(images).unique()) > 1
+    resized = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+    assert torch.equal(predicted, resized.argmax(1))
+    assert len(predicted.unique()) > 1
 
 
 def test_uint8_images_equal_floats_over_255(segmenter):
@@ -79,21 +65,12 @@ def test_normalisation_is_that_of_the_config(tmp_path):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (
-            torch.zeros(1, 3, 64, 64, dtype=torch.int64),
-            "images must be uint8, or floating point .* not torch.int64",
-        ),
-        (
-            torch.zeros(1, 3, 64, 64, dtype=torch.bool),
-            "images must be uint8, or floating point .* not torch.bool",
-        ),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.int64), "images must be uint8, or floating point .* not torch.int64"),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.bool), "images must be uint8, or floating point .* not torch.bool"),
         (np.zeros((64, 64, 3), np.uint8), r"images must be a torch tensor .* not ndarray; .* torch\.from_numpy"),
         (torch.zeros(3, 64, 64), r"images must have the shape \(B, 3, H, W\), not \(3, 64, 64\)"),
         (torch.zeros(1, 64, 64, 3), r"images must have the shape \(B, 3, H, W\), not \(1, 64, 64, 3\)"),
-        (
-            torch.zeros(1, 3, 31, 64),
-            "images of 31x64 pixels are too small: resize or pad them to at least 32",
-        ),
+        (torch.zeros(1, 3, 31, 64), "images of 31x64 pixels are too small: resize or pad them to at least 32"),
     ],
 )
 def test_unfit_images_are_refused(segmenter, images, message):
@@ -105,36 +82,25 @@ def test_unfit_images_are_refused(segmenter, images, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_classes": 0}, "num_classes must be a whole number of at least 1, not 0"),
-        ({"num_classes": "19"}, "num_classes must be a whole number of at least 1, not '19'"),
-        ({"head_width": -1}, "head_width must be a whole number of at least 1, not -1"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and less than 1, not 1.0"),
-        ({"drop_path_rate": -0.1}, "drop_path_rate must be at least 0 and less than 1, not -0.1"),
-        ({"mean": (0.5,)}, "mean must have a number for each of red, green and blue"),
-        ({"std": (1, float("nan"), 1)}, "std must have a number for each"),
-        ({"std": (1, 0, 1)}, "std must be positive"),
-        ({"norm_eps": -1.0}, "norm_eps must be a small positive number, such as 1e-6, or null, not -1.0"),
-        ({"num_classes": 2, "class_names": [1, 2]}, r"class_names must be text, not \[1, 2\]"),
-        ({"class_names": ["road", "sky"]}, "class_names has 2 entries for num_classes=19"),
-        ({"num_classes": 2, "palette": [(0, 0, 0)]}, "palette has 1 entries for num_classes=2"),
-        (
-            {"num_classes": 1, "palette": [(0, 0, 256)]},
-            r"blue of 0 to 255 for each class, not \[0, 0, 256\]",
-        ),
+        ({"num_classes": 0}, r"num_classes: give 1 or more \(it is 0\)"),
+        ({"num_classes": "19"}, r"num_classes: give a whole number \(it is '19'\)"),
+        ({"num_classes": True}, r"num_classes: give a whole number \(it is true\)"),
+        ({"head_width": -1}, r"head_width: give 1 or more \(it is -1\)"),
+        ({"dropout": 1.0}, r"dropout: give a number below 1 \(it is 1.0\)"),
+        ({"drop_path_rate": -0.1}, r"drop_path_rate: give 0 or more \(it is -0.1\)"),
+        ({"mean": (0.5,)}, r"mean: .* at least 3 items .*\(it is \[0.5\]\)"),
+        ({"std": (1, float("nan"), 1)}, r"std\.1: give a number"),
+        ({"std": (1, 0, 1)}, r"std\.1: give a number above 0 \(it is 0.0\)"),
+        ({"norm_eps": -1.0}, r"norm_eps: give a number above 0 \(it is -1.0\)"),
+        ({"num_classes": 2, "class_names": [1, 2]}, r"class_names\.0: give text \(it is 1\)"),
+        ({"class_names": ["road", "sky"]}, "class_names: has 2 entries for num_classes=19"),
+        ({"num_classes": 2, "palette": [(0, 0, 0)]}, "palette: has 1 entries for num_classes=2"),
+        ({"num_classes": 1, "palette": [(0, 0, 256)]}, r"palette\.0\.2: give 255 or less \(it is 256\)"),
     ],
 )
 def test_unfit_options_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         create_segmenter("mit_b0", **options)
-
-
-@pytest.mark.parametrize(
-    ("backbone", "width"), [("mit_b1", 256), ("mit_b2", 768), ("pvt_v2_b1", 256), ("pvt_v2_b3", 768)]
-)
-def test_head_width_follows_the_backbone(backbone, width):
-    with torch.device("meta"):
-        assert create_segmenter(backbone, head="segformer").head.fuse.out_channels == width
-        assert create_segmenter(backbone, head="segformer", head_width=64).head.fuse.out_channels == 64
 
 
 def test_config_is_plain_and_makes_the_segmenter_again():
@@ -148,34 +114,36 @@ def test_config_is_plain_and_makes_the_segmenter_again():
     assert again.head.dropout.p == 0.2
 
 
-def test_every_parameter_learns():
+@pytest.mark.parametrize("backbone", ["mit_b0", "lvt"])
+def test_every_parameter_learns_from_an_even_guess_on(backbone):
     torch.manual_seed(0)
-    segmenter = create_segmenter("mit_b0", num_classes=3, drop_path_rate=0.0, dropout=0.0).train()
-    segmenter(torch.rand(1, 3, 64, 64)).square().sum().backward()
+    segmenter = create_segmenter(backbone, num_classes=19, drop_path_rate=0.0, dropout=0.0).train()
+    logits = segmenter(torch.rand(2, 3, 64, 64))
+    loss = F.cross_entropy(logits, torch.randint(0, 19, (2, 16, 16)))
+    assert loss.item() == pytest.approx(np.log(19), abs=0.1)
+    logits.square().sum().backward()
     without = [name for name, p in segmenter.named_parameters() if p.grad is None or not p.grad.any()]
     # the biases before the batch norm have no effect, nor have those of keys in a softmax with one key
     assert [name for name in without if not name.endswith("bias")] == []
 
 
-def test_training_starts_at_an_even_guess():
+@pytest.mark.parametrize("backbone", ["mit_b0", "lvt"])
+def test_bf16_autocast_is_close_and_leaves_weights_alone(backbone):
     torch.manual_seed(0)
-    segmenter = create_segmenter("mit_b0", num_classes=19).train()
-    logits = segmenter(torch.rand(2, 3, 64, 64))
-    loss = F.cross_entropy(logits, torch.randint(0, 19, (2, 16, 16)))
-    assert loss.item() == pytest.approx(np.log(19), abs=0.1)
-
-
-def test_bf16_autocast_is_close_and_leaves_weights_alone(segmenter):
-    images = torch.rand(1, 3, 64, 64)
+    segmenter = create_segmenter(backbone, num_classes=7).eval()
+    images = torch.rand(1, 3, 64, 64, dtype=torch.float64)
     with torch.no_grad():
-        expected = segmenter(images)
+        expected = segmenter.taps(images, logits=True)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             taps = segmenter.taps(images, logits=True)
+    tensors = (expected.images, *expected.embeddings, *expected.features, expected.logits, *segmenter.parameters())
+    assert {tensor.dtype for tensor in tensors} == {torch.float32}
     assert taps.logits.dtype == torch.bfloat16
     assert taps.images.dtype == torch.float32
-    assert {p.dtype for p in segmenter.parameters()} == {torch.float32}
-    error = (taps.logits.float() - expected).abs().max()
-    assert 0 < error < 0.05 * expected.abs().max()
+    error = (taps.logits.float() - expected.logits).abs().max()
+    assert 0 < error < 0.1 * expected.logits.abs().max()
+    for image in (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), torch.zeros(1, 3, 32, 32)):
+        assert copy.deepcopy(segmenter).to(torch.bfloat16)(image).dtype == torch.bfloat16
 
 
 @pytest.mark.slow
@@ -192,27 +160,3 @@ def test_backbone_and_head_compile_without_graph_breaks(segmenter, training):
     torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert model.taps(images, logits=True).logits.dtype == torch.bfloat16
-
-
-def test_no_float64_anywhere(segmenter):
-    with torch.no_grad():
-        taps = segmenter.taps(torch.rand(1, 3, 64, 64, dtype=torch.float64), logits=True)
-    tensors = (taps.images, *taps.embeddings, *taps.features, taps.logits, *segmenter.state_dict().values())
-    assert {tensor.dtype for tensor in tensors} == {
-        torch.float32,
-        torch.int64,
-    }  # int64: batches that the norm saw
-
-
-def test_half_precision_segmenter_takes_any_image():
-    segmenter = create_segmenter("mit_b0", num_classes=3).to(torch.bfloat16).eval()
-    with torch.no_grad():
-        assert segmenter(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)).dtype == torch.bfloat16
-        assert segmenter(torch.zeros(1, 3, 32, 32)).dtype == torch.bfloat16
-
-
-def test_what_is_no_backbone_is_refused():
-    with pytest.raises(ConfigError, match="a backbone is a name, not None; known: lvt, "):
-        create_segmenter(None)
-    with pytest.raises(ConfigError, match="registered as a name and a BackboneEntry, not 'mine' and None"):
-        register_backbone("mine", None)

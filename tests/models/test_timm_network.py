@@ -19,11 +19,8 @@ ODD, SMALL = (70, 97), (33, 47)
 # Each network's patchifying layers, as its paper and timm's source have them.
 PATCH_LAYERS = {
     "swin_tiny_patch4_window7_224": ["patch_embed", *(f"layers.{i}.downsample" for i in (1, 2, 3))],
-    "swinv2_tiny_window8_256": ["patch_embed", *(f"layers.{i}.downsample" for i in (1, 2, 3))],
-    "twins_pcpvt_small": [f"patch_embeds.{i}" for i in range(4)],
     "twins_svt_small": [f"patch_embeds.{i}" for i in range(4)],
     "convnext_atto": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
-    "convnextv2_atto": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
     "convnext_zepto_rms": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
     "poolformer_s12": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
     "edgenext_xx_small": ["stem", *(f"stages.{i}.downsample" for i in (1, 2, 3))],
@@ -42,7 +39,6 @@ def as_the_network_sees(images: torch.Tensor, step: int) -> torch.Tensor:
 
 
 def as_nchw(output: torch.Tensor | tuple[torch.Tensor, ...], like: torch.Tensor) -> torch.Tensor:
-    """Bring (B, C, h, w), (B, h, w, C) or (B, h w, C) to the first of them."""
     output = output[0] if isinstance(output, tuple) else output
     if output.ndim == 3:
         output = output.unflatten(1, like.shape[2:])
@@ -92,8 +88,9 @@ def test_what_has_no_patch_embedding_says_so_and_gives_features(name):
         assert [ours.shape[2], ours.shape[3]] == [-(-side // stride) for side in ODD]
 
 
-@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "convnext_atto"])
-@pytest.mark.parametrize("size", [SMALL, (32, 32), ODD, (225, 100)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("swin_tiny_patch4_window7_224", ODD), *(("convnext_atto", size) for size in (SMALL, (32, 32)))]
+)
 def test_a_segmenter_takes_images_of_any_size(name, size):
     segmenter = create_segmenter(name, 5).eval()
     with torch.no_grad():
@@ -141,7 +138,7 @@ def test_the_same_network_in_all_its_states(tmp_path):
         assert (ours.float() - theirs).abs().mean() < 0.05 * theirs.abs().mean()
 
 
-@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "convnext_atto", "twins_svt_small", "resnet18"])
+@pytest.mark.parametrize("name", ["convnext_atto", "resnet18"])
 def test_every_parameter_learns_and_the_embeddings_carry_gradients(name):
     backbone = timm_backbone(name, 0.0).train()
     images = torch.rand(2, 3, 64, 96, requires_grad=True)
@@ -151,15 +148,11 @@ def test_every_parameter_learns_and_the_embeddings_carry_gradients(name):
         assert gradient.abs().max() > 0
     sum(feature.square().mean() for feature in features).backward()
     assert [name for name, parameter in backbone.named_parameters() if parameter.grad is None] == []
-
-
-def test_nothing_is_kept_between_forward_passes():
-    backbone = timm_backbone("convnext_atto", 0.0)
-    backbone(torch.rand(1, 3, 64, 96))
+    # nothing is kept between forward passes
     assert not [m for m in backbone.modules() for value in vars(m).values() if isinstance(value, torch.Tensor)]
 
 
-def test_stochastic_depth_is_the_networks_own_unless_asked_for():
+def test_stochastic_depth_is_the_networks_own_unless_requested():
     assert create_segmenter("swin_tiny_patch4_window7_224").config["drop_path_rate"] == 0.1
     assert create_segmenter("convnext_atto").config["drop_path_rate"] == 0.0
     deepest = create_segmenter("convnext_atto", drop_path_rate=0.3).backbone.network.stages[3].blocks[-1].drop_path
@@ -167,19 +160,6 @@ def test_stochastic_depth_is_the_networks_own_unless_asked_for():
     assert create_segmenter("repvit_m0_9").config["drop_path_rate"] == 0.0
     with pytest.raises(ConfigError, match=r"repvit_m0_9 cannot have drop_path_rate=0.1: timm's network takes no stoch"):
         create_segmenter("repvit_m0_9", drop_path_rate=0.1)
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("vit_tiny_patch16_224", "its feature maps have strides 16; take another, such as swin_tiny_"),
-        ("pit_ti_224", "its feature maps have strides 8, 16, 32; take another"),
-        ("hiera_tiny_224", "hiera_tiny_224 takes images of 224x224 pixels only, and a segmenter has to take others"),
-    ],
-)
-def test_what_is_no_hierarchy_is_refused(name, reason):
-    with pytest.raises(ConfigError, match=reason):
-        create_segmenter(name)
 
 
 def test_a_network_of_large_windows_names_its_sizes():

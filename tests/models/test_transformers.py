@@ -22,14 +22,13 @@ from transformers import (
 from transformers_names import SIZES, in_memory_names, published_state, reference_segformer
 
 from transkd.errors import ConfigError, WeightsError
-from transkd.models import Segmenter, available_backbones, create_segmenter, load_segmenter
+from transkd.models import Segmenter, available_backbones, create_segmenter, hub, load_segmenter
 from transkd.models.formats.recognise import infer_config
 from transkd.models.formats.transformers import to_transformers
-from transkd.models.sources import hub
-from transkd.models.sources.hub import HubFileMissingError
-from transkd.models.weights import state_shapes
 
-ODD_SIZES = [(64, 96), (33, 47), (129, 97)]
+ODD_SIZES = [(64, 96), (33, 47)]
+LABELS = {0: "road", 1: "sky", 2: "car"}
+HUB_ID = "nvidia/segformer-b0-of-a-test"
 
 
 def write_export(segmenter, folder, **options):
@@ -48,13 +47,29 @@ def with_random_norms(segmenter):
     return segmenter.eval()
 
 
-@pytest.mark.parametrize("backbone", SIZES)
+def same(a: Segmenter, b: Segmenter) -> bool:
+    state = b.state_dict()
+    return all(torch.equal(state[name], tensor) for name, tensor in a.state_dict().items())
+
+
+def message(source, **expected) -> str:
+    with pytest.raises(WeightsError) as caught:
+        load_segmenter(source, **expected)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert str(source) in text
+    return text
+
+
+@pytest.mark.parametrize(
+    "backbone", ["mit_b0", "mit_b2", *(pytest.param(f"mit_b{size}", marks=pytest.mark.slow) for size in (1, 3, 4, 5))]
+)
 def test_a_segformer_of_transformers_comes_with_its_logits_and_goes_back_tensor_for_tensor(backbone, tmp_path):
     reference = reference_segformer(backbone, num_classes=19)
     published = published_state(reference, tmp_path)
     segmenter = load_segmenter(tmp_path)
     assert segmenter.config["backbone"] == backbone
-    for size in ODD_SIZES if backbone in ("mit_b0", "mit_b2") else [(64, 64)]:
+    for size in ODD_SIZES:
         images = torch.rand(1, 3, *size)
         with torch.no_grad():
             expected = reference(segmenter.normalise(images)).logits
@@ -68,8 +83,7 @@ def test_a_segformer_of_transformers_comes_with_its_logits_and_goes_back_tensor_
     assert {key for key in config if config[key] != written.get(key)} == {"layer_norm_eps"}
 
 
-@pytest.mark.parametrize("backbone", ["mit_b0", "mit_b2"])
-@pytest.mark.parametrize("norm_eps", [None, 1e-5, 1e-2])
+@pytest.mark.parametrize(("backbone", "norm_eps"), [("mit_b0", None), ("mit_b0", 1e-2), ("mit_b1", 1e-5)])
 def test_transformers_gives_the_logits_of_an_exported_segmenter(backbone, norm_eps, tmp_path):
     """Also where the layer norms have another epsilon than transformers', which no config of it can say."""
     torch.manual_seed(0)
@@ -91,35 +105,22 @@ def test_transformers_gives_the_logits_of_an_exported_segmenter(backbone, norm_e
     assert again.config == segmenter.config | {"norm_eps": 1e-5}
     with torch.no_grad():
         torch.testing.assert_close(again(image[None]), expected, rtol=0, atol=1e-4)
-
-
-def test_the_epsilon_matters_to_the_logits(tmp_path):
-    """Without the scaling of the export, the test above would fail."""
-    torch.manual_seed(0)
-    segmenter = with_random_norms(create_segmenter("mit_b0", num_classes=5, norm_eps=1e-2))
-    other = create_segmenter("mit_b0", num_classes=5, norm_eps=1e-5).eval()
-    other.load_state_dict(segmenter.state_dict())
-    images = torch.rand(1, 3, 64, 64)
-    with torch.no_grad():
-        assert (other(images) - segmenter(images)).abs().max() > 1e-3
+        if norm_eps == 1e-2:  # without the scaling of the export, the comparison above would fail
+            again.load_state_dict(segmenter.state_dict())
+            assert (again(image[None]) - expected).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("names", [["road", "sky", "car"], None])
 def test_class_names_and_numbers_come_along(names, tmp_path):
-    segmenter = create_segmenter("mit_b1", num_classes=3, class_names=names, dropout=0.2, drop_path_rate=0.3).eval()
-    write_export(segmenter, tmp_path)
-    model = SegformerForSemanticSegmentation.from_pretrained(tmp_path)
-    assert model.config.id2label == dict(enumerate(names or ["LABEL_0", "LABEL_1", "LABEL_2"]))
-    assert model.config.num_labels == 3
-    assert model.config.classifier_dropout_prob == 0.2
-    assert model.config.semantic_loss_ignore_index == 255
+    segmenter = create_segmenter("mit_b0", num_classes=3, class_names=names, dropout=0.2, drop_path_rate=0.3).eval()
+    write_export(segmenter, tmp_path, size=(64, 128))
+    config = SegformerConfig.from_pretrained(tmp_path)
+    assert config.id2label == dict(enumerate(names or ["LABEL_0", "LABEL_1", "LABEL_2"]))
+    assert config.num_labels == 3
+    assert config.classifier_dropout_prob == 0.2
+    assert config.semantic_loss_ignore_index == 255
     assert load_segmenter(tmp_path).config == segmenter.config | {"norm_eps": 1e-5}
-
-
-def test_the_image_processor_resizes_where_asked_to(tmp_path):
-    write_export(create_segmenter("mit_b0"), tmp_path, size=(64, 128))
-    processor = SegformerImageProcessor.from_pretrained(tmp_path)
-    image = torch.zeros(3, 50, 50, dtype=torch.uint8)
+    processor, image = SegformerImageProcessor.from_pretrained(tmp_path), torch.zeros(3, 50, 50, dtype=torch.uint8)
     assert processor(images=image, return_tensors="pt")["pixel_values"].shape == (1, 3, 64, 128)
 
 
@@ -131,24 +132,6 @@ def test_only_a_segformer_becomes_one(backbone, head):
         to_transformers(create_segmenter(backbone, head=head))
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "model."])
-def test_the_names_that_transformers_has_in_memory(prefix, tmp_path):
-    reference = reference_segformer("mit_b0", num_classes=4)
-    published = published_state(reference, tmp_path)
-    in_memory = in_memory_names(published)
-    assert in_memory.keys().isdisjoint(name for name in published if "encoder" in name or "linear_c" in name)
-    assert set(reference.state_dict()) in (set(in_memory), set(published))
-    expected = load_segmenter(tmp_path)
-    for number, state in enumerate((published, in_memory)):
-        path = tmp_path / f"{number}.bin"
-        torch.save({f"{prefix}{name}": tensor for name, tensor in state.items()}, path)
-        (tmp_path / "config.json").unlink(missing_ok=True)
-        loaded = load_segmenter(path)
-        assert loaded.config == expected.config
-        state = loaded.state_dict()
-        assert all(torch.equal(state[name], tensor) for name, tensor in expected.state_dict().items())
-
-
 def test_stochastic_depth_rises_as_in_transformers():
     reference = SegformerForSemanticSegmentation(SegformerConfig(drop_path_rate=0.3))
     expected = [m.drop_prob for m in reference.modules() if type(m).__name__ == "SegformerDropPath"]
@@ -157,11 +140,7 @@ def test_stochastic_depth_rises_as_in_transformers():
     rates = [block.drop_path2.drop_prob for block in blocks[1:]]
     assert len(expected) == 7
     assert rates == pytest.approx(expected)
-    assert isinstance(blocks[0].drop_path1, torch.nn.Identity)
     assert rates[-1] == pytest.approx(0.3)
-
-
-LABELS = {0: "road", 1: "sky", 2: "car"}
 
 
 @pytest.fixture(scope="module")
@@ -175,22 +154,20 @@ def folder(reference, tmp_path) -> Path:
     return tmp_path
 
 
-def same(a: Segmenter, b: Segmenter) -> bool:
-    state = b.state_dict()
-    return all(torch.equal(state[name], tensor) for name, tensor in a.state_dict().items())
-
-
-def edit(path: Path, **changes) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def message(source, **expected) -> str:
-    with pytest.raises(WeightsError) as caught:
-        load_segmenter(source, **expected)
-    text = str(caught.value)
-    assert "\n" not in text
-    assert str(source) in text
-    return text
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_the_names_that_transformers_has_in_memory(reference, folder, prefix):
+    published = load_file(folder / "model.safetensors")
+    in_memory = in_memory_names(published)
+    assert in_memory.keys().isdisjoint(name for name in published if "encoder" in name or "linear_c" in name)
+    assert set(reference.state_dict()) in (set(in_memory), set(published))
+    expected = load_segmenter(folder)
+    (folder / "config.json").unlink()
+    for number, state in enumerate((published, in_memory)):
+        path = folder / f"{number}.bin"
+        torch.save({f"{prefix}{name}": tensor for name, tensor in state.items()}, path)
+        loaded = load_segmenter(path)
+        assert loaded.config == expected.config | {"class_names": None}
+        assert same(loaded, expected)
 
 
 @pytest.mark.parametrize(
@@ -212,21 +189,6 @@ def test_normalisation_is_that_of_the_image_processor(folder, options):
     torch.testing.assert_close(load_segmenter(folder).normalise(image[None]), expected.float(), rtol=1e-5, atol=1e-5)
 
 
-def test_pickled_and_sharded_files(reference, folder, tmp_path):
-    expected = load_segmenter(folder)
-    shards = tmp_path / "shards"
-    reference.save_pretrained(shards, max_shard_size="4MB")
-    assert len(list(shards.glob("*.safetensors"))) > 2
-    assert same(load_segmenter(shards), expected)
-    pickled = tmp_path / "pickled"
-    pickled.mkdir()
-    (pickled / "config.json").write_text((folder / "config.json").read_text())
-    torch.save(load_file(folder / "model.safetensors"), pickled / "pytorch_model.bin")
-    assert same(load_segmenter(pickled), expected)
-    assert load_segmenter(pickled / "pytorch_model.bin").config == expected.config
-    assert same(load_segmenter(pickled / "pytorch_model.bin"), expected)
-
-
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
@@ -234,27 +196,27 @@ def test_pickled_and_sharded_files(reference, folder, tmp_path):
         ({"reshape_last_stage": False}, "reshape_last_stage False, not True"),
         ({"depths": [2, 2, 2, 3]}, "depths [2, 2, 2, 3], which no MiT-B0 to B5 has"),
         ({"hidden_sizes": [16, 32, 64, 128]}, "hidden_sizes [16, 32, 64, 128] with depths"),
-        ({"hidden_act": "relu"}, "hidden_act relu, not gelu"),
         ({"id2label": {"zero": "road"}}, "is not valid: invalid literal for int()"),
         ({"hidden_sizes": 7}, "is not valid"),
         ({"id2label": {"0": "road"}}, "head.classifier.weight [3, 256, 1, 1] instead of [1, 256, 1, 1]"),
         ({"decoder_hidden_size": 128}, "head.linear.0.weight [256, 32] instead of [128, 32]"),
-        ({"depths": [3, 4, 6, 3], "hidden_sizes": [64, 128, 320, 512]}, "tensors of another shape"),
     ],
 )
 def test_configs_that_do_not_fit(folder, changes, what):
-    edit(folder / "config.json", **changes)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     assert what in message(folder)
 
 
 @pytest.mark.parametrize("content", ['{"image_mean": [0.5]}', '{"image_mean": "imagenet"}', '{"rescale_factor": "x"}'])
 def test_image_processors_that_make_no_sense(folder, content):
     (folder / "preprocessor_config.json").write_text(content)
-    assert "preprocessor_config.json" in message(folder)
+    assert "config.json" in message(folder)
 
 
-@pytest.mark.parametrize("network", [SegformerForImageClassification, SegformerModel])
-@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize(
+    ("network", "bare"), [(SegformerForImageClassification, False), (SegformerModel, False), (SegformerModel, True)]
+)
 def test_a_classifier_is_refused_with_an_offer(network, bare, reference, tmp_path):
     network(reference.config).save_pretrained(tmp_path)
     text = message(tmp_path / "model.safetensors" if bare else tmp_path)
@@ -263,61 +225,57 @@ def test_a_classifier_is_refused_with_an_offer(network, bare, reference, tmp_pat
     assert f'num_classes=…, pretrained="{tmp_path}' in text
 
 
-def test_a_folder_without_weights(folder):
-    (folder / "model.safetensors").unlink()
-    assert "holds no weights for PyTorch: none of model.safetensors, " in message(folder)
-    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n")
-    assert "is a Git LFS pointer, which stands for the file" in message(folder)
-
-
 class Hub:
     """A hub with the files of one folder as one repository."""
 
     def __init__(self, folder: Path, missing_network: bool = False) -> None:
-        self.folder, self.missing_network, self.asked = folder, missing_network, []
+        self.folder, self.missing_network, self.requested = folder, missing_network, []
 
     def __call__(self, repo_id: str, filename: str, revision: str | None = None) -> Path:
-        self.asked.append(filename)
-        assert repo_id == "nvidia/segformer-b0-of-a-test"
+        self.requested.append(filename)
+        assert repo_id == HUB_ID
         if self.missing_network:
             raise WeightsError(f"cannot get {filename} of the Hugging Face repository {repo_id}: no network")
         if not (self.folder / filename).is_file():
-            raise HubFileMissingError(f"no {filename}")
+            raise hub.HubFileMissingError(f"no {filename}")
         return self.folder / filename
 
 
 @pytest.mark.parametrize("files", ["safetensors", "shards", "pickle"])
-def test_a_hub_id(reference, folder, files, tmp_path, monkeypatch):
+def test_folders_and_hub_ids_with_files_of_any_kind(reference, folder, files, tmp_path, monkeypatch):
     repository = tmp_path / "repository"
     reference.save_pretrained(repository, max_shard_size="4MB" if files == "shards" else "1GB")
     if files == "pickle":
         torch.save(load_file(repository / "model.safetensors"), repository / "pytorch_model.bin")
         (repository / "model.safetensors").unlink()
+        assert load_segmenter(repository / "pytorch_model.bin").class_names == ("road", "sky", "car")
+    assert (len(list(repository.glob("*.safetensors"))) > 2) == (files == "shards")
     served = Hub(repository)
     monkeypatch.setattr(hub, "hub_file", served)
-    loaded = load_segmenter("nvidia/segformer-b0-of-a-test", num_classes=3)
-    assert same(loaded, load_segmenter(folder))
+    loaded, expected = load_segmenter(HUB_ID, num_classes=3), load_segmenter(folder)
+    assert same(loaded, expected)
+    assert same(load_segmenter(repository), expected)
     assert loaded.class_names == ("road", "sky", "car")
-    assert served.asked[:2] == ["config.json", "preprocessor_config.json"]
+    assert served.requested[:2] == ["config.json", "preprocessor_config.json"]
 
 
-def test_our_own_hub_id(reference, tmp_path, monkeypatch):
+def test_our_own_hub_id(tmp_path, monkeypatch):
     expected = Segmenter("mit_b0", 4, mean=(0.1, 0.2, 0.3))
     expected.save_pretrained(tmp_path)
     monkeypatch.setattr(hub, "hub_file", Hub(tmp_path))
-    loaded = load_segmenter("nvidia/segformer-b0-of-a-test")
+    loaded = load_segmenter(HUB_ID)
     assert loaded.config == expected.config
     assert same(loaded, expected)
 
 
 def test_a_hub_that_cannot_be_reached_or_holds_no_segmenter(tmp_path, monkeypatch):
-    source = "nvidia/segformer-b0-of-a-test"
     monkeypatch.setattr(hub, "hub_file", Hub(tmp_path, missing_network=True))
-    assert "no such path, and cannot get config.json of the Hugging Face repository" in message(source)
+    assert "no such path, and cannot get config.json of the Hugging Face repository" in message(HUB_ID)
     monkeypatch.setattr(hub, "hub_file", Hub(tmp_path))
-    assert "has no config.json, so nothing that can be loaded by its id" in message(source)
+    assert "has no config.json, so nothing that can be loaded by its id" in message(HUB_ID)
 
 
+@pytest.mark.slow
 def test_all_sizes_are_told_apart_by_their_shapes():
     known = [name for name in available_backbones() if name.startswith(("mit_b", "pvt_v2_b", "lvt"))]
     assert set(SIZES) < set(known)
@@ -326,7 +284,7 @@ def test_all_sizes_are_told_apart_by_their_shapes():
             with torch.device("meta"):
                 segmenter = Segmenter(name, 7, head=head, head_width=96)
             same_network = {"pvt_v2_b5": "mit_b5", "mit_b5": "pvt_v2_b5"}
-            inferred = infer_config(state_shapes(segmenter))
+            inferred = infer_config(segmenter.state_dict())
             assert inferred is not None
             backbone = inferred.pop("backbone")
             assert backbone in (name, same_network.get(name))

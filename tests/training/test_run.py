@@ -18,7 +18,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 import transkd
 from transkd.data import CITYSCAPES, SceneDataModule
-from transkd.models.formats.checkpoint import checkpoint_weights
+from transkd.models.formats.published import checkpoint_weights
 from transkd.runs.checkpoints import read_checkpoint
 from transkd.training.run import train
 

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from transkd.data import SceneDataModule
-    from transkd.export.exporting import ExportReport
-    from transkd.export.options import ExportOptions
+    from transkd.export.exporting import ExportOptions, ExportReport
     from transkd.models import Segmenter
 
 ImageSize = Annotated[
@@ -94,8 +93,7 @@ class ExportConfig(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Yield choices that contradict each other."""
-        for key, text in self.options().problems().items():
-            yield Problem(key, text)
+        yield from self.options().problems()
         if self.dynamic and self.size is not None:
             yield Problem("size", "is for images of one size only: add dynamic=false, or leave it out")
         if not self.dynamic and self.size is None:
@@ -103,7 +101,7 @@ class ExportConfig(Section):
 
     def options(self) -> ExportOptions:
         """Return the options of the exporter."""
-        from transkd.export.options import ExportOptions
+        from transkd.export.exporting import ExportOptions
 
         names = ("input", "result", "precision", "size", "tolerance", "push", "overwrite")
         same: dict[str, Any] = {name: getattr(self, name) for name in names}

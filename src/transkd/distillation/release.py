@@ -14,9 +14,9 @@ from transkd.distillation import csf, ea, embedding, gl_mixer  # noqa: F401  reg
 from transkd.distillation.base import DistillationLoss
 from transkd.distillation.registry import create_loss
 from transkd.errors import WeightsError
-from transkd.models.formats.transkd import adapters, looks_released
+from transkd.models.formats.published import adapters, looks_released
+from transkd.models.load import load_segmenter
 from transkd.models.segmenter import Segmenter
-from transkd.models.sources.find import load_segmenter
 from transkd.models.weights import read_state, tensor_differences
 
 STAGES = 4
@@ -85,12 +85,9 @@ def load_release(path: str | Path) -> Release:
     teacher = SimpleNamespace(channels=_teacher_channels(tensors, student))
     losses = {name: create_loss(name, student=student, teacher=teacher).eval() for name in FORMS[form]}
     expected = {
-        adapter_names(name)[ours]: tuple(tensor.shape)
-        for name, loss in losses.items()
-        for ours, tensor in loss.state_dict().items()
+        adapter_names(name)[ours]: tensor for name, loss in losses.items() for ours, tensor in loss.state_dict().items()
     }
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if differences := tensor_differences(expected, found):
+    if differences := tensor_differences(expected, tensors):
         raise WeightsError(
             f"{path} seems to hold the adapters of {form}, but they do not fit a student with the backbone "
             f"{student.config['backbone']}: {differences}; it is damaged, or of a variant that is not known here"

@@ -1,10 +1,9 @@
-"""The model card of a student on the Hugging Face hub."""
+"""The provenance of an exported student, and its model card on the Hugging Face hub."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,72 +14,36 @@ from transkd.data import available_datasets
 from transkd.data.datasets import get_layout
 from transkd.evaluation.comparison import module_digest
 from transkd.models import Segmenter
-from transkd.models.sources.find import RUN_SUBFOLDERS
+from transkd.models.load import RUN_SUBFOLDERS
 from transkd.runs.folder import run_of_model
 from transkd.runs.results import UnusableRunError, read_results
 
 KEPT = (
-    "miou",
-    "pixel_accuracy",
-    "per_class",
-    "protocol",
-    "data",
-    "image_size",
-    "distillation",
-    "losses",
-    "teacher",
-    "seed",
-    "command",
-    "params",
-    "gmacs",
+    *("miou", "pixel_accuracy", "per_class", "protocol", "data", "image_size", "distillation", "losses", "teacher"),
+    *("seed", "command", "params", "gmacs"),
 )
+"""The keys of ``results.json`` that go with an exported file."""
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What goes with an exported file.
-
-    Attributes:
-        source: what the user called the model.
-        sha256: of the segmenter's weights.
-        config: the segmenter's own.
-        palette: a colour a class, None where none is known.
-        run: from the run's ``results.json``, empty where the model is not in a run's folder.
-    """
-
-    source: str
-    sha256: str
-    config: dict[str, Any]
-    palette: list[list[int]] | None = None
-    run: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values, and the version that exported it."""
-        return {
-            "source": self.source,
-            "weights_sha256": self.sha256,
-            "segmenter": self.config,
-            "run": self.run,
-            "versions": {name: version(name) for name in ("transkd", "torch", "timm")},
-        }
-
-
-def trace_provenance(segmenter: Segmenter, source: str | Path | None) -> Provenance:
-    """Collect what is known of a segmenter.
+def trace_provenance(segmenter: Segmenter, source: str | Path | None) -> dict[str, Any]:
+    """Return what is known of a segmenter, as plain values.
 
     Args:
         segmenter: as it is exported.
         source: the folder, file or id it was loaded from, None for one from memory.
+
+    Returns:
+        ``source`` as the user named it, ``weights_sha256``, ``segmenter`` (its config), ``run`` (from the run's
+        ``results.json``, empty where the model is not in a run's folder) and ``versions``.
     """
     sha256 = module_digest(segmenter)
-    run = {} if source is None else _run_results(Path(source).expanduser(), sha256)
-    return Provenance(
-        source="memory" if source is None else Path(source).name if Path(source).exists() else str(source),
-        sha256=sha256,
-        config=segmenter.config,
-        palette=segmenter.config["palette"] or find_palette(segmenter.class_names),
-        run=run,
-    )
+    return {
+        "source": "memory" if source is None else Path(source).name if Path(source).exists() else str(source),
+        "weights_sha256": sha256,
+        "segmenter": segmenter.config,
+        "run": {} if source is None else _run_results(Path(source).expanduser(), sha256),
+        "versions": {name: version(name) for name in ("transkd", "torch", "timm")},
+    }
 
 
 def find_palette(class_names: Sequence[str] | None) -> list[list[int]] | None:
@@ -93,7 +56,7 @@ def find_palette(class_names: Sequence[str] | None) -> list[list[int]] | None:
 
 
 def _run_results(source: Path, sha256: str) -> dict[str, Any]:
-    """Return what a run's folder says of these very weights: another segmenter beside it has no such scores."""
+    """Return the results of a run for these very weights: another segmenter beside it has no such scores."""
     run = run_of_model(source)
     try:
         results = None if run is None else read_results(run.path)
@@ -114,7 +77,8 @@ TEMPLATE = """---
 
 # {{ title }}
 
-{{ summary }}
+A semantic segmentation student ({{ backbone }}), {{ how }} with [TransKD](https://arxiv.org/abs/2202.13393)'s \
+implementation transkd.
 
 ## Scores
 
@@ -149,17 +113,18 @@ Weights: sha256 `{{ sha256 }}` of the segmenter's tensors; exported by transkd {
 """
 
 
-def model_card(provenance: Provenance, folder: str) -> ModelCard:
+def model_card(provenance: Mapping[str, Any], folder: str) -> ModelCard:
     """Return the card: scores with their protocol, data, teacher, losses and the command, as far as they are known.
 
     Args:
-        provenance: of the exported student.
+        provenance: of the exported student, see :func:`trace_provenance`.
         folder: the folder's name, or the id of the repository.
     """
-    run, config = provenance.run, provenance.config
-    protocol = run.get("protocol") or {}
+    run, config = provenance["run"], provenance["segmenter"]
+    protocol, method = run.get("protocol") or {}, run.get("distillation")
     results = []
     if run.get("miou") is not None:
+        labels = "labels at a quarter of the input" if protocol.get("resolution") == "logit" else "labels at full size"
         results.append(
             EvalResult(
                 task_type="image-segmentation",
@@ -168,7 +133,7 @@ def model_card(provenance: Provenance, folder: str) -> ModelCard:
                 dataset_name=str(protocol.get("dataset")),
                 dataset_split=str(protocol.get("split")),
                 metric_type="mean_iou",
-                metric_name=f"mIoU ({_protocol_title(protocol)})",
+                metric_name=f"mIoU (input {protocol.get('input_size')}, {labels})",
                 metric_value=round(100 * run["miou"], 2),
             )
         )
@@ -185,26 +150,18 @@ def model_card(provenance: Provenance, folder: str) -> ModelCard:
         data,
         template_str=TEMPLATE,
         title=title,
-        summary=_summary(provenance),
+        backbone=config["backbone"],
+        how=f"distilled by {method}" if method not in (None, "none") else "trained on labels",
         scores=_scores(run, protocol),
-        made=_made(provenance),
+        made=_made(run, protocol),
         folder=folder,
-        sha256=provenance.sha256,
-        version=provenance.as_dict()["versions"]["transkd"],
+        sha256=provenance["weights_sha256"],
+        version=provenance["versions"]["transkd"],
     )
     return card
 
 
-def _summary(provenance: Provenance) -> str:
-    method = provenance.run.get("distillation")
-    how = f"distilled by {method}" if method not in (None, "none") else "trained on labels"
-    return (
-        f"A semantic segmentation student ({provenance.config['backbone']}), {how} with "
-        "[TransKD](https://arxiv.org/abs/2202.13393)'s implementation transkd."
-    )
-
-
-def _scores(run: dict[str, Any], protocol: dict[str, Any]) -> str:
+def _scores(run: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
     if run.get("miou") is None:
         return "None are known: the student was not exported from the folder of a run that scored it."
     rows = [("mIoU", run["miou"]), ("pixel accuracy", run["pixel_accuracy"]), *run.get("per_class", {}).items()]
@@ -215,10 +172,9 @@ def _scores(run: dict[str, Any], protocol: dict[str, Any]) -> str:
     return "\n".join([*table, "", f"Protocol{counted}: `{json.dumps(protocol)}`"])
 
 
-def _made(provenance: Provenance) -> str:
-    run = provenance.run
-    facts = {
-        "data": (run.get("protocol") or {}).get("dataset"),
+def _made(run: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
+    values = {
+        "data": protocol.get("dataset"),
         "method": run.get("distillation"),
         "losses": ", ".join(f"{name} x {weight:g}" for name, weight in (run.get("losses") or {}).items()) or None,
         "teacher": run.get("teacher"),
@@ -226,12 +182,7 @@ def _made(provenance: Provenance) -> str:
         "parameters": f"{run['params']:,}" if run.get("params") else None,
         "GMAC": f"{run['gmacs']:.2f} at {run['image_size'][0]}x{run['image_size'][1]}" if run.get("gmacs") else None,
     }
-    lines = [f"- {title}: {value}" for title, value in facts.items() if value is not None]
+    lines = [f"- {title}: {value}" for title, value in values.items() if value is not None]
     if run.get("command"):
         lines += ["", "```bash", run["command"], "```"]
     return "\n".join(lines) or "Nothing is known of the run that made it."
-
-
-def _protocol_title(protocol: dict[str, Any]) -> str:
-    where = "labels at a quarter of the input" if protocol.get("resolution") == "logit" else "labels at full size"
-    return f"input {protocol.get('input_size')}, {where}"

@@ -1,4 +1,4 @@
-"""Whether an exported file does what its source does: both run on the same images, the difference in figures."""
+"""Whether an exported file gives its source's output: both run on the same images, the difference in figures."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ from transkd.export.graph import ExportGraph
 from transkd.options import SMALLEST_SIDE
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+# fp32: the largest difference of a logit, as a share of the largest logit. Else: the share of pixels of another class.
+TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.15}
+TIE = 1e-4
 
 
 def find_images(folder: str | Path, count: int) -> list[Path]:
@@ -61,7 +67,7 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def smooth_images(batch: int, size: tuple[int, int], seed: int = 0) -> Tensor:
-    """Return made-up uint8 images (B, 3, H, W): patches of colour with soft borders, and a little noise."""
+    """Return random uint8 images (B, 3, H, W): patches of colour with soft borders, and a little noise."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(batch, 3, 5, 7, generator=generator)
     values = functional.interpolate(coarse, size, mode="bicubic", align_corners=False)
@@ -69,16 +75,9 @@ def smooth_images(batch: int, size: tuple[int, int], seed: int = 0) -> Tensor:
     return (255 * values).round().clamp(0, 255).to(torch.uint8)
 
 
-Precision = Literal["fp32", "fp16", "int8"]
-
-# fp32: the largest difference of a logit, as a share of the largest logit. Else: the share of pixels of another class.
-TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.15}
-TIE = 1e-4
-
-
 @dataclass(frozen=True)
 class Difference:
-    """How an exported file's answer differs from its source's on one batch.
+    """How an exported file's output differs from its source's on one batch.
 
     Attributes:
         batch: images.
@@ -96,33 +95,31 @@ class Difference:
     pixels: float
 
 
+@torch.no_grad()
 def compare(graph: ExportGraph, exported: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> list[Difference]:
     """Run source and exported file on each batch of images (B, 3, H, W) of the graph's input type.
 
     Raises:
         ExportError: the source's own logits are not finite.
     """
-    return [_difference(graph, exported, batch) for batch in images]
-
-
-@torch.no_grad()
-def _difference(graph: ExportGraph, exported: Callable[[Tensor], Tensor], images: Tensor) -> Difference:
-    result, graph.result = graph.result, "logits"
-    try:
-        expected = graph(images)
-    finally:
-        graph.result = result
-    if not torch.isfinite(expected).all():
-        raise ExportError("the source itself gives NaN or infinite logits, so no export of it would be of use")
-    found = exported(images)
-    scale = max(float(expected.abs().max()), 1e-12)
-    logit = math.nan if result == "classes" else float((found - expected).abs().nan_to_num(nan=math.inf).max())
-    classes = found if result == "classes" else found.argmax(dim=1)
-    top = expected.topk(min(2, expected.shape[1]), dim=1).values
-    clear = torch.ones_like(top[:, 0], dtype=torch.bool) if top.shape[1] < 2 else top[:, 0] - top[:, 1] > TIE * scale
-    other = (classes.long() != expected.argmax(dim=1)) & clear
-    size = (images.shape[-2], images.shape[-1])
-    return Difference(images.shape[0], size, logit, scale, float(other.float().mean()))
+    differences = []
+    for batch in images:
+        expected = graph.logits(batch)
+        if not torch.isfinite(expected).all():
+            raise ExportError("the source itself gives NaN or infinite logits, so no export of it would be of use")
+        found = exported(batch)
+        scale = max(float(expected.abs().max()), 1e-12)
+        logit, classes = math.nan, found
+        if graph.result == "logits":
+            logit = float((found - expected).abs().nan_to_num(nan=math.inf).max())
+            classes = found.argmax(dim=1)
+        top = expected.topk(min(2, expected.shape[1]), dim=1).values
+        other = classes.long() != expected.argmax(dim=1)
+        if top.shape[1] == 2:
+            other &= top[:, 0] - top[:, 1] > TIE * scale
+        size = (batch.shape[-2], batch.shape[-1])
+        differences.append(Difference(batch.shape[0], size, logit, scale, float(other.float().mean())))
+    return differences
 
 
 def check_differences(
@@ -131,24 +128,27 @@ def check_differences(
     """Return the tolerance, having found all differences within it.
 
     Args:
-        differences: what was found.
+        differences: of source and file.
         precision: of the file.
         tolerance: None takes the precision's.
-        remedy: what may make the file come out closer, for the message.
+        remedy: what may bring the file closer, for the message.
 
     Raises:
         ExportError: one is past it; says which and by how much.
     """
     allowed = TOLERANCES[precision] if tolerance is None else tolerance
     for difference in differences:
-        height, width = difference.size
-        where = f"on {difference.batch} image(s) of {height}x{width}"
         by_logits = precision == "fp32" and not math.isnan(difference.logit)
         found = difference.logit / difference.scale if by_logits else difference.pixels
         if math.isnan(found) or found > allowed:
-            what = "its logits differ by {:.2e} of the largest logit" if by_logits else "{:.2%} of its pixels differ"
+            what = (
+                f"its logits differ by {found:.2e} of the largest logit"
+                if by_logits
+                else f"{found:.2%} of its pixels differ"
+            )
             raise ExportError(
-                f"the exported file does not do what its source does: {what.format(found)} {where}, and the tolerance "
-                f"is {allowed:g}; it is not kept. {remedy}, or allow more by tolerance=…"
+                f"the exported file does not do what its source does: {what} on {difference.batch} image(s) of "
+                f"{'x'.join(map(str, difference.size))}, and the tolerance is {allowed:g}; it is not kept. {remedy}, "
+                "or allow more by tolerance=…"
             )
     return allowed

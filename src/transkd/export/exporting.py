@@ -3,29 +3,84 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from transkd.errors import ConfigError, ExportError, WeightsError
-from transkd.export.card import Provenance, trace_provenance
-from transkd.export.compare import Difference, check_differences, compare, find_images, read_batches, smooth_images
-from transkd.export.graph import ExportGraph, write_program
+from transkd.export.card import find_palette, trace_provenance
+from transkd.export.compare import (
+    Difference,
+    Precision,
+    check_differences,
+    compare,
+    find_images,
+    read_batches,
+    smooth_images,
+)
+from transkd.export.graph import ExportGraph, InputType, ResultType, write_program
 from transkd.export.huggingface import FOLDER_FILES, open_folder, push_folder, write_folder
 from transkd.export.onnx_format import to_fp16, to_int8, write_onnx
-from transkd.export.options import ExportOptions, Format, export_options
 from transkd.models import Segmenter, load_segmenter
 from transkd.models.exported import OnnxModel, TorchProgram
-from transkd.models.file_kinds import FileKind, file_kind
+from transkd.models.weights import file_kind
+from transkd.options import NonNegativeFloat, Positive, Problem, Side, signature_problems
+
+Format = Literal["huggingface", "onnx", "torch"]
 
 ANY_SIZES = ((64, 96), (97, 129), (128, 256))
 SMALL_SIZES = ((32, 32), (40, 200))  # where maps are a single row or column; 8 bits are not meant for them
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a segmenter is exported.
+
+    Attributes:
+        format: ``"huggingface"`` (a folder), ``"onnx"`` or ``"torch"`` (a file).
+        input: images the file takes, ``"uint8"`` or ``"float"`` in [0, 1].
+        result: ``"logits"`` or ``"classes"``, at the images' size.
+        precision: ``"fp32"``, or of an ONNX file ``"fp16"`` or ``"int8"``.
+        size: the only height and width that the file takes; None for any.
+        calibration: a folder of images that int8 is calibrated on.
+        calibration_size: height and width they are resized to; None takes the run's, or their own.
+        calibration_count: how many of them.
+        tolerance: how much the file may differ; None takes the precision's, see ``export/compare.py``.
+        push: id of a hub repository to upload a folder to.
+        overwrite: replace what is there.
+    """
+
+    format: Format
+    input: InputType = "uint8"
+    result: ResultType = "logits"
+    precision: Precision = "fp32"
+    size: tuple[Side, Side] | None = None
+    calibration: str | None = None
+    calibration_size: tuple[Side, Side] | None = None
+    calibration_count: Positive = 64
+    tolerance: NonNegativeFloat | None = None
+    push: str | None = None
+    overwrite: bool = False
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the options that do not fit together."""
+        if self.format != "onnx" and self.precision != "fp32":
+            text = f"{self.precision} is for format=onnx; {self.format} keeps 32 bits: leave it out"
+            yield Problem("precision", text)
+        if self.precision == "int8" and self.calibration is None:
+            yield Problem("calibration.images", "int8 is calibrated on images of your own: give a folder of them")
+        if self.format == "huggingface":
+            for key, default in (("input", "uint8"), ("result", "logits"), ("size", None)):
+                if getattr(self, key) != default:
+                    yield Problem(key, "transformers' folders have no such choice; leave it out, or use format=onnx")
+        elif self.push is not None:
+            yield Problem("push", "goes with format=huggingface, whose folder has what the hub shows")
 
 
 @dataclass(frozen=True)
@@ -50,7 +105,7 @@ class ExportReport:
 
 
 def export_segmenter(source: Segmenter | str | Path, path: str | Path, format: Format, **options: Any) -> ExportReport:
-    """Export a segmenter, run the result, and keep it only if it does what its source does.
+    """Export a segmenter, run the result, and keep it only if its output is that of its source.
 
     Args:
         source: a segmenter, or what :func:`~transkd.models.load_segmenter` takes.
@@ -71,9 +126,13 @@ def export_segmenter(source: Segmenter | str | Path, path: str | Path, format: F
     Example:
         >>> export_segmenter("runs/camvid/student", "student.onnx", "onnx", result="classes").path
     """
-    chosen = export_options(format, options)
+    problems = signature_problems(ExportOptions, {"format": format, **options})
+    if problems := problems or list(ExportOptions(format, **options).problems()):
+        raise ConfigError("; ".join(map(str, problems)))
+    chosen = ExportOptions(format, **options)
     source = getattr(source, "_orig_mod", source)  # where torch.compile wrapped it
-    target = free_target(Path(path).expanduser(), chosen)
+    target = Path(path).expanduser()
+    _check_free(target, chosen)
     if isinstance(source, str | Path) and Path(source).expanduser().resolve() == target.resolve():
         raise ConfigError(f"output: {target} is the model itself; choose another")
     if chosen.calibration is not None:
@@ -98,47 +157,39 @@ def export_segmenter(source: Segmenter | str | Path, path: str | Path, format: F
     return report
 
 
-def free_target(target: Path, options: ExportOptions) -> Path:
-    """Return the path to write.
-
-    Raises:
-        ConfigError: something is there, and it is not to be overwritten, or is no export.
-    """
+def _check_free(target: Path, options: ExportOptions) -> None:
+    """Refuse a target that exists, unless it is to be overwritten and is such an export, or empty."""
     if not target.exists():
-        return target
+        return
     if not options.overwrite:
         raise ConfigError(f"output: {target} exists already; choose another, or overwrite=true")
-    wants_folder = options.format == "huggingface"
-    if target.is_dir() != wants_folder or not _is_export(target):
-        raise ConfigError(f"output: {target} is no {options.format} export, so overwrite=true does not replace it")
-    return target
-
-
-def _is_export(target: Path) -> bool:
-    """Return whether something is an export, or empty: a folder with anything else in it is not to be replaced."""
     if target.is_dir():
         inside = {path.name for path in target.iterdir()}
-        return not inside or ("preprocessor_config.json" in inside and inside <= FOLDER_FILES)
-    try:
-        return target.stat().st_size == 0 or file_kind(target) in (FileKind.ONNX, FileKind.TORCH_EXPORT)
-    except WeightsError:
-        return False
+        is_export = not inside or ("preprocessor_config.json" in inside and inside <= FOLDER_FILES)
+    else:
+        is_export = target.stat().st_size == 0
+        with suppress(WeightsError):
+            is_export = is_export or file_kind(target) in ("onnx", "torch.export")
+    if not is_export or target.is_dir() != (options.format == "huggingface"):
+        raise ConfigError(f"output: {target} is no {options.format} export, so overwrite=true does not replace it")
 
 
 def _write_and_check(
-    segmenter: Segmenter, provenance: Provenance, partial: Path, target: Path, options: ExportOptions
+    segmenter: Segmenter, provenance: Mapping[str, Any], partial: Path, target: Path, options: ExportOptions
 ) -> ExportReport:
     graph = ExportGraph(segmenter, options.input, options.result)
     metadata = {
         "num_classes": graph.num_classes,
-        "class_names": provenance.config["class_names"],
-        "palette": provenance.palette,
+        "class_names": segmenter.config["class_names"],
+        "palette": segmenter.config["palette"] or find_palette(segmenter.class_names),
         "input": options.input,
         "result": options.result,
         "size": options.size,
         "precision": options.precision,
-        "provenance": provenance.as_dict(),
+        "provenance": provenance,
     }
+    seen = provenance["run"].get("image_size")
+    usual = options.size or options.calibration_size or (None if seen is None else (seen[0], seen[1]))
     run: Callable[[Tensor], Tensor]
     if options.format == "huggingface":
         write_folder(segmenter, partial, provenance, options.push or target.name)
@@ -153,37 +204,24 @@ def _write_and_check(
         if options.precision == "int8":
             assert options.calibration is not None
             calibration = find_images(options.calibration, options.calibration_count)
-            batches = read_batches(calibration, _usual_size(provenance, options))
-            to_int8(partial, batches, as_float=options.input == "float")
+            to_int8(partial, read_batches(calibration, usual), as_float=options.input == "float")
         run, ran_in = OnnxModel(partial).run, "ONNX Runtime"
-    images = _check_images(provenance, options)
+    images = _check_images(usual, options)
     if options.input == "float":
         images = [batch.float() / 255 for batch in images]
     differences = compare(graph, run, images)
-    tolerance = check_differences(differences, options.precision, options.tolerance, _remedy(options))
+    remedies = {
+        "int8": "Calibrate on more images like those it will see, or use precision=fp16",
+        "fp16": "Use precision=fp32",
+        "fp32": "Use another format=" if options.size else "Fix the size of the images (dynamic=false size=[H,W])",
+    }
+    tolerance = check_differences(differences, options.precision, options.tolerance, remedies[options.precision])
     files = [partial] if partial.is_file() else [file for file in partial.rglob("*") if file.is_file()]
     return ExportReport(target, differences, tolerance, ran_in, sum(file.stat().st_size for file in files))
 
 
-def _remedy(options: ExportOptions) -> str:
-    """Return what may make a file come out closer to its source."""
-    if options.precision == "int8":
-        return "Calibrate on more images like those it will see, or use precision=fp16"
-    if options.precision == "fp16":
-        return "Use precision=fp32"
-    return "Use another format=" if options.size else "Fix the size of the images (dynamic=false size=[H,W])"
-
-
-def _usual_size(provenance: Provenance, options: ExportOptions) -> tuple[int, int] | None:
-    if options.size or options.calibration_size:
-        return options.size or options.calibration_size
-    seen = provenance.run.get("image_size")
-    return None if seen is None else (seen[0], seen[1])
-
-
-def _check_images(provenance: Provenance, options: ExportOptions) -> list[Tensor]:
+def _check_images(usual: tuple[int, int] | None, options: ExportOptions) -> list[Tensor]:
     """Return uint8 batches of one and two images in turn, of several sizes where the file takes any."""
-    usual = _usual_size(provenance, options)
     small = () if options.precision == "int8" else SMALL_SIZES
     sizes = [options.size] * 2 if options.size else [*ANY_SIZES, *small, *([usual] if usual else [])]
     if options.calibration is None:

@@ -19,7 +19,7 @@ from torch.fx.experimental import _config as symbolic_shapes
 from torch.nn import functional
 from torch.utils._sympy.value_ranges import ValueRanges
 
-from transkd.errors import ExportError
+from transkd.errors import ExportError, first_line
 from transkd.models import Segmenter
 from transkd.models.heads.segformer import SegFormerHead
 from transkd.models.programs import PROGRAM_METADATA
@@ -59,12 +59,16 @@ class ExportGraph(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, K, H, W) or classes (B, H, W) of ``images`` (B, 3, H, W)."""
-        normalised = (images.float() - self.get_buffer("mean")) / self.get_buffer("std")
-        logits = self.head(self.backbone(normalised)[1])
-        logits = functional.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)
+        logits = self.logits(images)
         if self.result == "logits":
             return logits
         return logits.argmax(dim=1).to(torch.uint8 if self.num_classes <= 256 else torch.int32)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return logits (B, K, H, W), whatever the graph's result is."""
+        normalised = (images.float() - self.get_buffer("mean")) / self.get_buffer("std")
+        logits = self.head(self.backbone(normalised)[1])
+        return functional.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)
 
     def example(self, batch: int, height: int, width: int) -> Tensor:
         """Return images of the graph's type, for tracing."""
@@ -117,9 +121,10 @@ def write_program(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *
             with path.open("wb") as file:
                 torch.export.save(program, file, extra_files={PROGRAM_METADATA: json.dumps(dict(metadata))})
     except Exception as error:  # torch.export's classes are many
-        last = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         remedy = "" if size else ": fix the size of the images, dynamic=false size=[H,W]"
-        raise ExportError(f"the network cannot be traced by torch.export ({last[:200]}){remedy}") from error
+        raise ExportError(
+            f"the network cannot be traced by torch.export ({first_line(error)[:200]}){remedy}"
+        ) from error
 
 
 @contextmanager

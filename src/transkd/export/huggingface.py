@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import HfApi
@@ -14,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from transkd.errors import ExportError
-from transkd.export.card import Provenance, model_card
+from transkd.errors import ExportError, first_line
+from transkd.export.card import model_card
 from transkd.export.graph import ExportGraph
 from transkd.models import Segmenter, load_segmenter
 from transkd.models.formats.transformers import to_transformers
@@ -23,19 +24,19 @@ from transkd.models.formats.transformers import to_transformers
 FOLDER_FILES = {"config.json", "preprocessor_config.json", "model.safetensors", "README.md"}
 
 
-def write_folder(segmenter: Segmenter, folder: Path, provenance: Provenance, title: str) -> None:
+def write_folder(segmenter: Segmenter, folder: Path, provenance: Mapping[str, Any], title: str) -> None:
     """Write ``config.json``, ``preprocessor_config.json``, ``model.safetensors`` and a model card.
 
     Args:
         segmenter: a SegFormer.
         folder: a new folder.
-        provenance: what the card says.
+        provenance: for the card.
         title: what the card calls the folder.
 
     Raises:
         ConfigError: the segmenter is no SegFormer.
     """
-    size = provenance.run.get("image_size")
+    size = provenance["run"].get("image_size")
     config, processor, state = to_transformers(segmenter, None if size is None else (size[0], size[1]))
     folder.mkdir(parents=True)
     for name, values in (("config.json", config), ("preprocessor_config.json", processor)):
@@ -69,7 +70,7 @@ def open_folder(folder: Path) -> tuple[Callable[[Tensor], Tensor], str]:
     return run, "transformers"
 
 
-def push_folder(folder: Path, repo_id: str, *, private: bool = False) -> str:
+def push_folder(folder: Path, repo_id: str) -> str:
     """Upload a folder to the hub, creating the repository where it does not exist; return its address.
 
     Raises:
@@ -77,12 +78,11 @@ def push_folder(folder: Path, repo_id: str, *, private: bool = False) -> str:
     """
     api = HfApi()
     try:
-        address = api.create_repo(repo_id, private=private, exist_ok=True)
+        address = api.create_repo(repo_id, exist_ok=True)
         api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Export from transkd")
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ExportError(
-            f"push={repo_id}: the folder {folder} is written, but could not be uploaded ({reason}); log in by "
-            "`hf auth login`, check the name, or upload the folder by hand"
+            f"push={repo_id}: the folder {folder} is written, but could not be uploaded ({first_line(error)}); log in "
+            "by `hf auth login`, check the name, or upload the folder by hand"
         ) from error
     return str(address)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from transkd.errors import ExportError, TransKDError
+from transkd.errors import ExportError, TransKDError, first_line
 from transkd.export.graph import ExportGraph, capture, quietly, without_adaptive_pooling
 from transkd.models.exported import METADATA, ONNX_EXTRA
 
@@ -53,14 +53,14 @@ def write_onnx(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *, s
     except Exception as error:  # the exporter wraps whatever went wrong in classes of its own
         raise ExportError(_reason(error, fixed=size is not None)) from error
     _name_axes(model)
-    _forget_sources(model)
+    _remove_paths(model)
     describe(model, metadata)
     onnx.checker.check_model(model)
     save(model, path)
 
 
 def describe(model: Any, metadata: Mapping[str, Any]) -> None:
-    """Let the model carry ``metadata`` as JSON, with the entries that other tools look for beside it."""
+    """Store ``metadata`` in the model as JSON, with the entries that other tools look for beside it."""
     del model.metadata_props[:]
     entries = {METADATA: dict(metadata), "class_names": metadata.get("class_names"), "palette": metadata.get("palette")}
     for key, value in entries.items():
@@ -68,37 +68,27 @@ def describe(model: Any, metadata: Mapping[str, Any]) -> None:
             model.metadata_props.add(key=key, value=json.dumps(value, sort_keys=True))
 
 
-def save(model: Any, path: Path) -> None:
-    """Write a model so that equal models give equal files."""
+def save(model: Any, path: Path, described_as: Any = None) -> None:
+    """Write a model so that equal models give equal files.
+
+    Args:
+        model: an ONNX model.
+        path: the file.
+        described_as: another model, whose metadata it takes over.
+    """
+    if described_as is not None:
+        del model.metadata_props[:]
+        model.metadata_props.extend(described_as.metadata_props)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def to_fp16(path: Path) -> None:
     """Turn an ONNX file's weights and arithmetic to 16 bits; input and output stay as they are."""
     onnx, float16 = require("onnx"), require("onnxruntime.transformers.float16")
-    model = onnx.load(path)
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
     with quietly():
         blocked = [*float16.DEFAULT_OP_BLOCK_LIST, *KEPT_IN_FP32]
-        model = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
-    del model.metadata_props[:]
-    for key, value in metadata.items():
-        model.metadata_props.add(key=key, value=value)
-    save(model, path)
-
-
-class _Reader:
-    """Calibration batches, as ONNX Runtime's quantiser asks for them."""
-
-    def __init__(self, batches: Iterator[Tensor], as_float: bool) -> None:
-        self.batches = batches
-        self.as_float = as_float
-
-    def get_next(self) -> dict[str, Any] | None:
-        batch = next(self.batches, None)
-        if batch is None:
-            return None
-        return {INPUT: (batch.float() / 255 if self.as_float else batch).numpy()}
+        model = float16.convert_float_to_float16(onnx.load(path), keep_io_types=True, op_block_list=blocked)
+    save(model, path, described_as=onnx.load(path))
 
 
 def to_int8(path: Path, batches: Iterator[Tensor], *, as_float: bool) -> None:
@@ -118,7 +108,8 @@ def to_int8(path: Path, batches: Iterator[Tensor], *, as_float: bool) -> None:
     """
     onnx, quantization = require("onnx"), require("onnxruntime.quantization")
     prepared = path.with_name(f"{path.name}.prepared")
-    kept = onnx.load(path)
+    original = onnx.load(path)
+    inputs = ({INPUT: (batch.float() / 255 if as_float else batch).numpy()} for batch in batches)
     try:
         with quietly():
             quantization.quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
@@ -130,7 +121,7 @@ def to_int8(path: Path, batches: Iterator[Tensor], *, as_float: bool) -> None:
             quantization.quantize_static(
                 str(prepared),
                 str(path),
-                _Reader(batches, as_float),
+                SimpleNamespace(get_next=lambda: next(inputs, None)),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "MatMul", "Gemm"],
                 nodes_to_exclude=both_vary,
@@ -142,13 +133,10 @@ def to_int8(path: Path, batches: Iterator[Tensor], *, as_float: bool) -> None:
     except TransKDError:
         raise
     except Exception as error:  # ONNX Runtime raises classes of its own, without a common base
-        raise ExportError(f"the graph cannot be quantised to 8 bits: {str(error).splitlines()[0]}") from error
+        raise ExportError(f"the graph cannot be quantised to 8 bits: {first_line(error)}") from error
     finally:
         prepared.unlink(missing_ok=True)
-    model = onnx.load(path)
-    del model.metadata_props[:]
-    model.metadata_props.extend(kept.metadata_props)
-    save(model, path)
+    save(onnx.load(path), path, described_as=original)
 
 
 def require(name: str) -> ModuleType:
@@ -163,32 +151,28 @@ def require(name: str) -> ModuleType:
         raise ExportError(f"ONNX files need the package {name.partition('.')[0]}: {ONNX_EXTRA}") from error
 
 
-def _reason(error: Exception, *, fixed: bool) -> str:
-    """Return one sentence for the exporter's pages: the operator that it has no translation for, or its last words."""
-    texts: list[str] = []
-    link: BaseException | None = error
-    while link is not None:
-        texts.append(str(link))
-        link = link.__cause__ or link.__context__
-    whole = "\n".join(texts)
-    operator = re.search(r"No (?:ONNX function|decompositions?)[^<\n]*<OpOverload\(op='([\w.:]+)'", whole) or re.search(
-        r"(aten[.:]+\w+)", texts[-1]
+def _reason(error: BaseException, *, fixed: bool) -> str:
+    """Return one sentence for the exporter's pages: the operator that it has no translation for, or its last line."""
+    texts = [str(error)]
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+        texts.append(str(error))
+    missing = re.search(r"No (?:ONNX function|decompositions?)[^<\n]*<OpOverload\(op='([\w.:]+)'", "\n".join(texts))
+    operator = missing or re.search(r"(aten[.:]+\w+)", texts[-1])
+    last = texts[-1].strip().splitlines()[-1:] or [type(error).__name__]
+    what = f"the operator {operator[1]}" if operator else f"the network ({last[0].strip()[:200]})"
+    if fixed:
+        return f"{what} cannot be exported to ONNX: use another format="
+    return (
+        f"{what} cannot be exported to ONNX for images of any size: fix the size of the images (dynamic=false "
+        "size=[H,W]), or use another format="
     )
-    last = next((line.strip() for line in reversed(texts[-1].splitlines()) if line.strip()), type(error).__name__)
-    what = f"the operator {operator[1]}" if operator else f"the network ({last[:200]})"
-    remedy = (
-        "use another format="
-        if fixed
-        else "fix the size of the images (dynamic=false size=[H,W]), or use another format="
-    )
-    return f"{what} cannot be exported to ONNX{'' if fixed else ' for images of any size'}: {remedy}"
 
 
 def _name_axes(model: Any) -> None:
     """Call the free axes batch, height and width, wherever their symbols stand."""
     dims = model.graph.input[0].type.tensor_type.shape.dim
-    free = [dims[axis].dim_param for axis in (0, 2, 3)]
-    names = {symbol: name for symbol, name in zip(free, AXES, strict=True) if symbol}
+    names = {dims[axis].dim_param: name for axis, name in zip((0, 2, 3), AXES, strict=True) if dims[axis].dim_param}
     for value in (*model.graph.input, *model.graph.output):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param in names:
@@ -196,11 +180,11 @@ def _name_axes(model: Any) -> None:
     del model.graph.value_info[:]
 
 
-def _forget_sources(model: Any) -> None:
-    """Drop what the exporter noted of source files and traces: it names paths of the machine."""
+def _remove_paths(model: Any) -> None:
+    """Remove the exporter's notes on source files and traces, which name paths of the machine."""
     model.doc_string = ""
     model.graph.doc_string = ""
-    nodes: Sequence[Any] = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
     for part in (*nodes, *model.graph.input, *model.graph.output, *model.graph.initializer):
         part.doc_string = ""
         if hasattr(part, "metadata_props"):

@@ -13,35 +13,14 @@ from torch import Tensor, nn
 
 from transkd.errors import ConfigError, WeightsError
 from transkd.models.backbones.timm_network import TimmBackbone
-from transkd.models.formats.nvlabs import encoder_from_nvlabs, has_nvlabs_encoder
+from transkd.models.formats.published import mit_encoder
 from transkd.models.formats.recognise import classifier_classes, seems_to_be
-from transkd.models.formats.transformers import encoder_from_transformers
+from transkd.models.hub import WEIGHTS_FILES, read_weights
 from transkd.models.segmenter import Segmenter
-from transkd.models.sources.hub import WEIGHTS_FILES, HubRepository, LocalFolder, read_weights
-from transkd.models.weights import read_state, shapes_of, state_shapes, tensor_differences
-
-State = Mapping[str, Tensor]
+from transkd.models.weights import read_state, tensor_differences
 
 MIT_NAME = re.compile(r"mit_b[0-5]$")
 MIT_LICENSE = "NVIDIA Source Code License for SegFormer: research and evaluation only"
-
-
-class Published(NamedTuple):
-    """Where weights are published, and what is known of them.
-
-    Attributes:
-        repository: of the hub, None where they are elsewhere.
-        files: the names that the file may have there.
-        about: what they learned and under which licence they are.
-        mean: of their training's images, per channel.
-        std: likewise.
-    """
-
-    repository: HubRepository | None
-    files: tuple[str, ...]
-    about: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 def create_segmenter(
@@ -94,10 +73,10 @@ def load_pretrained(segmenter: Segmenter, source: str | Path | None = None) -> s
     published = _published(name, from_file=source is not None)
     if source is not None:
         path = Path(source).expanduser()
-        state, origin = read_weights(LocalFolder(path)) if path.is_dir() else read_state(path), str(path)
+        state, origin = read_weights(path) if path.is_dir() else read_state(path), str(path)
         text = origin
     elif published.repository is not None:
-        state, origin = read_weights(published.repository, published.files), published.repository.name
+        state, origin = read_weights(published.repository, published.files), published.repository
         text = f"{origin} ({published.about})"
     else:
         raise ConfigError(
@@ -106,14 +85,15 @@ def load_pretrained(segmenter: Segmenter, source: str | Path | None = None) -> s
         )
     try:
         if MIT_NAME.match(name):
-            _load_mit(segmenter.backbone, state)
+            encoder = mit_encoder(state)
+            if differences := tensor_differences(segmenter.backbone.state_dict(), encoder):
+                raise WeightsError(differences)
+            segmenter.backbone.load_state_dict(encoder)
         else:
             _load_timm(segmenter.backbone, name, state)
     except Exception as error:  # whatever timm's conversion raises for a file of another network
         reason = " ".join(line.strip()[:400] for line in str(error).splitlines()[:4]) or type(error).__name__
-        raise WeightsError(
-            f"{origin} does not fit {name}: {reason}; it seems to be {seems_to_be(shapes_of(state))}"
-        ) from error
+        raise WeightsError(f"{origin} does not fit {name}: {reason}; it seems to be {seems_to_be(state)}") from error
     for key, values in (("mean", published.mean), ("std", published.std)):
         segmenter.config[key] = [float(value) for value in values]
         buffer: Tensor = getattr(segmenter, key)
@@ -121,58 +101,54 @@ def load_pretrained(segmenter: Segmenter, source: str | Path | None = None) -> s
     return text
 
 
+class Published(NamedTuple):
+    """Published weights of a backbone.
+
+    Attributes:
+        repository: of the hub, None where they are elsewhere.
+        files: the names that the file may have there.
+        about: what they learned and under which licence they are.
+        mean: of their training's images, per channel.
+        std: likewise.
+    """
+
+    repository: str | None
+    files: tuple[str, ...]
+    about: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 def _published(name: str, *, from_file: bool) -> Published:
-    """Return what is known of a backbone's weights; timm knows the normalisation of files that it does not publish."""
+    """Return a backbone's published weights; timm knows the normalisation of files that it does not publish."""
     if MIT_NAME.match(name):
-        nvidia = HubRepository(f"nvidia/{name.replace('_', '-')}")
-        about = f"ImageNet-1k, license: {MIT_LICENSE}"
-        return Published(nvidia, WEIGHTS_FILES, about, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
+        repository, about = f"nvidia/{name.replace('_', '-')}", f"ImageNet-1k, license: {MIT_LICENSE}"
+        return Published(repository, WEIGHTS_FILES, about, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)
     config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     if config is None or not (config.has_weights or from_file):
         raise ConfigError(
             f"nobody publishes weights of the backbone '{name}' that could be fetched: start from random ones, or load "
             "a whole segmenter"
         )
-    repo_id, _, revision = (config.hf_hub_id or "").partition("@")
-    repository = HubRepository(repo_id, revision or None) if repo_id else None
     files = (config.hf_hub_filename,) if config.hf_hub_filename else WEIGHTS_FILES
-    about = f"{_training_data(config.tag or '')}, license: {config.license or 'not stated'}"
-    return Published(repository, files, about, tuple(config.mean), tuple(config.std))
+    tag = config.tag or ""
+    learned = [f"ImageNet-{thousands}k" for thousands in re.findall(r"(?:^|_)in(\d+)k", tag)]
+    about = f"{', then '.join(learned) or tag}, license: {config.license or 'not stated'}"
+    return Published(config.hf_hub_id or None, files, about, tuple(config.mean), tuple(config.std))
 
 
-def _training_data(tag: str) -> str:
-    """Return the data sets that a tag of timm's weights names."""
-    sets = [f"ImageNet-{thousands}k" for thousands in re.findall(r"(?:^|_)in(\d+)k", tag)]
-    return ", then ".join(sets) or tag
-
-
-def _load_mit(backbone: nn.Module, state: State) -> None:
-    encoder = encoder_from_nvlabs(state) if has_nvlabs_encoder(state) else encoder_from_transformers(state)
-    if differences := tensor_differences(state_shapes(backbone), shapes_of(encoder)):
-        raise WeightsError(differences)
-    backbone.load_state_dict(encoder)
-
-
-def _load_timm(backbone: nn.Module, name: str, state: State) -> None:
+def _load_timm(backbone: nn.Module, name: str, state: Mapping[str, Tensor]) -> None:
     """Let timm read the state dict into a whole network, strictly, and take from it what the backbone has."""
-    options = dict(backbone.hierarchy.options) if isinstance(backbone, TimmBackbone) else {}
-    classes = _count_classes(name, state)
+    layers: Any = timm.get_pretrained_cfg(name).classifier or ()
+    heads = [f"{layer}.weight" for layer in ((layers,) if isinstance(layers, str) else layers)]
+    classes = next((state[head].shape[0] for head in heads if head in state), classifier_classes(state) or 0)
     whole = timm.create_model(
         name,
         pretrained=True,
         num_classes=classes,
         pretrained_cfg_overlay={"state_dict": dict(state), "num_classes": classes, "label_offset": None},
-        **options,
+        **(backbone.hierarchy.options if isinstance(backbone, TimmBackbone) else {}),
     )
     target = backbone.network if isinstance(backbone, TimmBackbone) else backbone
     tensors = whole.state_dict()
     target.load_state_dict({key: tensors[key] for key in target.state_dict()})
-
-
-def _count_classes(name: str, state: State) -> int:
-    """Return how many classes the weights tell apart, 0 where they have no classifier."""
-    layers: Any = timm.get_pretrained_cfg(name).classifier or ()
-    for layer in (layers,) if isinstance(layers, str) else layers:
-        if f"{layer}.weight" in state:
-            return int(state[f"{layer}.weight"].shape[0])
-    return classifier_classes(shapes_of(state)) or 0

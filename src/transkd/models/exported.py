@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transkd.errors import WeightsError
-from transkd.models.checks import check_images
-from transkd.models.file_kinds import FileKind, file_kind
+from transkd.errors import WeightsError, first_line
+from transkd.models.load import load_segmenter
 from transkd.models.programs import check_program
-from transkd.models.segmenter import Segmenter
-from transkd.models.sources.find import load_segmenter
+from transkd.models.segmenter import Segmenter, check_images
+from transkd.models.weights import file_kind
 from transkd.options import SMALLEST_SIDE
 
 METADATA = "transkd"
@@ -53,9 +52,22 @@ class ExportedModel:
         self.result: str = metadata["result"]
         self.input_type: str = metadata["input"]
 
-    def run(self, images: Tensor) -> Tensor:
-        """Return what the file gives for images of the type it takes."""
+    def _run(self, images: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def run(self, images: Tensor) -> Tensor:
+        """Return the file's output for images of the type it takes.
+
+        Raises:
+            WeightsError: it cannot run these images.
+        """
+        try:
+            return self._run(images)
+        except Exception as error:  # ONNX Runtime, and a program's guards and operators, have classes of their own
+            size = "x".join(map(str, images.shape[2:]))
+            raise WeightsError(
+                f"{self.file} cannot run {len(images)} image(s) of {size}: {first_line(error)}"
+            ) from error
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return logits at the images' size.
@@ -84,9 +96,9 @@ class ExportedModel:
     def _converted(self, images: Tensor) -> Tensor:
         check_images(images)
         height, width = images.shape[-2:]
-        if self.size is not None and self.size != (height, width):
+        if self.size not in (None, (height, width)):
             raise WeightsError(
-                f"{self.file} was exported for images of {self.size[0]}x{self.size[1]}, not {height}x{width}: "
+                f"{self.file} was exported for images of {'x'.join(map(str, self.size))}, not {height}x{width}: "
                 "resize them, or export with dynamic=true"
             )
         if self.input_type == "uint8":
@@ -106,7 +118,10 @@ class OnnxModel(ExportedModel):
     """
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
-        runtime = _onnxruntime(file)
+        try:
+            runtime: Any = importlib.import_module("onnxruntime")
+        except ImportError as error:
+            raise WeightsError(f"{file} is an ONNX file, and ONNX Runtime is not installed: {ONNX_EXTRA}") from error
         options = runtime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
@@ -116,83 +131,12 @@ class OnnxModel(ExportedModel):
         try:
             self.session = runtime.InferenceSession(str(file), options, providers=providers)
         except Exception as error:  # ONNX Runtime raises classes of its own, without a common base
-            reason = str(error).splitlines()[0]
-            raise WeightsError(f"{file} is damaged, or ONNX Runtime cannot run it: {reason}") from error
+            raise WeightsError(f"{file} is damaged, or ONNX Runtime cannot run it: {first_line(error)}") from error
         super().__init__(file, _onnx_metadata(file, self.session))
 
-    def run(self, images: Tensor) -> Tensor:
-        """Return the file's only output."""
+    def _run(self, images: Tensor) -> Tensor:
         feed = {self.session.get_inputs()[0].name: images.cpu().numpy()}
-        try:
-            return torch.from_numpy(self.session.run(None, feed)[0])
-        except Exception as error:  # ONNX Runtime raises classes of its own, without a common base
-            raise _cannot_run(self.file, images, error) from error
-
-
-class TorchProgram(ExportedModel):
-    """A ``torch.export`` program.
-
-    Args:
-        file: the ``.pt2`` file.
-
-    Raises:
-        WeightsError: the file is damaged, or none that transkd exported.
-    """
-
-    def __init__(self, file: Path) -> None:
-        super().__init__(file, check_program(file))
-        log = logging.getLogger("torch.export")
-        level = log.level
-        log.setLevel(logging.CRITICAL)  # it prints tracebacks of the errors that are raised below
-        try:
-            with file.open("rb") as opened:
-                self.module = torch.export.load(opened).module()
-        except Exception as error:  # schema errors, as it happens
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise WeightsError(
-                f"{file} cannot be read by torch {torch.__version__}: export it again with that ({reason})"
-            ) from error
-        finally:
-            log.setLevel(level)
-
-    @torch.no_grad()
-    def run(self, images: Tensor) -> Tensor:
-        """Return the program's only output."""
-        try:
-            answer: Tensor = self.module(images)
-        except Exception as error:  # its guards and its operators raise what they like
-            raise _cannot_run(self.file, images, error) from error
-        return answer
-
-
-def _cannot_run(file: Path, images: Tensor, error: Exception) -> WeightsError:
-    size = "x".join(map(str, images.shape[2:]))
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return WeightsError(f"{file} cannot run {len(images)} image(s) of {size}: {reason}")
-
-
-def load_model(source: str | Path, *, threads: int | None = None) -> Segmenter | ExportedModel:
-    """Load a segmenter, or an exported file, whichever the source is by its content.
-
-    Args:
-        source: an exported ``.onnx`` or ``.pt2`` file, or anything that :func:`~transkd.models.load_segmenter` takes.
-        threads: threads of ONNX Runtime.
-
-    Raises:
-        WeightsError: it cannot be read, or is something else.
-    """
-    path = Path(source).expanduser()
-    kind = file_kind(path) if path.is_file() else None
-    if kind is FileKind.TORCH_EXPORT:
-        return TorchProgram(path)
-    return OnnxModel(path, threads) if kind is FileKind.ONNX else load_segmenter(source)
-
-
-def _onnxruntime(file: Path) -> Any:
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise WeightsError(f"{file} is an ONNX file, and ONNX Runtime is not installed: {ONNX_EXTRA}") from error
+        return torch.from_numpy(self.session.run(None, feed)[0])
 
 
 def _onnx_metadata(file: Path, session: Any) -> dict[str, Any]:
@@ -217,3 +161,51 @@ def _onnx_metadata(file: Path, session: Any) -> dict[str, Any]:
         "input": kinds[inputs[0].type],
         "size": size if fixed else None,
     }
+
+
+class TorchProgram(ExportedModel):
+    """A ``torch.export`` program.
+
+    Args:
+        file: the ``.pt2`` file.
+
+    Raises:
+        WeightsError: the file is damaged, or none that transkd exported.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, check_program(file))
+        log = logging.getLogger("torch.export")
+        level = log.level
+        log.setLevel(logging.CRITICAL)  # it prints tracebacks of the errors that are raised below
+        try:
+            with file.open("rb") as opened:
+                self.module = torch.export.load(opened).module()
+        except Exception as error:  # schema errors, as it happens
+            raise WeightsError(
+                f"{file} cannot be read by torch {torch.__version__}: export it again with that ({first_line(error)})"
+            ) from error
+        finally:
+            log.setLevel(level)
+
+    @torch.no_grad()
+    def _run(self, images: Tensor) -> Tensor:
+        answer: Tensor = self.module(images)
+        return answer
+
+
+def load_model(source: str | Path, *, threads: int | None = None) -> Segmenter | ExportedModel:
+    """Load a segmenter, or an exported file, whichever the source is by its content.
+
+    Args:
+        source: an exported ``.onnx`` or ``.pt2`` file, or anything that :func:`~transkd.models.load_segmenter` takes.
+        threads: threads of ONNX Runtime.
+
+    Raises:
+        WeightsError: it cannot be read, or is something else.
+    """
+    path = Path(source).expanduser()
+    kind = file_kind(path) if path.is_file() else None
+    if kind == "torch.export":
+        return TorchProgram(path)
+    return OnnxModel(path, threads) if kind == "onnx" else load_segmenter(source)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from transkd.errors import WeightsError
+from transkd.errors import WeightsError, first_line
 
 PROGRAM_METADATA = "transkd.json"
 _RECORDS = re.compile(
@@ -52,9 +52,7 @@ def check_program(path: Path) -> dict[str, Any]:
     except WeightsError:
         raise
     except Exception as error:  # zipfile's, json's, or of plain values that are not what they should be
-        raise WeightsError(
-            f"{path} is damaged ({str(error) or type(error).__name__}): copy it again, or export it again"
-        ) from error
+        raise WeightsError(f"{path} is damaged ({first_line(error)}): copy it again, or export it again") from error
 
 
 def _what_would_run(archive: zipfile.ZipFile, records: dict[str, str]) -> Iterator[str]:

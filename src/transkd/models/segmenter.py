@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from transkd.errors import WeightsError
+from transkd.errors import ConfigError, WeightsError
 from transkd.models.backbones import find_backbone
-from transkd.models.checks import check_config, check_images
+from transkd.models.formats.recognise import seems_to_be
 from transkd.models.heads import find_head
-from transkd.models.sources.hub import hub_file
+from transkd.models.hub import hub_file
 from transkd.models.taps import Taps
-from transkd.models.weights import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    read_state,
-    save_weights,
-    shapes_of,
-    state_shapes,
-    tensor_differences,
-)
+from transkd.models.weights import CONFIG_FILE, WEIGHTS_FILE, first_few, read_state, save_weights, tensor_differences
+from transkd.options import SMALLEST_SIDE, Positive, PositiveFloat, Share, signature_problems
+
+Epsilon = Annotated[float, Field(gt=0, lt=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Level = Annotated[int, Field(ge=0, le=255)]
 
 
 class Segmenter(
@@ -79,17 +77,17 @@ class Segmenter(
     def __init__(
         self,
         backbone: str = "mit_b0",
-        num_classes: int = 19,
+        num_classes: Positive = 19,
         *,
         head: str | None = None,
-        head_width: int | None = None,
+        head_width: Positive | None = None,
         class_names: Sequence[str] | None = None,
-        palette: Sequence[Sequence[int]] | None = None,
-        mean: Sequence[float] = (0.485, 0.456, 0.406),
-        std: Sequence[float] = (0.229, 0.224, 0.225),
-        drop_path_rate: float | None = None,
-        dropout: float = 0.1,
-        norm_eps: float | None = None,
+        palette: Sequence[Annotated[Sequence[Level], Field(min_length=3, max_length=3)]] | None = None,
+        mean: Annotated[Sequence[Finite], Field(min_length=3, max_length=3)] = (0.485, 0.456, 0.406),
+        std: Annotated[Sequence[PositiveFloat], Field(min_length=3, max_length=3)] = (0.229, 0.224, 0.225),
+        drop_path_rate: Share | None = None,
+        dropout: Share = 0.1,
+        norm_eps: Epsilon | None = None,
     ) -> None:
         super().__init__()
         entry = find_backbone(backbone)
@@ -111,7 +109,14 @@ class Segmenter(
             "dropout": dropout,
             "norm_eps": norm_eps,
         }
-        check_config(self.config)
+        problems = list(map(str, signature_problems(Segmenter.__init__, self.config, given=("self",))))
+        problems += [
+            f"{key}: has {len(self.config[key])} entries for num_classes={num_classes}"
+            for key in ("class_names", "palette")
+            if not problems and self.config[key] is not None and len(self.config[key]) != num_classes
+        ]
+        if problems:
+            raise ConfigError("; ".join(problems))
         self._hub_mixin_config = self.config  # what save_pretrained writes
         self.backbone: nn.Module = entry.build(rate)
         if norm_eps is not None:
@@ -214,19 +219,65 @@ class Segmenter(
             raise WeightsError(
                 f"{model_id} holds no {CONFIG_FILE} of a transkd segmenter; transkd.load_segmenter loads other forms"
             )
+        options = {"cache_dir": cache_dir, "force_download": force_download, "token": token}
         weights = Path(model_id) / WEIGHTS_FILE
         if not Path(model_id).is_dir():
-            weights = hub_file(
-                model_id,
-                WEIGHTS_FILE,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                token=token,
-                local_files_only=local_files_only,
-            )
-        segmenter, state = cls(**model_kwargs), read_state(weights)
-        if differences := tensor_differences(state_shapes(segmenter), shapes_of(state)):
-            raise WeightsError(f"{weights} does not fit the segmenter of its {CONFIG_FILE}: {differences}")
-        segmenter.load_state_dict(state)
-        return segmenter.eval()
+            weights = hub_file(model_id, WEIGHTS_FILE, revision=revision, local_files_only=local_files_only, **options)
+        return filled_segmenter(model_kwargs, read_state(weights), CONFIG_FILE, str(weights))
+
+
+def filled_segmenter(
+    config: Mapping[str, Any], tensors: Mapping[str, Tensor], config_from: str, tensors_from: str
+) -> Segmenter:
+    """Return the segmenter that saved arguments and tensors make, in evaluation mode.
+
+    Args:
+        config: arguments of :class:`Segmenter`.
+        tensors: its state dict.
+        config_from: where the arguments were read, for messages.
+        tensors_from: where the tensors were read.
+
+    Raises:
+        WeightsError: arguments that make no segmenter, or tensors that are not exactly those of it, are quantised or
+            not finite.
+    """
+    try:
+        segmenter = Segmenter(**config)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{config_from} describes no segmenter of this version: {error}") from error
+    state = segmenter.state_dict()
+    if differences := tensor_differences(state, tensors):
+        guess = "" if state.keys() & tensors.keys() else f"; it seems to be {seems_to_be(tensors)}"
+        raise WeightsError(
+            f"{tensors_from} does not fit the {config['backbone']} segmenter of {config_from}: {differences}{guess}"
+        )
+    unfit = {
+        "are not floating point, as quantised weights": [
+            name for name, t in tensors.items() if state[name].is_floating_point() and not t.is_floating_point()
+        ],
+        "hold NaN or infinite values": [name for name, t in tensors.items() if not torch.isfinite(t).all()],
+    }
+    for what, names in unfit.items():
+        if names:
+            raise WeightsError(f"{tensors_from}: {len(names)} tensors {what}: {first_few(names)}; give others")
+    segmenter.load_state_dict(dict(tensors))
+    return segmenter.eval()
+
+
+def check_images(images: Tensor) -> None:
+    """Raise a ``ValueError`` unless ``images`` are uint8 or floating point (B, 3, H, W) of at least 32 x 32 pixels."""
+    if not isinstance(images, Tensor):
+        raise ValueError(
+            f"images must be a torch tensor (B, 3, H, W), not {type(images).__name__}; an array (H, W, 3) of numpy "
+            "becomes one by torch.from_numpy(array).permute(2, 0, 1)[None]"
+        )
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise ValueError(f"images must be uint8, or floating point in [0, 1], not {images.dtype}")
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images must have the shape (B, 3, H, W), not {tuple(images.shape)}")
+    if min(images.shape[2:]) < SMALLEST_SIDE:
+        height, width = images.shape[2:]
+        raise ValueError(
+            f"images of {height}x{width} pixels are too small: resize or pad them to at least "
+            f"{SMALLEST_SIDE} pixels a side"
+        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -34,43 +32,38 @@ def select_weights(larger: Segmenter, smaller: Segmenter, *, same_classes: bool)
     Raises:
         WeightsError: the backbone has layers that the larger one lacks, or larger ones.
     """
-    have, wanted = larger.state_dict(), smaller.state_dict()
-    wrong = [name for name in wanted if name.startswith(BACKBONE) and not _holds(have, name, wanted[name])]
-    if wrong:
+    have, needed = larger.state_dict(), smaller.state_dict()
+    unfit = {name for name, tensor in needed.items() if name not in have or not _contains(have[name], tensor)}
+    if wrong := [name for name in needed if name in unfit and name.startswith(BACKBONE)]:
+        layer, first = wrong[0].removeprefix(BACKBONE), wrong[0]
+        shapes = f"{tuple(have[first].shape)}, of which {tuple(needed[first].shape)}" if first in have else ""
         raise WeightsError(
-            f"{smaller.config['backbone']} is not part of {larger.config['backbone']}: "
-            f"{_misfit(have, wrong[0], wanted[wrong[0]])}{f', and {len(wrong) - 1} more' if len(wrong) > 1 else ''}; "
+            f"{smaller.config['backbone']} is not part of {larger.config['backbone']}: {layer} is "
+            f"{f'{shapes} cannot be taken' if shapes else 'not there'}"
+            f"{f', and {len(wrong) - 1} more' if len(wrong) > 1 else ''}; "
             "weights can be selected from a larger network of the same family, as mit_b0's from mit_b2's"
         )
-    left = {name for name in wanted if name.startswith(CLASSIFIER) and not same_classes}
-    others = [name for name in wanted if name.startswith(HEAD) and name not in left]
-    if larger.config["head"] != smaller.config["head"] or not all(_holds(have, name, wanted[name]) for name in others):
-        left.update(others)
-    selected = {name: _evenly(have[name], tensor) for name, tensor in wanted.items() if name not in left}
+    left = {name for name in needed if name.startswith(CLASSIFIER) and not same_classes}
+    others = {name for name in needed if name.startswith(HEAD)} - left
+    if larger.config["head"] != smaller.config["head"] or unfit & others:
+        left |= others
+    selected = {name: _evenly(have[name], tensor) for name, tensor in needed.items() if name not in left}
     smaller.load_state_dict(selected, strict=False)
-    return tuple(name for name in wanted if name in left)
+    return tuple(name for name in needed if name in left)
 
 
-def _holds(have: Mapping[str, Tensor], name: str, wanted: Tensor) -> bool:
-    source = have.get(name)
-    if source is None or source.dim() != wanted.dim():
-        return False
-    return source.shape[SPATIAL:] == wanted.shape[SPATIAL:] and all(
-        length >= part for length, part in zip(source.shape, wanted.shape, strict=True)
+def _contains(source: Tensor, part: Tensor) -> bool:
+    return (
+        source.dim() == part.dim()
+        and source.shape[SPATIAL:] == part.shape[SPATIAL:]
+        and all(length >= needed for length, needed in zip(source.shape, part.shape, strict=True))
     )
 
 
-def _misfit(have: Mapping[str, Tensor], name: str, wanted: Tensor) -> str:
-    layer = name.removeprefix(BACKBONE)
-    if name not in have:
-        return f"{layer} is not there"
-    return f"{layer} is {tuple(have[name].shape)}, of which {tuple(wanted.shape)} cannot be taken"
-
-
-def _evenly(source: Tensor, wanted: Tensor) -> Tensor:
+def _evenly(source: Tensor, part: Tensor) -> Tensor:
     """Return evenly spaced elements along each dimension; a part of a fused projection stays that part."""
-    for dimension, (length, part) in enumerate(zip(source.shape, wanted.shape, strict=True)):
-        if length != part:
-            places = torch.arange(part, device=source.device) * length // part
-            source = source.index_select(dimension, places)
-    return source.to(wanted)
+    for dimension, (length, needed) in enumerate(zip(source.shape, part.shape, strict=True)):
+        if length != needed:
+            elements = torch.arange(needed, device=source.device) * length // needed
+            source = source.index_select(dimension, elements)
+    return source.to(part)

@@ -1,27 +1,31 @@
-"""State dicts in and out of files, and how one differs from what a network needs."""
+"""Files of weights: what kind a file is, the state dict in it, and how one differs from what a network needs."""
 
 from __future__ import annotations
 
 import json
+import pickle
+import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from safetensors import SafetensorError, safe_open
+import numpy as np
+import torch
+from numpy._core import multiarray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from transkd.errors import WeightsError
+from transkd.errors import WeightsError, first_line
 from transkd.files import replacing
-from transkd.models.file_kinds import FileKind, file_kind, read_pickle
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-FOLDER_HOLDS = f"{CONFIG_FILE} and {WEIGHTS_FILE}"
 CONFIG_METADATA = "transkd"
 """The key in a safetensors file's metadata that holds the segmenter's config."""
 
-Shapes = Mapping[str, tuple[int, ...]]
+FileKind = Literal["safetensors", "pickle", "json", "onnx", "torch.export", "torchscript"]
 
 WRAPPERS = (
     "state_dict_ema",
@@ -39,6 +43,52 @@ WRAPPERS = (
 PREFIXES = ("module.", "_orig_mod.", "model.")
 """What data parallelism, averaging, compilation and training scripts put before every name."""
 
+_NOT_THE_FILE = {
+    b"version https://git-lfs.github.com/spec/": "a Git LFS pointer, which stands for the file; run: git lfs pull",
+    **dict.fromkeys((b"<!doctype html", b"<html", b"<?xml"), "a web page, not weights; download the file itself"),
+}
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)|<class '([\w.]+)'>")
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")  # at the start of torch.save's older format
+# numpy's scalars and arrays, which training scripts keep among their numbers; they run nothing.
+_HARMLESS: list[Any] = [
+    np.ndarray,
+    np.dtype,
+    *{type(np.dtype(code)) for code in "?bhilqBHILQefdSU"},
+    *((multiarray.scalar, f"{module}.multiarray.scalar") for module in ("numpy.core", "numpy._core")),
+    *((multiarray._reconstruct, f"{module}.multiarray._reconstruct") for module in ("numpy.core", "numpy._core")),
+]
+
+
+def file_kind(path: Path) -> FileKind:
+    """Return what kind of file ``path`` is, by its content.
+
+    Raises:
+        WeightsError: it is missing, empty, truncated, or of no kind that a model comes in.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+        if head.startswith(b"PK\x03\x04"):
+            with zipfile.ZipFile(path) as archive:
+                inside = {name.partition("/")[2] for name in archive.namelist()}
+            marks = {"archive_format": "torch.export", "constants.pkl": "torchscript", "data.pkl": "pickle"}
+            kind: Any = next((kind for mark, kind in marks.items() if mark in inside), None)
+        else:
+            firsts = {b"\x08": "onnx", b"\x80": "pickle", b"{": "json", b"[": "json"}
+            kind = "safetensors" if head[6:9] == b"\0\0{" else firsts.get(head.lstrip()[:1])
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
+    except zipfile.BadZipFile as error:
+        raise WeightsError(f"{path} is truncated or damaged ({error}); copy or download it again") from error
+    if kind is not None:
+        return kind  # type: ignore[no-any-return]
+    for start, what in _NOT_THE_FILE.items():
+        if head.lstrip().lower().startswith(start):
+            raise WeightsError(f"{path} is {what}")
+    raise WeightsError(
+        f"{path} ({path.stat().st_size} bytes) is neither safetensors nor a PyTorch file; copy or download it again"
+    )
+
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
     """Return the state dict of a file, without what training scripts wrap around it and put before its names.
@@ -54,28 +104,57 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
 
 def read_content(path: Path) -> Any:
-    """Return all that a file of weights holds: a state dict, or a checkpoint around one.
+    """Return all that a file of weights holds, on the CPU: a state dict, or a checkpoint around one.
+
+    Of pickles, tensors and plain values alone are read. The checksums of the zip format are verified, so that a damaged
+    file never loads as other weights.
 
     Raises:
         WeightsError: it is missing, damaged, of another kind, or would run code.
     """
     kind = file_kind(path)
-    if kind is FileKind.PICKLE:
-        return read_pickle(path)
-    if kind is FileKind.SAFETENSORS:
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise WeightsError(
-                f"{path} ({path.stat().st_size} bytes) is damaged or not a safetensors file ({error}); "
-                "copy or download it again"
-            ) from error
-    if kind is FileKind.JSON:
+    if kind == "json":
         return _read_shards(path)
-    raise WeightsError(
-        f"{path} is an exported model ({kind.value}), which has no weights to load: transkd.load_model runs it where "
-        "that can be done; to train or distil, give the weights that it was exported from"
-    )
+    if kind not in ("safetensors", "pickle"):
+        raise WeightsError(
+            f"{path} is an exported model ({kind}), which has no weights to load: transkd.load_model runs ONNX files "
+            "and torch.export programs; to train or distil, give the weights that it was exported from"
+        )
+    try:
+        return load_file(path) if kind == "safetensors" else _read_pickle(path)
+    except WeightsError:
+        raise
+    except Exception as error:  # of safetensors, zipfile or the unpickler
+        raise WeightsError(
+            f"{path} ({path.stat().st_size} bytes) is truncated or damaged ({first_line(error)}); "
+            "copy or download it again"
+        ) from error
+
+
+def _read_pickle(path: Path) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if (broken := archive.testzip()) is not None:
+                raise ValueError(f"the checksum of its record '{broken}' is wrong")
+    else:
+        with path.open("rb") as file:
+            if _MAGIC_NUMBER not in file.read(32):
+                raise WeightsError(
+                    f"{path} is refused, and nothing of it was executed: it is a bare Python pickle, not a file that "
+                    "torch.save wrote; save its state dict with torch.save(state_dict, …)"
+                )
+    try:
+        # The open file, since torch.load would take a path's suffix for its format.
+        with path.open("rb") as file, torch.serialization.safe_globals(_HARMLESS):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if (refused := _REFUSED.search(str(error))) is None:
+            raise
+        raise WeightsError(
+            f"{path} is refused, and nothing of it was executed: besides tensors it holds '{refused[1] or refused[2]}',"
+            " which would run code on loading. Where you trust its origin, open it with torch.load(…, "
+            "weights_only=False) and save its state dict alone: torch.save(model.state_dict(), …)"
+        ) from error
 
 
 def shard_names(index: Path) -> list[str]:
@@ -109,24 +188,20 @@ def state_of(content: Any, where: str) -> dict[str, Tensor]:
     Raises:
         WeightsError: it holds none, or several and none under a key of :data:`WRAPPERS`.
     """
-    state = {name: tensor for name, tensor in _find_state(content, where).items() if name != "n_averaged"}
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{where} holds a {type(content).__name__}, not a state dict; save model.state_dict()")
+    if not _is_state(content):
+        found = [key for key, value in content.items() if _is_state(value)]
+        wrapper = next((key for key in WRAPPERS if key in found), found[0] if len(found) == 1 else None)
+        if wrapper is None:
+            held = f"several state dicts ({first_few(map(str, found))})" if found else "no state dict"
+            keys = first_few(map(str, content)) or "none"
+            raise WeightsError(f"{where} holds {held}; its keys are {keys}; save model.state_dict() alone")
+        content = content[wrapper]
+    state = {name: tensor for name, tensor in content.items() if name != "n_averaged"}
     while prefix := next((p for p in PREFIXES if state and all(name.startswith(p) for name in state)), None):
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     return state
-
-
-def _find_state(content: Any, where: str) -> Mapping[str, Tensor]:
-    if not isinstance(content, Mapping):
-        raise WeightsError(f"{where} holds a {type(content).__name__}, not a state dict; save model.state_dict()")
-    if _is_state(content):
-        return content
-    found = [key for key, value in content.items() if _is_state(value)]
-    wrapper = next((key for key in WRAPPERS if key in found), found[0] if len(found) == 1 else None)
-    if wrapper is None:
-        held = f"several state dicts ({first_few(map(str, found))})" if found else "no state dict"
-        keys = first_few(map(str, content)) or "none"
-        raise WeightsError(f"{where} holds {held}; its keys are {keys}; save model.state_dict() alone")
-    return content[wrapper]  # type: ignore[no-any-return]
 
 
 def _is_state(value: Any) -> bool:
@@ -155,42 +230,35 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
     A segmenter's ``config`` goes into the file's metadata, so that the file alone says what it is of.
     """
-    tensors = {
-        name.replace("_orig_mod.", ""): tensor.detach().cpu().contiguous()
-        for name, tensor in model.state_dict().items()
-    }
     config = getattr(model, "config", None)
     metadata = {"format": "pt"} | ({CONFIG_METADATA: json.dumps(config)} if isinstance(config, dict) else {})
     with replacing(path) as partial:
-        save_file(tensors, partial, metadata=metadata)
+        save_file(plain_state(model), partial, metadata=metadata)
 
 
-def saved_config(path: Path) -> dict[str, Any] | None:
-    """Return the segmenter's config in a safetensors file's metadata, None where there is none."""
-    if file_kind(path) is not FileKind.SAFETENSORS:
-        return None
+def plain_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of ``model`` as it is saved: contiguous, on the CPU, without ``torch.compile``'s names."""
+    return {
+        name.replace("_orig_mod.", ""): tensor.detach().cpu().contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def saved_config(path: Path) -> dict[str, Any]:
+    """Return the segmenter's config in a safetensors file's metadata, {} where there is none."""
+    if file_kind(path) != "safetensors":
+        return {}
     with safe_open(path, framework="pt") as file:
-        text = (file.metadata() or {}).get(CONFIG_METADATA)
-    config = None if text is None else json.loads(text)
-    return config if isinstance(config, dict) else None
+        config = json.loads((file.metadata() or {}).get(CONFIG_METADATA, "{}"))
+    return config if isinstance(config, dict) else {}
 
 
-def state_shapes(model: nn.Module) -> Shapes:
-    """Return the shape of each tensor of the model's state dict."""
-    return shapes_of(model.state_dict())
-
-
-def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
-    """Return the shape of each tensor."""
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-def tensor_differences(expected: Shapes, found: Shapes) -> str:
-    """Return how ``found`` differs, by the first three tensors of each kind; "" where it does not."""
+def tensor_differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """Return how the names and shapes of ``found`` differ, by the first three of each kind; "" where they do not."""
     reshaped = [
-        f"{name} {list(found[name])} instead of {list(shape)}"
-        for name, shape in expected.items()
-        if name in found and found[name] != shape
+        f"{name} {list(found[name].shape)} instead of {list(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
     ]
     kinds = {
         "of another shape": reshaped,

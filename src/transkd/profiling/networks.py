@@ -17,14 +17,14 @@ from transkd.errors import ConfigError, WeightsError, did_you_mean, first_line
 from transkd.evaluation.cost import count_parameters
 from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.backbones import find_backbone
-from transkd.models.file_kinds import FileKind, file_kind
+from transkd.models.backbones.pyramid import SIZES
 from transkd.models.heads import find_head
+from transkd.models.weights import file_kind
 
-SEGFORMER_DEPTHS = ((2, 2, 2, 2), (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 18, 3), (3, 8, 27, 3), (3, 6, 40, 3))
-SEGFORMERS = tuple(f"segformer-b{size}" for size in range(len(SEGFORMER_DEPTHS)))
+SEGFORMERS = tuple(f"segformer-b{size}" for size in SIZES)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 FILE_SUFFIXES = (".onnx", ".pt2", ".pth", ".pt", ".bin", ".ckpt", ".safetensors")
-EXPORTED = {FileKind.ONNX: "onnx", FileKind.TORCH_EXPORT: "torch.export"}
+EXPORTED = ("onnx", "torch.export")
 LIBRARIES = ("transformers", "torchvision", "python")
 """Prefixes of networks: ``transformers:segformer-b0`` (random weights) or a hub id or folder of any model for semantic
 segmentation; ``torchvision:lraspp_mobilenet_v3_large``; ``python:package.module:function``, what a function returns."""
@@ -97,7 +97,7 @@ def open_network(name: str, num_classes: int) -> Network:
         return Network(name, LogitsOf(library_network(library, rest, num_classes)).eval())
     if is_saved(name):
         path = Path(name).expanduser()
-        if path.is_file() and (runtime := EXPORTED.get(file_kind(path))):
+        if path.is_file() and (runtime := file_kind(path)) in EXPORTED:
             return Network(name, file=path, runtime=runtime)
         return Network(name, load_segmenter(name))
     backbone, _, head = name.partition("+")
@@ -184,9 +184,10 @@ def library_network(library: str, name: str, num_classes: int) -> nn.Module:
         except (OSError, ValueError) as error:
             raise WeightsError(f"transformers cannot load {name}: {first_line(error)}") from error
     size = int(name[-1])
+    channels, depths = SIZES[size]
     config = transformers.SegformerConfig(
-        depths=list(SEGFORMER_DEPTHS[size]),
-        hidden_sizes=[32, 64, 160, 256] if size == 0 else [64, 128, 320, 512],
+        depths=list(depths),
+        hidden_sizes=list(channels),
         decoder_hidden_size=256 if size < 2 else 768,
         num_labels=num_classes,
     )

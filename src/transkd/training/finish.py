@@ -19,7 +19,7 @@ from transkd.data import SceneDataModule
 from transkd.evaluation import Protocol, count_parameters, latency_ms, segmenter_gmacs
 from transkd.evaluation.comparison import module_digest
 from transkd.models import load_segmenter
-from transkd.models.formats.checkpoint import checkpoint_weights
+from transkd.models.formats.published import checkpoint_weights
 from transkd.runs.checkpoints import read_checkpoint
 from transkd.runs.command import as_typed, command_line, next_steps
 from transkd.runs.folder import RunFolder

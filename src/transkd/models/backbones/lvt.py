@@ -5,7 +5,6 @@ Inside, maps are channels-last, (B, H, W, C); the taps are views of them, NCHW i
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import sqrt
 from typing import cast
 
@@ -16,6 +15,12 @@ from torch.nn import functional as F
 
 from transkd.models.backbones.base import Backbone
 
+CHANNELS = (64, 64, 160, 256)
+STRIDES = (4, 8, 16, 32)
+HEADS = (2, 2, 5, 8)
+MLP_RATIOS = (4, 8, 4, 4)
+REDUCTIONS = (None, 4, 2, 1)
+BLOCKS_PER_STAGE = 2
 WINDOW = 3
 POSITIONS = WINDOW * WINDOW
 WINDOW_STRIDE = 2
@@ -26,7 +31,7 @@ class ConvolutionalSelfAttention(nn.Module):
     """Self-attention within overlapping windows of 3x3 positions, two apart (LVT, section 3.1).
 
     As in a convolution, each of the 9 positions k of a window has its own map W_k of its values, shared by all
-    windows. As in attention, what position j gives out is the mean of the W_k x_k by weights that depend on
+    windows. As in attention, the output of position j is the mean of the W_k x_k by weights that depend on
     the input: a 9x9 matrix per window and head, the softmax of a linear layer on the mean of 2x2 positions.
     Where windows overlap, their outputs add up; an output projection follows.
 
@@ -46,14 +51,14 @@ class ConvolutionalSelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Attend within windows of (B, H, W, C); H and W can be odd."""
         _, height, width, _ = x.shape
-        weights = self._window_weights(x)  # (B, h, w, heads, 9, 9)
-        attended = weights @ self._window_values(x)  # (B, h, w, heads, 9, C / heads)
+        attended = self._window_weights(x) @ self._window_values(x)  # (B, h, w, heads, 9, C / heads)
         windows = attended.view(*attended.shape[:4], WINDOW, WINDOW, -1).permute(4, 5, 0, 1, 2, 3, 6).flatten(5)
         rows = add_overlapping(windows, dim=2)  # (3, B, 2h, w, C)
         added = add_overlapping(rows, dim=2)  # (B, 2h, 2w, C)
         return cast(Tensor, self.proj(first_of(first_of(added, height, dim=1), width, dim=2)))
 
     def _window_weights(self, x: Tensor) -> Tensor:
+        """Return the attention of each window, (B, h, w, heads, 9, 9)."""
         pooled = F.avg_pool2d(x.permute(0, 3, 1, 2), WINDOW_STRIDE, ceil_mode=True).permute(0, 2, 3, 1)
         logits = self.weights(pooled).unflatten(3, (self.heads, POSITIONS, POSITIONS))
         return cast(Tensor, (logits * self.scale).softmax(dim=-1))
@@ -81,7 +86,7 @@ def add_overlapping(windows: Tensor, dim: int) -> Tensor:
     """Add up windows of three positions, two apart, the first of them from position -1 on.
 
     Args:
-        windows: (3, ..., n, ...), what each of the three positions of n windows gives.
+        windows: (3, ..., n, ...), the outputs at each of the three positions of n windows.
         dim: the axis of the windows, counted without the first one of ``windows``.
 
     Returns:
@@ -97,7 +102,7 @@ def add_overlapping(windows: Tensor, dim: int) -> Tensor:
 def first_of(maps: Tensor, count: int, dim: int) -> Tensor:
     """Return the first ``count`` positions along a dimension.
 
-    They are picked by index: slices would tie what torch.export makes of it to maps of even sizes, or of odd ones.
+    They are picked by index: slices would tie an exported program to maps of even sizes, or of odd ones.
     """
     return maps.index_select(dim, torch.arange(count, device=maps.device))
 
@@ -126,67 +131,27 @@ class RecursiveAtrousSelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend over (B, H, W, C)."""
-        y = F.silu(self.attend(x))
-        return F.silu(self.attend(y + x))
+        y = F.silu(self._attend(x))
+        return F.silu(self._attend(y + x))
 
-    def attend(self, x: Tensor) -> Tensor:
-        """Run one pass over (B, H, W, C)."""
-        query = self._split(self._query_map(x))
-        key, value = map(self._split, self.kv(self._reduced(x)).chunk(2, dim=-1))
-        attended = F.scaled_dot_product_attention(query, key, value)
+    def _attend(self, x: Tensor) -> Tensor:
+        query, weight = self.q(x).permute(0, 3, 1, 2), self.dilated.weight
+        scales = (F.conv2d(query, weight, padding=d, dilation=d, groups=len(weight)) for d in DILATIONS)
+        query = cast(Tensor, sum(F.silu(scale) for scale in scales)).permute(0, 2, 3, 1)
+        reduced = x
+        if self.sr is not None and self.norm is not None:
+            reduced = self.norm(self.sr(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+        key, value = self.kv(reduced).chunk(2, dim=-1)
+        attended = F.scaled_dot_product_attention(self._split(query), self._split(key), self._split(value))
         return cast(Tensor, self.proj(attended.transpose(1, 2).reshape(x.shape)))
 
     def _split(self, maps: Tensor) -> Tensor:
         """Split (B, H, W, C) into (B, heads, H W, C / heads)."""
         return maps.reshape(maps.shape[0], -1, self.heads, maps.shape[3] // self.heads).transpose(1, 2)
 
-    def _query_map(self, x: Tensor) -> Tensor:
-        query, weight = self.q(x).permute(0, 3, 1, 2), self.dilated.weight
-        scales = (F.conv2d(query, weight, padding=d, dilation=d, groups=len(weight)) for d in DILATIONS)
-        return cast(Tensor, sum(F.silu(scale) for scale in scales)).permute(0, 2, 3, 1)
-
-    def _reduced(self, x: Tensor) -> Tensor:
-        if self.sr is None or self.norm is None:
-            return x
-        return cast(Tensor, self.norm(self.sr(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)))
-
-
-CHANNELS = (64, 64, 160, 256)
-STRIDES = (4, 8, 16, 32)
-HEADS = (2, 2, 5, 8)
-MLP_RATIOS = (4, 8, 4, 4)
-REDUCTIONS = (4, 2, 1)  # of stages 2 to 4
-BLOCKS_PER_STAGE = 2
-
-
-class OverlapPatchEmbedding(nn.Module):
-    """A strided convolution padded by half its kernel, and a layer norm.
-
-    Args:
-        in_channels: channels of the image or of the stage before.
-        channels: channels of the embedding.
-        kernel: size of the convolution's kernel.
-        stride: its stride.
-    """
-
-    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(in_channels, channels, kernel, stride, padding=kernel // 2)
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed (B, in_channels, H, W): before the norm as (B, C, h, w), after it as (B, h, w, C)."""
-        embedding: Tensor = self.proj(maps)
-        return embedding, self.norm(embedding.permute(0, 2, 3, 1))
-
 
 class DepthwiseMlp(nn.Module):
-    """A two-layer perceptron at every position with a depthwise 3x3 convolution before its GELU.
-
-    Args:
-        channels: channels of the map.
-        hidden: channels between the two layers.
-    """
+    """A two-layer perceptron at every position with a depthwise 3x3 convolution before its GELU."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -201,18 +166,37 @@ class DepthwiseMlp(nn.Module):
         return cast(Tensor, self.fc2(hidden).permute(0, 2, 3, 1))
 
 
+class OverlapPatchEmbedding(nn.Module):
+    """A strided convolution padded by half its kernel, and a layer norm."""
+
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, channels, kernel, stride, padding=kernel // 2)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed (B, in_channels, H, W): before the norm as (B, C, h, w), after it as (B, h, w, C)."""
+        embedding: Tensor = self.proj(maps)
+        return embedding, self.norm(embedding.permute(0, 2, 3, 1))
+
+
 class Block(nn.Module):
-    """A pre-norm transformer block on maps (B, H, W, C).
+    """A pre-norm transformer block on maps (B, H, W, C) of a stage.
 
     Args:
-        channels: C.
-        attention: from a map to one of the same shape.
-        mlp: from a map to one of the same shape.
+        stage: 0 to 3.
         drop_path: share of samples whose attention, and whose MLP, training skips.
     """
 
-    def __init__(self, channels: int, attention: nn.Module, mlp: nn.Module, drop_path: float) -> None:
+    def __init__(self, stage: int, drop_path: float) -> None:
         super().__init__()
+        channels, heads, reduction = CHANNELS[stage], HEADS[stage], REDUCTIONS[stage]
+        hidden = MLP_RATIOS[stage] * channels
+        attention, mlp = (
+            (ConvolutionalSelfAttention(channels, heads), Mlp(channels, hidden))
+            if reduction is None
+            else (RecursiveAtrousSelfAttention(channels, heads, reduction), DepthwiseMlp(channels, hidden))
+        )
         self.norm1 = nn.LayerNorm(channels)
         self.attn = attention
         self.norm2 = nn.LayerNorm(channels)
@@ -235,12 +219,9 @@ class Stage(nn.Module):
 
     def __init__(self, index: int, drop_paths: list[float]) -> None:
         super().__init__()
-        first = index == 0
-        before = 3 if first else CHANNELS[index - 1]
-        self.patch_embed = OverlapPatchEmbedding(before, CHANNELS[index], *((7, 4) if first else (3, 2)))
-        self.blocks = nn.ModuleList(
-            Block(CHANNELS[index], _attention(index), _mlp(index), drop_path) for drop_path in drop_paths
-        )
+        before, kernel, stride = (3, 7, 4) if index == 0 else (CHANNELS[index - 1], 3, 2)
+        self.patch_embed = OverlapPatchEmbedding(before, CHANNELS[index], kernel, stride)
+        self.blocks = nn.ModuleList(Block(index, drop_path) for drop_path in drop_paths)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Return the patch embedding before its norm and the feature map, both (B, C, h, w)."""
@@ -253,7 +234,7 @@ class Stage(nn.Module):
 class LiteVisionTransformer(Backbone):
     """LVT: convolutional self-attention at stride 4, recursive atrous self-attention after (3.4 M parameters).
 
-    It differs from MiT and PVTv2 in what its taps are. A patch embedding is tapped *before* its layer norm:
+    Its taps differ from those of MiT and PVTv2. A patch embedding is tapped *before* its layer norm:
     TransKD's published code does so for LVT alone, and the adapters of its checkpoints are trained on that.
     A feature map is the last block's output, for LVT has no norm after a stage.
 
@@ -271,8 +252,9 @@ class LiteVisionTransformer(Backbone):
         self.strides = STRIDES
         blocks = BLOCKS_PER_STAGE * len(CHANNELS)
         rates = [drop_path_rate * block / (blocks - 1) for block in range(blocks)]
-        bounds = range(0, blocks + 1, BLOCKS_PER_STAGE)
-        self.stages = nn.ModuleList(Stage(i, rates[start:end]) for i, (start, end) in enumerate(pairwise(bounds)))
+        self.stages = nn.ModuleList(
+            Stage(index, rates[BLOCKS_PER_STAGE * index :][:BLOCKS_PER_STAGE]) for index in range(len(CHANNELS))
+        )
         self.apply(_initialise)
         self.to(memory_format=torch.channels_last)
 
@@ -286,19 +268,6 @@ class LiteVisionTransformer(Backbone):
             embeddings.append(embedding)
             features.append(x)
         return tuple(embeddings), tuple(features)
-
-
-def _attention(index: int) -> nn.Module:
-    channels, heads = CHANNELS[index], HEADS[index]
-    if index == 0:
-        return ConvolutionalSelfAttention(channels, heads)
-    return RecursiveAtrousSelfAttention(channels, heads, REDUCTIONS[index - 1])
-
-
-def _mlp(index: int) -> nn.Module:
-    channels = CHANNELS[index]
-    hidden = MLP_RATIOS[index] * channels
-    return cast(nn.Module, Mlp(channels, hidden)) if index == 0 else DepthwiseMlp(channels, hidden)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -9,8 +9,7 @@ before the stage's blocks. An activation right after the projection makes it a p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -23,28 +22,24 @@ from torch.utils.hooks import RemovableHandle
 PROJECTION, NORM, REARRANGEMENT, ACTIVATION = "projection", "norm", "rearrangement", "activation"
 SUM, OTHER = "sum", "other"
 
-_KINDS = {
-    NORM: ("layer_norm", "batch_norm", "group_norm", "rms_norm"),
+_OPERATIONS = {
+    NORM: "layer_norm batch_norm group_norm rms_norm",
     REARRANGEMENT: (
-        *("permute", "transpose", "movedim", "reshape", "view", "flatten", "unflatten", "contiguous", "clone"),
-        *("squeeze", "unsqueeze", "to", "pad", "_pad", "cat", "stack", "chunk", "split", "unbind", "__getitem__"),
-        *("dropout", "dropout2d", "__get__", "type", "float", "half"),
+        "permute transpose movedim reshape view flatten unflatten contiguous clone squeeze unsqueeze to pad _pad cat "
+        "stack chunk split unbind __getitem__ dropout dropout2d __get__ type float half"
     ),
     ACTIVATION: (
-        *("relu", "relu_", "relu6", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish", "sigmoid", "tanh"),
-        *("hardtanh", "hardtanh_", "hardswish", "hardsigmoid", "softplus", "sigmoid_", "silu_", "clamp"),
+        "relu relu_ relu6 leaky_relu prelu elu gelu silu silu_ mish sigmoid sigmoid_ tanh hardtanh hardtanh_ hardswish "
+        "hardsigmoid softplus clamp"
     ),
-    SUM: ("add", "add_", "__add__", "__radd__", "__iadd__"),
-    PROJECTION: ("linear",),
+    SUM: "add add_ __add__ __radd__ __iadd__",
+    PROJECTION: "linear",
 }
-_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
+_KIND_OF = {name: kind for kind, names in _OPERATIONS.items() for name in names.split()}
 NORMS_OF_MANY_OPERATIONS = (RmsNorm, RmsNorm2d, SimpleNorm, SimpleNorm2d)
 
-FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
 
-
-@dataclass(frozen=True)
-class PatchEmbedding:
+class PatchEmbedding(NamedTuple):
     """A stage's patch embedding: the layer whose output it is, and the order of its dimensions.
 
     Attributes:
@@ -61,16 +56,15 @@ class NoPatchEmbeddingError(Exception):
 
 
 @torch.no_grad()
-def find_patch_embeddings(network: nn.Module, feature_maps: FeatureMaps, image: Tensor) -> tuple[PatchEmbedding, ...]:
+def find_patch_embeddings(
+    network: nn.Module, feature_maps: Callable[[Tensor], Sequence[Tensor]], image: Tensor
+) -> tuple[PatchEmbedding, ...]:
     """Find the layer that makes each stage's patch embedding.
 
     Args:
         network: a network in evaluation mode.
         feature_maps: gives the feature maps of the network's stages, per stage (B, C_i, h_i, w_i).
         image: an input to run it on, on the meta device as well, whose maps have h_i other than w_i.
-
-    Returns:
-        One a stage.
 
     Raises:
         NoPatchEmbeddingError: a stage has none.
@@ -91,51 +85,76 @@ def find_patch_embeddings(network: nn.Module, feature_maps: FeatureMaps, image: 
         maps = feature_maps(image)
     for handle in handles:
         handle.remove()
-    outputs = {nodes[0]: name for name, nodes in reversed(calls.items()) if len(nodes) == 1 and nodes[0] is not None}
-    ends = [0]
-    for feature in maps:
-        node = recorder.node(feature)
-        assert node is not None, "a feature map does not depend on the image"
-        ends.append(before_rearrangement(recorder.nodes, node))
-    return tuple(
-        _stage_embedding(recorder.nodes, outputs, ends, stage, feature) for stage, feature in enumerate(maps, start=1)
-    )
+    nodes = recorder.nodes
+    layers = {found[0]: name for name, found in reversed(calls.items()) if len(found) == 1 and found[0] is not None}
+    dominators = _immediate_dominators(nodes)
+    embeddings, before = [], 0  # the image, then the map of the stage before
+    for stage, feature in enumerate(maps, start=1):
+        end = recorder.node(feature)
+        assert end is not None, "a feature map does not depend on the image"
+        while nodes[end].kind == REARRANGEMENT and len(nodes[end].parents) == 1:
+            (end,) = nodes[end].parents
+        spine = [end]
+        while spine[-1] > before:
+            spine.append(dominators[spine[-1]])
+        if spine[-1] != before:
+            raise NoPatchEmbeddingError(f"stage {stage} draws on more than the map of stage {stage - 1}")
+        chain = _patchifying_chain(nodes, spine[::-1], stage)
+        dims = {
+            tuple(feature.shape): "NCHW",
+            tuple(feature.permute(0, 2, 3, 1).shape): "NHWC",
+            tuple(feature.flatten(2).transpose(1, 2).shape): "NLC",
+        }
+        chosen = next((node for node in chain if node in layers and nodes[node].shape in dims), None)
+        if chosen is None:
+            raise NoPatchEmbeddingError(
+                f"the first projection of stage {stage} does not give maps of the stage's size and channels"
+            )
+        embeddings.append(PatchEmbedding(layers[chosen], dims[nodes[chosen].shape]))
+        before = end
+    return tuple(embeddings)
 
 
-def _stage_embedding(
-    nodes: Sequence[Node], outputs: Mapping[int, str], ends: Sequence[int], stage: int, feature: Tensor
-) -> PatchEmbedding:
-    """Return the patch embedding of a stage, whose map ``feature`` is.
+class Node(NamedTuple):
+    """One tensor: the operation that made it, its kind, the tensors it was made from, and its shape."""
 
-    Args:
-        nodes: the recorded tensors.
-        outputs: tensor -> name of the layer that gives it.
-        ends: the image, then the map of each stage.
-        stage: counted from 1.
-        feature: (B, C_i, h_i, w_i).
-    """
-    before, end = ends[stage - 1], ends[stage]
-    if before not in cuts(nodes, 0, end):
-        raise NoPatchEmbeddingError(f"stage {stage} draws on more than the map of stage {stage - 1}")
-    chain = _patchifying_chain(nodes, cuts(nodes, before, end), stage)
-    dims = {
-        tuple(feature.shape): "NCHW",
-        tuple(feature.permute(0, 2, 3, 1).shape): "NHWC",
-        tuple(feature.flatten(2).transpose(1, 2).shape): "NLC",
-    }
-    chosen = next((node for node in chain if node in outputs and nodes[node].shape in dims), None)
-    if chosen is None:
-        raise NoPatchEmbeddingError(
-            f"the first projection of stage {stage} does not give maps of the stage's size and channels"
-        )
-    return PatchEmbedding(outputs[chosen], dims[nodes[chosen].shape])
+    operation: str
+    kind: str
+    parents: frozenset[int]
+    shape: tuple[int, ...]
+
+
+def _immediate_dominators(nodes: Sequence[Node]) -> list[int]:
+    """Return for each tensor the last one before it that every path from the image to it goes through."""
+    dominators = [0]
+
+    def common(a: int, b: int) -> int:
+        while a != b:
+            a, b = (dominators[a], b) if a > b else (a, dominators[b])
+        return a
+
+    for node in nodes[1:]:
+        dominators.append(reduce(common, node.parents))
+    return dominators
+
+
+def _between(nodes: Sequence[Node], start: int, end: int) -> set[int]:
+    """Return the tensors on a path from ``start`` to ``end``, which it dominates, without ``start`` itself."""
+    found: set[int] = set()
+    remaining = [end]
+    while remaining:
+        node = remaining.pop()
+        if node > start and node not in found:
+            found.add(node)
+            remaining += nodes[node].parents
+    return found
 
 
 def _patchifying_chain(nodes: Sequence[Node], spine: Sequence[int], stage: int) -> list[int]:
     """Return the tensors from the last norm or projection of the patchifying layer on, rearrangements of each other."""
     projections, chain = 0, list[int]()
     for start, end in pairwise(spine):
-        kinds = [node.kind for node in between(nodes, start, end)]
+        kinds = [nodes[node].kind for node in _between(nodes, start, end)]
         found = projections + kinds.count(PROJECTION)
         if not {*kinds} <= {PROJECTION, NORM, REARRANGEMENT} or found > 1:
             if projections == 0:
@@ -148,15 +167,6 @@ def _patchifying_chain(nodes: Sequence[Node], spine: Sequence[int], stage: int) 
         chain = [*chain, end] if {*kinds} <= {REARRANGEMENT} else [end]
         projections = found
     return chain if projections else []
-
-
-class Node(NamedTuple):
-    """One tensor: the operation that made it, its kind, the tensors it was made from, and its shape."""
-
-    operation: str
-    kind: str
-    parents: frozenset[int]
-    shape: tuple[int, ...]
 
 
 class Recorder(TorchFunctionMode):
@@ -226,42 +236,3 @@ def _tensors(values: Any) -> Iterator[Tensor]:
     elif isinstance(values, list | tuple):
         for value in values:
             yield from _tensors(value)
-
-
-def cuts(nodes: Sequence[Node], start: int, end: int) -> list[int]:
-    """Return the nodes that every path from ``start`` to ``end`` goes through, both included; [] without a path."""
-    from_start, to_end = _paths_from(nodes, start), _paths_to(nodes, end)
-    every = from_start[end]
-    return [i for i in range(start, end + 1) if every and from_start[i] * to_end[i] == every]
-
-
-def between(nodes: Sequence[Node], start: int, end: int) -> list[Node]:
-    """Return what lies on a path from ``start`` to ``end``, without ``start`` itself."""
-    from_start, to_end = _paths_from(nodes, start), _paths_to(nodes, end)
-    return [nodes[i] for i in range(start + 1, end + 1) if from_start[i] and to_end[i]]
-
-
-def before_rearrangement(nodes: Sequence[Node], index: int) -> int:
-    """Return the tensor that ``index`` is a rearrangement of."""
-    while nodes[index].kind == REARRANGEMENT and len(nodes[index].parents) == 1:
-        (index,) = nodes[index].parents
-    return index
-
-
-def _paths_from(nodes: Sequence[Node], start: int) -> list[int]:
-    """Return how many paths lead from ``start`` to each node."""
-    paths = [0] * len(nodes)
-    paths[start] = 1
-    for i in range(start + 1, len(nodes)):
-        paths[i] = sum(paths[parent] for parent in nodes[i].parents)
-    return paths
-
-
-def _paths_to(nodes: Sequence[Node], end: int) -> list[int]:
-    """Return how many paths lead from each node to ``end``."""
-    paths = [0] * len(nodes)
-    paths[end] = 1
-    for i in range(end, 0, -1):
-        for parent in nodes[i].parents if paths[i] else ():
-            paths[parent] += paths[i]
-    return paths

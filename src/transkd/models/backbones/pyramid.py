@@ -17,6 +17,17 @@ from torch import Tensor, nn
 
 from transkd.models.backbones.base import Backbone
 
+_SMALL, _LARGE = (32, 64, 160, 256), (64, 128, 320, 512)
+SIZES = {
+    0: (_SMALL, (2, 2, 2, 2)),
+    1: (_LARGE, (2, 2, 2, 2)),
+    2: (_LARGE, (3, 4, 6, 3)),
+    3: (_LARGE, (3, 4, 18, 3)),
+    4: (_LARGE, (3, 8, 27, 3)),
+    5: (_LARGE, (3, 6, 40, 3)),
+}
+"""Size -> channels and depths of its stages, the same in MiT and PVTv2."""
+
 
 class PyramidBackbone(Backbone):
     """A timm pyramid vision transformer (MiT, PVTv2) without its classifier; its state dict has timm's names.
@@ -76,62 +87,33 @@ _IMAGENET = {
     "fixed_input_size": False,
 }
 
-default_cfgs = generate_default_cfgs({f"mit_b{size}": _IMAGENET for size in range(6)})
-
-_register: Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]] = register_model
+default_cfgs = generate_default_cfgs({f"mit_b{size}": _IMAGENET for size in SIZES})
 
 
-def _create_mit(
-    variant: str, pretrained: bool, depths: tuple[int, ...], embed_dims: tuple[int, ...], **options: object
-) -> nn.Module:
-    settings = {
-        "depths": depths,
-        "embed_dims": embed_dims,
-        "num_heads": (1, 2, 5, 8),
-        "sr_ratios": (8, 4, 2, 1),
-        "mlp_ratios": (4, 4, 4, 4),
-    }
-    model: nn.Module = build_model_with_cfg(
-        PyramidVisionTransformerV2,
-        variant,
-        pretrained,
-        feature_cfg={"flatten_sequential": True, "out_indices": (0, 1, 2, 3)},
-        **{**settings, **options},
-    )
-    return model
+def _mit(size: int) -> Callable[..., nn.Module]:
+    """Return what timm makes the MiT of a size with."""
+    embed_dims, depths = SIZES[size]
+
+    def create(pretrained: bool = False, **options: object) -> nn.Module:
+        settings = {
+            "depths": depths,
+            "embed_dims": embed_dims,
+            "num_heads": (1, 2, 5, 8),
+            "sr_ratios": (8, 4, 2, 1),
+            "mlp_ratios": (4, 4, 4, 4),
+        }
+        model: nn.Module = build_model_with_cfg(
+            PyramidVisionTransformerV2,
+            create.__name__,
+            pretrained,
+            feature_cfg={"flatten_sequential": True, "out_indices": (0, 1, 2, 3)},
+            **{**settings, **options},
+        )
+        return model
+
+    create.__name__ = f"mit_b{size}"
+    return create
 
 
-@_register
-def mit_b0(pretrained: bool = False, **options: object) -> nn.Module:
-    """MiT-B0: 3.3 M parameters, the backbone of SegFormer-B0."""
-    return _create_mit("mit_b0", pretrained, (2, 2, 2, 2), (32, 64, 160, 256), **options)
-
-
-@_register
-def mit_b1(pretrained: bool = False, **options: object) -> nn.Module:
-    """MiT-B1: 13.2 M parameters."""
-    return _create_mit("mit_b1", pretrained, (2, 2, 2, 2), (64, 128, 320, 512), **options)
-
-
-@_register
-def mit_b2(pretrained: bool = False, **options: object) -> nn.Module:
-    """MiT-B2: 24.2 M parameters, the backbone of the paper's teacher."""
-    return _create_mit("mit_b2", pretrained, (3, 4, 6, 3), (64, 128, 320, 512), **options)
-
-
-@_register
-def mit_b3(pretrained: bool = False, **options: object) -> nn.Module:
-    """MiT-B3: 44.1 M parameters."""
-    return _create_mit("mit_b3", pretrained, (3, 4, 18, 3), (64, 128, 320, 512), **options)
-
-
-@_register
-def mit_b4(pretrained: bool = False, **options: object) -> nn.Module:
-    """MiT-B4: 60.8 M parameters."""
-    return _create_mit("mit_b4", pretrained, (3, 8, 27, 3), (64, 128, 320, 512), **options)
-
-
-@_register
-def mit_b5(pretrained: bool = False, **options: object) -> nn.Module:
-    """MiT-B5: 81.4 M parameters."""
-    return _create_mit("mit_b5", pretrained, (3, 6, 40, 3), (64, 128, 320, 512), **options)
+for _size in SIZES:
+    register_model(_mit(_size))

@@ -32,49 +32,9 @@ SHARE_OF_DEEPEST = 0.75  # some networks count one block more than they have, so
 LARGE = 20_000_000  # parameters; MiT-B1 has 13 million, MiT-B2 24
 
 
-def timm_entry(name: str) -> BackboneEntry:
-    """Return the entry of timm's network called ``name``.
-
-    Raises:
-        ConfigError: it is not hierarchical.
-    """
-    hierarchy = timm_hierarchy(name)
-    return BackboneEntry(
-        partial(timm_backbone, name),
-        segformer_width=256 if hierarchy.parameters < LARGE else 768,
-        drop_path_rate=hierarchy.drop_path_rate,
-    )
-
-
-def timm_backbone(name: str, drop_path_rate: float) -> TimmBackbone:
-    """Return timm's network called ``name`` as a backbone, randomly initialised.
-
-    Args:
-        name: of a hierarchical network of timm.
-        drop_path_rate: stochastic depth of the deepest block.
-
-    Raises:
-        ConfigError: it is not hierarchical, or it has no stochastic depth and some is requested.
-    """
-    hierarchy = timm_hierarchy(name)
-    options = dict(hierarchy.options)
-    if drop_path_rate != hierarchy.drop_path_rate:
-        options["drop_path_rate"] = drop_path_rate
-    try:
-        network = feature_network(name, hierarchy.levels, options)
-    except TypeError:
-        network = feature_network(name, hierarchy.levels, hierarchy.options)
-    if not SHARE_OF_DEEPEST * drop_path_rate <= stochastic_depth(network) <= drop_path_rate + 1e-6:
-        raise ConfigError(
-            f"{name} cannot have drop_path_rate={drop_path_rate}: timm's network takes no stochastic depth; "
-            f"leave drop_path_rate out, or null"
-        )
-    return TimmBackbone(network, hierarchy)
-
-
 @dataclass(frozen=True)
 class Hierarchy:
-    """What a timm network is made of, as far as a segmenter is concerned.
+    """The structure of a timm network.
 
     Attributes:
         name: the network's name.
@@ -110,7 +70,7 @@ class TimmBackbone(Backbone):
 
     Args:
         network: the timm network, pruned to what the feature maps need.
-        hierarchy: what is known of it.
+        hierarchy: its structure.
     """
 
     def __init__(self, network: nn.Module, hierarchy: Hierarchy) -> None:
@@ -132,13 +92,17 @@ class TimmBackbone(Backbone):
         padded = self._padded(images)
         features = feature_maps(self.network, self.hierarchy.levels, padded)
         embeddings = tuple(
-            _spatial(_take(self.network.get_submodule(e.module)), e.dims, feature)
-            for e, feature in zip(self.hierarchy.patch_embeddings, features, strict=False)
+            _spatial(self.network.get_submodule(embedding.module), embedding.dims, feature)
+            for embedding, feature in zip(self.hierarchy.patch_embeddings, features, strict=False)
         )
         if padded is images:
             return embeddings, features
-        height, width = images.shape[2:]
-        return _cropped(embeddings, height, width), _cropped(features, height, width)
+        height, width = images.shape[2:]  # and drop the positions that see nothing of the image
+        cropped = [
+            tuple(x[..., : -(-height // s), : -(-width // s)] for x, s in zip(maps, STRIDES, strict=False))
+            for maps in (embeddings, features)
+        ]
+        return cropped[0], cropped[1]
 
     def _padded(self, images: Tensor) -> Tensor:
         step, (height, width) = self.hierarchy.size_step, images.shape[2:]
@@ -162,27 +126,55 @@ def _keep(layer: nn.Module, _: Any, output: Any) -> None:
     layer.__dict__["_kept"] = output if isinstance(output, Tensor) else output[0]
 
 
-def _take(layer: nn.Module) -> Tensor:
-    """Return what the hook kept, which the layer then no longer holds."""
+def _spatial(layer: nn.Module, dims: str, feature: Tensor) -> Tensor:
+    """Take the kept output from a layer, and return it as (B, C_i, h_i, w_i), the size of its stage's feature map."""
     output: Tensor = layer.__dict__.pop("_kept")
-    return output
-
-
-def _spatial(output: Tensor, dims: str, feature: Tensor) -> Tensor:
-    """Return a layer's output as (B, C_i, h_i, w_i), the size of its stage's feature map."""
     if dims == "NLC":
         output = output.transpose(1, 2).reshape(feature.shape)
     return output.permute(0, 3, 1, 2) if dims == "NHWC" else output
 
 
-def _cropped(maps: Sequence[Tensor], height: int, width: int) -> tuple[Tensor, ...]:
-    """Return the maps (B, C_i, h_i, w_i) without the positions that see nothing of an image of this size."""
-    return tuple(x[..., : -(-height // s), : -(-width // s)] for x, s in zip(maps, STRIDES, strict=False))
+def timm_entry(name: str) -> BackboneEntry:
+    """Return the entry of timm's network called ``name``.
+
+    Raises:
+        ConfigError: it is not hierarchical.
+    """
+    hierarchy = timm_hierarchy(name)
+    width = 256 if hierarchy.parameters < LARGE else 768
+    build = partial(timm_backbone, name)
+    return BackboneEntry(build, segformer_width=width, drop_path_rate=hierarchy.drop_path_rate)
+
+
+def timm_backbone(name: str, drop_path_rate: float) -> TimmBackbone:
+    """Return timm's network called ``name`` as a backbone, randomly initialised.
+
+    Args:
+        name: of a hierarchical network of timm.
+        drop_path_rate: stochastic depth of the deepest block.
+
+    Raises:
+        ConfigError: it is not hierarchical, or it has no stochastic depth and some is requested.
+    """
+    hierarchy = timm_hierarchy(name)
+    options = dict(hierarchy.options)
+    if drop_path_rate != hierarchy.drop_path_rate:
+        options["drop_path_rate"] = drop_path_rate
+    try:
+        network = feature_network(name, hierarchy.levels, options)
+    except TypeError:
+        network = feature_network(name, hierarchy.levels, hierarchy.options)
+    if not SHARE_OF_DEEPEST * drop_path_rate <= stochastic_depth(network) <= drop_path_rate + 1e-6:
+        raise ConfigError(
+            f"{name} cannot have drop_path_rate={drop_path_rate}: timm's network takes no stochastic depth; "
+            f"leave drop_path_rate out, or null"
+        )
+    return TimmBackbone(network, hierarchy)
 
 
 @lru_cache(maxsize=64)
 def timm_hierarchy(name: str) -> Hierarchy:
-    """Find out what a timm network is made of, without computing or holding its weights.
+    """Find the structure of a timm network, without computing or holding its weights.
 
     Raises:
         ConfigError: its feature maps are not at strides 4, 8, 16 and 32.
@@ -193,23 +185,15 @@ def timm_hierarchy(name: str) -> Hierarchy:
         size = [max(-(-side // step) * step, side) for side in PROBE_SIZE]
         if size[0] == size[1]:
             size[1] += step
+        found: tuple[PatchEmbedding, ...] = ()
+        missing = None
         try:
             image = torch.zeros(1, 3, *size)
             found = find_patch_embeddings(network, lambda x: feature_maps(network, levels, x), image)
-            missing = None
         except NoPatchEmbeddingError as error:
-            found, missing = (), f"{name} has no patch embeddings: {error}"
-    return Hierarchy(
-        name=name,
-        options=options,
-        levels=levels,
-        channels=channels,
-        size_step=step,
-        drop_path_rate=stochastic_depth(network),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        patch_embeddings=found,
-        missing_embeddings=missing,
-    )
+            missing = f"{name} has no patch embeddings: {error}"
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Hierarchy(name, options, levels, channels, step, stochastic_depth(network), parameters, found, missing)
 
 
 def feature_maps(network: nn.Module, levels: Sequence[int], images: Tensor) -> tuple[Tensor, ...]:
@@ -235,14 +219,14 @@ def _levels(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the indices and channels of the last feature map of each stride."""
     network = timm.create_model(name, num_classes=0)
     info = [(level["reduction"], level["num_chs"]) for level in getattr(network, "feature_info", None) or ()]
-    strides = sorted({stride for stride, _ in info})
-    if not set(STRIDES) <= set(strides) or not hasattr(network, "forward_intermediates"):
-        has = f"its feature maps have strides {', '.join(map(str, strides))}" if info else "it gives no feature maps"
+    last = {stride: index for index, (stride, _) in enumerate(info)}
+    if not set(STRIDES) <= set(last) or not hasattr(network, "forward_intermediates"):
+        strides = ", ".join(map(str, sorted(last)))
+        has = f"its feature maps have strides {strides}" if info else "it gives no feature maps"
         raise ConfigError(
             f"{name} is not hierarchical as a segmenter needs it, with feature maps at strides 4, 8, 16 and 32: "
             f"{has}; take another, such as {EXAMPLES}"
         )
-    last = {stride: index for index, (stride, _) in enumerate(info)}
     return tuple(last[s] for s in STRIDES), tuple(info[last[s]][1] for s in STRIDES)
 
 
@@ -267,12 +251,10 @@ def _any_size(name: str, levels: Sequence[int]) -> tuple[Mapping[str, Any], nn.M
     )
 
 
+@torch.no_grad()
 def _runs(network: nn.Module, levels: Sequence[int], size: Sequence[int]) -> bool:
-    """Whether the network takes images of this size."""
-    image = torch.zeros(1, 3, *size)
     try:
-        with torch.no_grad():
-            feature_maps(network, levels, image)
+        feature_maps(network, levels, torch.zeros(1, 3, *size))
     except (RuntimeError, AssertionError, ValueError, IndexError, TypeError):
         return False
     return True

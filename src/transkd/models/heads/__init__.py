@@ -11,7 +11,7 @@ from transkd.errors import ConfigError, did_you_mean
 from transkd.models.heads.segformer import SegFormerHead
 from transkd.models.heads.semantic_fpn import SemanticFPNHead
 
-HeadFactory = Callable[[Sequence[int], int, int, float], nn.Module]
+__all__ = ["HeadEntry", "SegFormerHead", "SemanticFPNHead", "available_heads", "find_head", "register_head"]
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,15 @@ class HeadEntry:
         width: its width where neither the user nor the backbone names one.
     """
 
-    build: HeadFactory
+    build: Callable[[Sequence[int], int, int, float], nn.Module]
     width: int
 
 
-_HEADS: dict[str, HeadEntry] = {
-    "segformer": HeadEntry(SegFormerHead, 256),
-    "semantic_fpn": HeadEntry(SemanticFPNHead, 128),
-}
+_HEADS = {"segformer": HeadEntry(SegFormerHead, 256), "semantic_fpn": HeadEntry(SemanticFPNHead, 128)}
 
 
 def register_head(name: str, entry: HeadEntry) -> None:
-    """Let ``create_segmenter`` and configs take a decode head of one's own, on any backbone.
+    """Let ``create_segmenter`` and configs take a custom decode head, on any backbone.
 
     Args:
         name: what ``head=`` calls it.
@@ -42,10 +39,8 @@ def register_head(name: str, entry: HeadEntry) -> None:
             and returns class logits (B, K, H_1, W_1).
 
     Raises:
-        ConfigError: there is one of that name already, or the entry is none.
+        ConfigError: there is one of that name already.
     """
-    if not isinstance(name, str) or not isinstance(entry, HeadEntry):
-        raise ConfigError(f"a head is registered as a name and a HeadEntry, not {name!r} and {entry!r}")
     if name in _HEADS:
         raise ConfigError(f"there is a head '{name}' already; register yours under another name")
     _HEADS[name] = entry

@@ -1,1 +1,0 @@
-"""Where segmenters come from: folders, files and the hub, recognised by what they hold."""
