@@ -30,43 +30,36 @@ class _Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self) -> None:
-        self.answer(with_body=False)
+        self.answer()
 
     def do_GET(self) -> None:
-        self.answer(with_body=True)
+        self.answer()
 
-    def answer(self, *, with_body: bool) -> None:
+    def answer(self) -> None:
         self.server.requests.append(f"{self.command} {self.path}")
         repo, _, rest = self.path.lstrip("/").partition("/resolve/")
         revision, _, filename = rest.partition("/")
         body = self.server.files.get(f"{repo}/{filename}")
-        if repo == GATED:
-            self.refuse(403, "GatedRepo")
-        elif repo == BROKEN:
-            self.refuse(500, "")
-        elif not any(name.startswith(f"{repo}/") for name in self.server.files):
-            self.refuse(401, "RepoNotFound")
-        elif revision not in ("main", COMMIT):
-            self.refuse(404, "RevisionNotFound")
-        elif body is None:
-            self.refuse(404, "EntryNotFound")
-        else:
-            self.give(body, with_body=with_body)
+        known = any(name.startswith(f"{repo}/") for name in self.server.files)
+        refusals = (
+            (repo == GATED, 403, "GatedRepo"),
+            (repo == BROKEN, 500, ""),
+            (not known, 401, "RepoNotFound"),
+            (revision not in ("main", COMMIT), 404, "RevisionNotFound"),
+            (body is None, 404, "EntryNotFound"),
+        )
+        for refused, status, code in refusals:
+            if refused:
+                return self.give(status, b"", {"X-Error-Code": code, "X-Error-Message": code})
+        assert body is not None
+        return self.give(200, body, {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": COMMIT})
 
-    def refuse(self, status: int, code: str) -> None:
+    def give(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
-        self.send_header("X-Error-Code", code)
-        self.send_header("X-Error-Message", code)
-        self.send_header("Content-Length", "0")
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
         self.end_headers()
-
-    def give(self, body: bytes, *, with_body: bool) -> None:
-        self.send_response(200)
-        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if with_body:
+        if self.command == "GET":
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:

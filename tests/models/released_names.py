@@ -32,11 +32,6 @@ def filled(shapes: Shapes) -> dict[str, Tensor]:
     return {name: rule_tensor(name, shape) for name, shape in shapes.items()}
 
 
-def released_state(shapes: Shapes, prefix: str = "") -> dict[str, Tensor]:
-    """A MiT segmenter's state dict under our names by the rule: each tensor seeded by its released name."""
-    return {name: rule_tensor(prefix + RELEASED["mit"].published(name), tuple(shape)) for name, shape in shapes.items()}
-
-
 def fingerprint(shapes: Shapes) -> tuple[int, str]:
     """Number of tensors, and start of the sha256 of the sorted lines "name [shape]"."""
     lines = sorted(f"{name} {list(shape)}" for name, shape in shapes.items())

@@ -39,25 +39,6 @@ def test_every_tensor_has_its_released_name_and_shape(backbone, prefix):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "ours", "released"),
-    [
-        ("mit_b2", "backbone.patch_embed.proj.weight", "patch_embed1.proj.weight"),
-        ("mit_b2", "backbone.stages.2.blocks.5.attn.sr.weight", "block3.5.attn.sr.weight"),
-        ("mit_b2", "head.linear.3.weight", "linear_c4.proj.weight"),
-        ("pvt_v2_b0", "backbone.stages.1.blocks.1.mlp.dwconv.bias", "backbone.block2.1.mlp.dwconv.dwconv.bias"),
-        ("pvt_v2_b0", "head.scales.3.2.weight", "head.scale_heads.3.4.conv.weight"),
-        ("lvt", "backbone.stages.0.blocks.1.attn.values.weight", "backbone.0.1.1.attn.weight.weight"),
-        ("lvt", "backbone.stages.0.blocks.1.attn.weights.bias", "backbone.0.1.1.attn.attn.bias"),
-        ("lvt", "backbone.stages.3.blocks.0.mlp.dwconv.weight", "backbone.3.1.0.mlp.depconv.weight"),
-    ],
-)
-def test_names_lead_both_ways(backbone, ours, released):
-    names = names_of(backbone)
-    assert names.published(ours) == released
-    assert names.ours(released) == ours
-
-
-@pytest.mark.parametrize(
     ("backbone", "prefix"),
     [*RELEASED, ("mit_b1", ""), ("lvt", "")],
 )

@@ -24,7 +24,8 @@ from transkd.models import Segmenter, create_segmenter, hub, load_segmenter, seg
 @pytest.fixture(scope="module")
 def network() -> Segmenter:
     torch.manual_seed(0)
-    model = create_segmenter("mit_b0", num_classes=3, class_names=["a", "b", "c"], std=(0.5, 0.5, 0.5))
+    named = {"class_names": ["a", "b", "c"], "palette": [(0, 0, 0), (9, 9, 9), [0, 255, 0]]}
+    model = create_segmenter("mit_b0", num_classes=3, std=(0.5, 0.5, 0.5), **named)
     for tensor in model.state_dict().values():
         if tensor.ndim == 1:
             tensor.add_(0.1 * torch.rand_like(tensor))
@@ -65,8 +66,11 @@ def test_round_trip_is_bitwise(network, saved, load):
     loaded = load(saved)
     assert not loaded.training
     assert loaded.config == network.config
-    assert loaded.class_names == ("a", "b", "c")
+    assert (loaded.class_names, loaded.palette) == (("a", "b", "c"), ((0, 0, 0), (9, 9, 9), (0, 255, 0)))
     assert same(loaded, network)
+    plain = Segmenter(**network.config | {"palette": None})
+    plain.load_state_dict(network.state_dict())
+    assert module_digest(plain) == module_digest(loaded)
 
 
 def test_the_folder_is_what_the_hub_expects_and_is_replaced(network, saved):
@@ -81,28 +85,11 @@ def test_the_folder_is_what_the_hub_expects_and_is_replaced(network, saved):
     assert same(load_segmenter(saved), other)
 
 
-@pytest.mark.parametrize("change", ["compiled", "channels_last"])
-def test_weights_are_saved_under_their_own_names(network, change, tmp_path):
-    model = copy.deepcopy(network)
-    if change == "compiled":
-        model.backbone = torch.compile(model.backbone, backend="eager")
-    else:
-        model.to(memory_format=torch.channels_last)
+def test_weights_are_saved_under_their_own_names(network, tmp_path):
+    model = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    model.backbone = torch.compile(model.backbone, backend="eager")
     model.save_pretrained(tmp_path)
     assert same(load_segmenter(tmp_path), network)
-
-
-def test_colours_are_saved_and_do_not_change_the_digest(network, tmp_path):
-    coloured = Segmenter(**network.config | {"palette": [(40, 40, 40), (220, 40, 40), [0, 255, 0]]})
-    coloured.load_state_dict(network.state_dict())
-    coloured.save_pretrained(tmp_path)
-    loaded = load_segmenter(tmp_path)
-    assert loaded.palette == ((40, 40, 40), (220, 40, 40), (0, 255, 0))
-    assert module_digest(loaded) == module_digest(network)
-    before = json.loads((tmp_path / "config.json").read_text())
-    del before["palette"]  # as those that were saved before there was one
-    (tmp_path / "config.json").write_text(json.dumps(before))
-    assert load_segmenter(tmp_path).palette is None
 
 
 def test_from_pretrained_takes_a_hub_id_and_never_guesses_an_architecture(network, saved, monkeypatch):
@@ -265,15 +252,14 @@ def test_tensors_that_differ_are_named(saved):
     [
         (lambda t: t.fill_(float("nan")), "1 tensors hold NaN or infinite values: head.fuse.weight"),
         (lambda t: t.to(torch.int8), "1 tensors are not floating point, as quantised weights: head.fuse.weight"),
+        (lambda t: t.half(), None),
     ],
 )
-def test_weights_that_are_no_numbers_are_refused(saved, value, what):
+def test_weights_that_are_no_numbers_are_refused_and_half_ones_load(network, saved, value, what):
     rewrite(saved, lambda tensors: tensors.update({"head.fuse.weight": value(tensors["head.fuse.weight"])}))
-    assert what in message(saved)
-
-
-def test_half_precision_weights_load(network, saved):
-    rewrite(saved, lambda tensors: tensors.update({n: t.half() for n, t in tensors.items() if t.is_floating_point()}))
+    if what is not None:
+        assert what in message(saved)
+        return
     fused = load_segmenter(saved).head.fuse.weight
     assert fused.dtype == torch.float32
     torch.testing.assert_close(fused, network.head.fuse.weight, rtol=1e-3, atol=1e-4)

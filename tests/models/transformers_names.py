@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
@@ -18,21 +18,6 @@ SIZES = {
     "mit_b4": {"depths": [3, 8, 27, 3], **_LARGE},
     "mit_b5": {"depths": [3, 6, 40, 3], **_LARGE},
 }
-
-# How transformers 5 names in memory what it, and every version before it, writes to files.
-_IN_MEMORY: tuple[tuple[str, str], ...] = (
-    (r"encoder\.patch_embeddings\.(\d)", r"stages.\1.patch_embeddings"),
-    (r"encoder\.block\.(\d)", r"stages.\1.blocks"),
-    (r"encoder\.layer_norm\.(\d)", r"stages.\1.layer_norm"),
-    (r"attention\.self\.sr\.", "attention.sequence_reduction.sequence_reduction."),
-    (r"attention\.self\.layer_norm", "attention.sequence_reduction.layer_norm"),
-    (r"attention\.self\.(q|k|v)(uery|ey|alue)", r"attention.\1_proj"),
-    (r"attention\.output\.dense", "attention.o_proj"),
-    (r"mlp\.dense", "mlp.fc"),
-    (r"layer_norm_1", "layernorm_before"),
-    (r"layer_norm_2", "layernorm_after"),
-    (r"linear_c\.", "linear_projections."),
-)
 
 
 def reference_segformer(backbone: str, num_classes: int, **options: object) -> SegformerForSemanticSegmentation:
@@ -58,17 +43,5 @@ def reference_segformer(backbone: str, num_classes: int, **options: object) -> S
 
 def published_state(model: SegformerForSemanticSegmentation, folder: Path) -> dict[str, Tensor]:
     """The model's tensors by the names of the file that transformers writes."""
-    from safetensors.torch import load_file
-
     model.save_pretrained(folder)
     return load_file(folder / "model.safetensors")
-
-
-def in_memory_names(published: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file by the names that transformers 5 gives them in memory."""
-    renamed = {}
-    for name, tensor in published.items():
-        for pattern, replacement in _IN_MEMORY:
-            name = re.sub(pattern, replacement, name)
-        renamed[name] = tensor
-    return renamed
