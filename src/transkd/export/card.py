@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,10 @@ KEPT = (
 
 
 def trace_provenance(segmenter: Segmenter, source: str | Path | None) -> dict[str, Any]:
-    """Return what is known of a segmenter, as plain values.
+    """Return where a segmenter comes from, as plain values for the metadata of its export.
 
-    Args:
-        segmenter: as it is exported.
-        source: the folder, file or id it was loaded from, None for one from memory.
-
-    Returns:
-        ``source`` as the user named it, ``weights_sha256``, ``segmenter`` (its config), ``run`` (from the run's
-        ``results.json``, empty where the model is not in a run's folder) and ``versions``.
+    ``source`` is as the user named it, ``segmenter`` its config, and ``run`` the results of its run, {} where it is
+    not in a run's folder.
     """
     sha256 = module_digest(segmenter)
     return {
@@ -57,11 +53,9 @@ def find_palette(class_names: Sequence[str] | None) -> list[list[int]] | None:
 
 def _run_results(source: Path, sha256: str) -> dict[str, Any]:
     """Return the results of a run for these very weights: another segmenter beside it has no such scores."""
-    run = run_of_model(source)
-    try:
+    run, results = run_of_model(source), None
+    with suppress(UnusableRunError):
         results = None if run is None else read_results(run.path)
-    except UnusableRunError:
-        return {}
     if run is None or results is None:
         return {}
     older = source in (run.path, *(run.path / name for name in RUN_SUBFOLDERS))
@@ -117,7 +111,7 @@ def model_card(provenance: Mapping[str, Any], folder: str) -> ModelCard:
     """Return the card: scores with their protocol, data, teacher, losses and the command, as far as they are known.
 
     Args:
-        provenance: of the exported student, see :func:`trace_provenance`.
+        provenance: see :func:`trace_provenance`.
         folder: the folder's name, or the id of the repository.
     """
     run, config = provenance["run"], provenance["segmenter"]

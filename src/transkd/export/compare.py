@@ -125,16 +125,10 @@ def compare(graph: ExportGraph, exported: Callable[[Tensor], Tensor], images: Se
 def check_differences(
     differences: Sequence[Difference], precision: Precision, tolerance: float | None, remedy: str
 ) -> float:
-    """Return the tolerance, having found all differences within it.
-
-    Args:
-        differences: of source and file.
-        precision: of the file.
-        tolerance: None takes the precision's.
-        remedy: what may bring the file closer, for the message.
+    """Return the tolerance (None takes the precision's), having found all differences within it.
 
     Raises:
-        ExportError: one is past it; says which and by how much.
+        ExportError: one is past it; says which and by how much, and the ``remedy``.
     """
     allowed = TOLERANCES[precision] if tolerance is None else tolerance
     for difference in differences:

@@ -85,12 +85,12 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was exported, and the proof.
+    """What was exported, and how it compares with its source.
 
     Attributes:
         path: the file or folder.
         differences: source against file, batch by batch.
-        tolerance: what they were held to.
+        tolerance: the largest difference allowed.
         ran_in: what ran the file.
         bytes: its size.
         pushed_to: the address on the hub, None where it was not uploaded.
@@ -113,14 +113,10 @@ def export_segmenter(source: Segmenter | str | Path, path: str | Path, format: F
         format: see :class:`ExportOptions`.
         **options: the further attributes of :class:`ExportOptions`.
 
-    Returns:
-        Where it lies, and how it compares.
-
     Raises:
         ConfigError: options that do not exist or do not fit together, or a path that is taken.
         DataError: images to calibrate on that are missing or cannot be read.
-        ExportError: it cannot be exported so, cannot be written there, or differs from its source by more than the
-            tolerance.
+        ExportError: it cannot be exported, cannot be written, or differs from its source by more than the tolerance.
         WeightsError: a source that cannot be loaded.
 
     Example:

@@ -79,8 +79,8 @@ class ExportGraph(nn.Module):
 def capture(graph: ExportGraph, size: tuple[int, int] | None) -> ExportedProgram:
     """Trace a graph for any batch, and for images of ``size`` or, where it is None, of any from 32 pixels a side.
 
-    Tracing asserts facts about sizes (a row is not alone, one side is longer), which chose between memory formats and
-    not between results, so the assertions are dropped; the comparison with the source shows that they were no more.
+    Tracing asserts relations of sizes (a row is not alone, one side is longer), which chose between memory formats and
+    not between results, so the assertions are dropped; the comparison with the source shows that this is right.
     """
     axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
     if size is None:
@@ -104,13 +104,7 @@ def capture(graph: ExportGraph, size: tuple[int, int] | None) -> ExportedProgram
 
 
 def write_program(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *, size: tuple[int, int] | None) -> None:
-    """Write the graph as a ``torch.export`` program (``.pt2``) that takes any batch.
-
-    Args:
-        graph: what to export.
-        path: the file.
-        metadata: plain values that the file carries.
-        size: the only height and width that it will take; None for any.
+    """Write the graph as a ``torch.export`` program (``.pt2``), for images of ``size`` or of any, and for any batch.
 
     Raises:
         ExportError: the network cannot be traced.
@@ -141,11 +135,7 @@ def quietly() -> Iterator[None]:
 
 
 class AveragesByMatrices(nn.Module):
-    """Adaptive average pooling to a fixed size, as two matrix products, which ONNX has for any input size.
-
-    Args:
-        size: height and width of the output.
-    """
+    """Adaptive average pooling to a fixed height and width, as two matrix products, which ONNX has for any input."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
@@ -153,7 +143,13 @@ class AveragesByMatrices(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, C, *size), the averages of (B, C, H, W)."""
-        rows, columns = (_averages(length, bins) for length, bins in zip(x.shape[2:], self.size, strict=True))
+        matrices = []  # each (bins, length)
+        for length, bins in zip(x.shape[2:], self.size, strict=True):
+            cells, positions = torch.arange(bins)[:, None], torch.arange(length)
+            start, end = cells * length // bins, ((cells + 1) * length + bins - 1) // bins
+            inside = ((positions >= start) & (positions < end)).float()
+            matrices.append(inside / inside.sum(1, keepdim=True))
+        rows, columns = matrices
         return rows @ x @ columns.T
 
 
@@ -162,17 +158,6 @@ def without_adaptive_pooling(module: ExportGraph) -> ExportGraph:
     module = copy.deepcopy(module)
     for name, child in list(module.named_modules()):
         if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size not in (1, (1, 1)):
-            size = child.output_size
-            height, width = size if isinstance(size, tuple) else (size, size)
-            if height is not None and width is not None:
-                module.set_submodule(name, AveragesByMatrices((height, width)))
+            size: Any = child.output_size
+            module.set_submodule(name, AveragesByMatrices(size if isinstance(size, tuple) else (size, size)))
     return module
-
-
-def _averages(length: int, bins: int) -> Tensor:
-    """Return the matrix (bins, length) that takes the averages which ``adaptive_avg_pool1d`` takes."""
-    cells = torch.arange(bins)[:, None]
-    start, end = cells * length // bins, ((cells + 1) * length + bins - 1) // bins
-    positions = torch.arange(length)
-    inside = ((positions >= start) & (positions < end)).float()
-    return inside / inside.sum(1, keepdim=True)

@@ -25,13 +25,7 @@ FOLDER_FILES = {"config.json", "preprocessor_config.json", "model.safetensors", 
 
 
 def write_folder(segmenter: Segmenter, folder: Path, provenance: Mapping[str, Any], title: str) -> None:
-    """Write ``config.json``, ``preprocessor_config.json``, ``model.safetensors`` and a model card.
-
-    Args:
-        segmenter: a SegFormer.
-        folder: a new folder.
-        provenance: for the card.
-        title: what the card calls the folder.
+    """Write ``config.json``, ``preprocessor_config.json``, ``model.safetensors`` and a model card to a new folder.
 
     Raises:
         ConfigError: the segmenter is no SegFormer.

@@ -25,13 +25,7 @@ KEPT_IN_FP32 = ("LayerNormalization", "Softmax", "Resize", "ArgMax", "Upsample",
 
 
 def write_onnx(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *, size: tuple[int, int] | None) -> None:
-    """Write the graph as an ONNX file in 32 bits.
-
-    Args:
-        graph: what to export.
-        path: the file.
-        metadata: plain values that the file carries.
-        size: the only height and width that it will take; None for any, and any batch either way.
+    """Write the graph as an ONNX file in 32 bits, for images of ``size`` or of any, and for any batch.
 
     Raises:
         ExportError: the onnx packages are missing, or an operator cannot be exported.
@@ -69,13 +63,7 @@ def describe(model: Any, metadata: Mapping[str, Any]) -> None:
 
 
 def save(model: Any, path: Path, described_as: Any = None) -> None:
-    """Write a model so that equal models give equal files.
-
-    Args:
-        model: an ONNX model.
-        path: the file.
-        described_as: another model, whose metadata it takes over.
-    """
+    """Write a model, with the metadata of another one if given, so that equal models give equal files."""
     if described_as is not None:
         del model.metadata_props[:]
         model.metadata_props.extend(described_as.metadata_props)

@@ -102,19 +102,11 @@ def load_pretrained(segmenter: Segmenter, source: str | Path | None = None) -> s
 
 
 class Published(NamedTuple):
-    """Published weights of a backbone.
+    """Published weights of a backbone."""
 
-    Attributes:
-        repository: of the hub, None where they are elsewhere.
-        files: the names that the file may have there.
-        about: what they learned and under which licence they are.
-        mean: of their training's images, per channel.
-        std: likewise.
-    """
-
-    repository: str | None
-    files: tuple[str, ...]
-    about: str
+    repository: str | None  # of the hub, None where they are elsewhere
+    files: tuple[str, ...]  # the names that the file may have there
+    about: str  # what they learned and under which licence they are
     mean: tuple[float, ...]
     std: tuple[float, ...]
 

@@ -53,7 +53,7 @@ class ExportedModel:
         self.input_type: str = metadata["input"]
 
     def _run(self, images: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError  # of each kind of file
 
     def run(self, images: Tensor) -> Tensor:
         """Return the file's output for images of the type it takes.

@@ -49,15 +49,8 @@ def hub_file(
 ) -> Path:
     """Return a file of a hub repository, from huggingface_hub's cache or downloaded into it.
 
-    Mirrors (``HF_ENDPOINT``), offline use (``HF_HUB_OFFLINE``), the cache's folder (``HF_HOME``) and tokens work as in
-    any program that uses huggingface_hub.
-
-    Args:
-        repo_id: ``"owner/name"``.
-        filename: the file's path in the repository.
-        revision: a branch, tag or commit; None for the main branch.
-        local_files_only: take it from the cache only.
-        **options: further ones of ``hf_hub_download``: ``cache_dir``, ``token``, ``endpoint``, ``force_download``.
+    The arguments are those of ``hf_hub_download``. Mirrors (``HF_ENDPOINT``), offline use (``HF_HUB_OFFLINE``), the
+    cache's folder (``HF_HOME``) and tokens work as in any program that uses huggingface_hub.
 
     Raises:
         HubFileMissingError: the repository has no such file.

@@ -23,8 +23,10 @@ from transkd.models.weights import CONFIG_FILE, WEIGHTS_FILE, first_few, read_st
 from transkd.options import SMALLEST_SIDE, Positive, PositiveFloat, Share, signature_problems
 
 Epsilon = Annotated[float, Field(gt=0, lt=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Level = Annotated[int, Field(ge=0, le=255)]
+_THREE = Field(min_length=3, max_length=3)
+RGB = Annotated[Sequence[Annotated[float, Field(allow_inf_nan=False)]], _THREE]
+PositiveRGB = Annotated[Sequence[PositiveFloat], _THREE]
+Palette = Sequence[Annotated[Sequence[Annotated[int, Field(ge=0, le=255)]], _THREE]]
 
 
 class Segmenter(
@@ -82,9 +84,9 @@ class Segmenter(
         head: str | None = None,
         head_width: Positive | None = None,
         class_names: Sequence[str] | None = None,
-        palette: Sequence[Annotated[Sequence[Level], Field(min_length=3, max_length=3)]] | None = None,
-        mean: Annotated[Sequence[Finite], Field(min_length=3, max_length=3)] = (0.485, 0.456, 0.406),
-        std: Annotated[Sequence[PositiveFloat], Field(min_length=3, max_length=3)] = (0.229, 0.224, 0.225),
+        palette: Palette | None = None,
+        mean: RGB = (0.485, 0.456, 0.406),
+        std: PositiveRGB = (0.229, 0.224, 0.225),
         drop_path_rate: Share | None = None,
         dropout: Share = 0.1,
         norm_eps: Epsilon | None = None,
@@ -93,14 +95,14 @@ class Segmenter(
         entry = find_backbone(backbone)
         head = entry.head if head is None else head
         head_entry = find_head(head)
-        default_width = entry.segformer_width if head == "segformer" else head_entry.width
-        width = default_width if head_width is None else head_width
+        if head_width is None:
+            head_width = entry.segformer_width if head == "segformer" else head_entry.width
         rate = entry.drop_path_rate if drop_path_rate is None else drop_path_rate
         self.config: dict[str, Any] = {
             "backbone": backbone,
             "num_classes": num_classes,
             "head": head,
-            "head_width": width,
+            "head_width": head_width,
             "class_names": None if class_names is None else list(class_names),
             "palette": None if palette is None else [[int(value) for value in colour] for colour in palette],
             "mean": [float(value) for value in mean],
@@ -109,14 +111,11 @@ class Segmenter(
             "dropout": dropout,
             "norm_eps": norm_eps,
         }
-        problems = list(map(str, signature_problems(Segmenter.__init__, self.config, given=("self",))))
-        problems += [
-            f"{key}: has {len(self.config[key])} entries for num_classes={num_classes}"
-            for key in ("class_names", "palette")
-            if not problems and self.config[key] is not None and len(self.config[key]) != num_classes
-        ]
-        if problems:
-            raise ConfigError("; ".join(problems))
+        if problems := signature_problems(Segmenter.__init__, self.config, given=("self",)):
+            raise ConfigError("; ".join(map(str, problems)))
+        for key in ("class_names", "palette"):
+            if self.config[key] is not None and len(self.config[key]) != num_classes:
+                raise ConfigError(f"{key}: has {len(self.config[key])} entries for num_classes={num_classes}")
         self._hub_mixin_config = self.config  # what save_pretrained writes
         self.backbone: nn.Module = entry.build(rate)
         if norm_eps is not None:
@@ -128,7 +127,7 @@ class Segmenter(
         self.num_classes = num_classes
         self.class_names = None if class_names is None else tuple(class_names)
         self.palette = None if palette is None else tuple((int(r), int(g), int(b)) for r, g, b in palette)
-        self.head = head_entry.build(self.channels, num_classes, width, dropout)
+        self.head = head_entry.build(self.channels, num_classes, head_width, dropout)
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(self.config[name]).view(3, 1, 1), persistent=False)
 
@@ -148,9 +147,6 @@ class Segmenter(
         Args:
             images: (B, 3, H, W).
             logits: also run the head, which for large segmenters is a large part of the work.
-
-        Returns:
-            The patch embeddings and feature maps of every stage, and the logits if asked for.
         """
         taps = self.encode(images)
         return replace(taps, logits=self.decode(taps.features)) if logits else taps
@@ -168,15 +164,12 @@ class Segmenter(
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Return the class of every pixel, from logits resized bilinearly to the size of the images.
+        """Return the class of every pixel, (B, H, W) int64, from logits resized bilinearly to the images' size.
 
         The segmenter stays in the mode that it is in: call ``eval()`` first.
 
         Args:
             images: (B, 3, H, W).
-
-        Returns:
-            (B, H, W) int64.
         """
         logits = self(images).float()
         classes: Tensor = F.interpolate(logits, images.shape[2:], mode="bilinear").argmax(dim=1)
@@ -186,10 +179,7 @@ class Segmenter(
         """Scale uint8 images to [0, 1], and normalise with the segmenter's mean and standard deviation.
 
         Args:
-            images: (B, 3, H, W), uint8 or floating point in [0, 1].
-
-        Returns:
-            (B, 3, H, W) in the floating-point type of the segmenter.
+            images: (B, 3, H, W), uint8 or floating point in [0, 1]; the result is of the segmenter's type.
 
         Raises:
             ValueError: another type or shape, or a side of less than 32 pixels.
@@ -229,13 +219,7 @@ class Segmenter(
 def filled_segmenter(
     config: Mapping[str, Any], tensors: Mapping[str, Tensor], config_from: str, tensors_from: str
 ) -> Segmenter:
-    """Return the segmenter that saved arguments and tensors make, in evaluation mode.
-
-    Args:
-        config: arguments of :class:`Segmenter`.
-        tensors: its state dict.
-        config_from: where the arguments were read, for messages.
-        tensors_from: where the tensors were read.
+    """Return the segmenter of saved arguments and tensors, in evaluation mode; messages name where these are from.
 
     Raises:
         WeightsError: arguments that make no segmenter, or tensors that are not exactly those of it, are quantised or

@@ -21,8 +21,8 @@ def select_weights(larger: Segmenter, smaller: Segmenter, *, same_classes: bool)
     alike throughout holds here, for the choice depends on the lengths alone).
 
     Args:
-        larger: whose weights are read.
-        smaller: whose weights are replaced.
+        larger: its weights are read.
+        smaller: its weights are replaced.
         same_classes: whether the outputs of both stand for the same classes; else the classifier stays as it is.
 
     Returns:

@@ -91,7 +91,7 @@ def file_kind(path: Path) -> FileKind:
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """Return the state dict of a file, without what training scripts wrap around it and put before its names.
+    """Return the state dict of a file, without the wrappers and prefixes of training scripts.
 
     Args:
         path: a safetensors file, one of ``torch.save`` with a state dict or with a checkpoint around one
@@ -174,12 +174,10 @@ def shard_names(index: Path) -> list[str]:
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = {}
-    for name in shard_names(index):
-        if not (index.parent / name).is_file():
-            raise WeightsError(f"{index} lists {name}, which is not beside it; download the rest of the folder")
-        state |= read_content(index.parent / name)
-    return state
+    shards = [index.parent / name for name in shard_names(index)]
+    if missing := [shard.name for shard in shards if not shard.is_file()]:
+        raise WeightsError(f"{index} lists {missing[0]}, which is not beside it; download the rest of the folder")
+    return {name: tensor for shard in shards for name, tensor in read_content(shard).items()}
 
 
 def state_of(content: Any, where: str) -> dict[str, Tensor]:

@@ -170,14 +170,10 @@ def _patchifying_chain(nodes: Sequence[Node], spine: Sequence[int], stage: int) 
 
 
 class Recorder(TorchFunctionMode):
-    """A context that records every tensor which depends on an input.
+    """A context that records every tensor which depends on an image.
 
     Attributes:
-        nodes: the tensors, in the order in which they were made; a parent is an index into this list. The input is the
-            first.
-
-    Args:
-        image: the input.
+        nodes: the tensors, in the order in which they were made, the image first; parents are indices into this list.
     """
 
     def __init__(self, image: Tensor) -> None:

@@ -67,12 +67,7 @@ class PyramidBackbone(Backbone):
 
 
 def pyramid_backbone(name: str, drop_path_rate: float) -> Backbone:
-    """Return timm's pyramid vision transformer called ``name``, randomly initialised.
-
-    Args:
-        name: ``mit_b0`` to ``mit_b5``, ``pvt_v2_b0`` to ``pvt_v2_b5`` or ``pvt_v2_b2_li``.
-        drop_path_rate: stochastic depth of the deepest block.
-    """
+    """Return the MiT or PVTv2 called ``name``, randomly initialised."""
     return PyramidBackbone(timm.create_model(name, num_classes=0, drop_path_rate=drop_path_rate))
 
 

@@ -142,16 +142,11 @@ def timm_entry(name: str) -> BackboneEntry:
     """
     hierarchy = timm_hierarchy(name)
     width = 256 if hierarchy.parameters < LARGE else 768
-    build = partial(timm_backbone, name)
-    return BackboneEntry(build, segformer_width=width, drop_path_rate=hierarchy.drop_path_rate)
+    return BackboneEntry(partial(timm_backbone, name), "segformer", width, hierarchy.drop_path_rate)
 
 
 def timm_backbone(name: str, drop_path_rate: float) -> TimmBackbone:
     """Return timm's network called ``name`` as a backbone, randomly initialised.
-
-    Args:
-        name: of a hierarchical network of timm.
-        drop_path_rate: stochastic depth of the deepest block.
 
     Raises:
         ConfigError: it is not hierarchical, or it has no stochastic depth and some is requested.

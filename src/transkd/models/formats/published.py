@@ -51,14 +51,11 @@ _IN_FILES = (
 
 
 def segmenter_tensors(content: Any, where: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the segmenter in what a file holds, in whatever format, under the names of a ``Segmenter``.
+    """Return the tensors of the segmenter in a file under our names, and its arguments as far as the format says them.
 
     Args:
         content: all that the file holds: a state dict, or a checkpoint around one.
         where: the file, for messages.
-
-    Returns:
-        The tensors, and the segmenter's arguments as far as the format determines them.
 
     Raises:
         WeightsError: it is in none of the formats; the message says what it seems to be.
@@ -91,11 +88,7 @@ def is_training_checkpoint(content: Any) -> bool:
 
 
 def checkpoint_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the segmenter's state dict from a training checkpoint, the averaged one where the run averaged.
-
-    Args:
-        checkpoint: all that a ``.ckpt`` file of a run holds.
-    """
+    """Return the segmenter's state dict from a run's checkpoint, the averaged one where the run averaged."""
     prefix, state = "segmenter.", checkpoint["state_dict"]
     for name, callback in checkpoint.get("callbacks", {}).items():
         if name.startswith("StudentEMA") and callback.get("average"):
@@ -170,11 +163,8 @@ def adapters(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def from_released(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read the segmenter of a released checkpoint of TransKD: the student, or the teacher of a teacher's file.
 
-    Args:
-        state: the checkpoint's state dict; adapters are left out.
-
     Returns:
-        The arguments of its ``Segmenter``, and its state dict under our names.
+        The arguments of its ``Segmenter``, and its state dict under our names, without adapters.
 
     Raises:
         WeightsError: it is not of a MiT or LVT with a SegFormer head, or of a PVTv2 with a Semantic-FPN head.

@@ -27,11 +27,7 @@ def mit_name(channels: Sequence[int], depths: Sequence[int]) -> str | None:
 
 
 def infer_config(state: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """Return backbone, num_classes, head and head_width of a state dict under our names.
-
-    Returns:
-        The arguments, or None where the tensors are not those of a MiT, PVTv2 or LVT segmenter.
-    """
+    """Return backbone, num_classes, head and head_width of a state dict; None where it is of no MiT, PVTv2 or LVT."""
     head = next((head for head, width in _WIDTHS.items() if width in state), None)
     if head is None or "head.classifier.weight" not in state:
         return None
@@ -94,12 +90,7 @@ def classifier_classes(state: Mapping[str, Tensor]) -> int | None:
 
 
 def no_segmenter(state: Mapping[str, Tensor], where: Path | str) -> WeightsError:
-    """Return the error for weights that are no segmenter's; for a bare backbone, it says how to use that.
-
-    Args:
-        state: the tensors.
-        where: the file, folder or repository.
-    """
+    """Return the error for weights that are no segmenter's; for a bare backbone, it says how to use that."""
     what = seems_to_be(state)
     text = f"{where} holds no segmenter that can be loaded: it seems to be {what}"
     if "classifier" not in what and not what.endswith(("encoder", "names")):

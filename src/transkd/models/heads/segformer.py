@@ -43,18 +43,8 @@ class SegFormerHead(nn.Module):
         nn.init.zeros_(self.classifier.get_parameter("bias"))
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Return class logits at the resolution of the first feature map.
-
-        Args:
-            features: per stage (B, C_i, H_i, W_i), shallowest first.
-
-        Returns:
-            (B, K, H_1, W_1) logits.
-        """
-        matrices, bias = self._stage_matrices()
-        fused = F.conv2d(features[0], matrices[0], bias)
-        for feature, matrix in zip(features[1:], matrices[1:], strict=True):
-            fused += F.interpolate(F.conv2d(feature, matrix), fused.shape[2:], mode="bilinear")
+        """Return (B, K, H_1, W_1) logits of the feature maps (B, C_i, H_i, W_i), shallowest first."""
+        fused = _fused(features, *self._stage_matrices())
         if self.norm.training:
             fused = self.norm(fused)
         logits: Tensor = self.classifier(self.dropout(F.relu(fused, inplace=True)))
@@ -62,8 +52,7 @@ class SegFormerHead(nn.Module):
 
     def folded(self) -> FoldedSegFormerHead:
         """Return the head as it computes in evaluation, its matrices multiplied once and for all."""
-        matrices, bias = self._stage_matrices()
-        return FoldedSegFormerHead(matrices, bias, self.classifier)
+        return FoldedSegFormerHead(*self._stage_matrices(), self.classifier)
 
     def _stage_matrices(self) -> tuple[list[Tensor], Tensor]:
         """Return W_i L_i per stage as 1x1 convolution weights (width, C_i, 1, 1), and the fused bias (width).
@@ -75,7 +64,8 @@ class SegFormerHead(nn.Module):
             fuse = self.fuse.weight.flatten(1)
             bias = fuse @ torch.cat([layer.bias for layer in reversed(layers)])
             if not self.norm.training:
-                scale, shift = _affine(self.norm)
+                scale = self.norm.weight * torch.rsqrt(self.norm.get_buffer("running_var") + self.norm.eps)
+                shift = self.norm.bias - scale * self.norm.get_buffer("running_mean")
                 fuse, bias = scale[:, None] * fuse, scale * bias + shift
             shallowest_first = reversed(fuse.chunk(len(layers), dim=1))
             matrices = [
@@ -101,15 +91,12 @@ class FoldedSegFormerHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Return (B, K, H_1, W_1) logits of the feature maps (B, C_i, H_i, W_i)."""
-        matrices = list(self.matrices)
-        fused = F.conv2d(features[0], matrices[0], self.bias)
-        for feature, matrix in zip(features[1:], matrices[1:], strict=True):
-            fused = fused + F.interpolate(F.conv2d(feature, matrix), fused.shape[2:], mode="bilinear")
-        logits: Tensor = self.classifier(F.relu(fused))
+        logits: Tensor = self.classifier(F.relu(_fused(features, list(self.matrices), self.bias)))
         return logits
 
 
-def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the scale and shift of each channel that ``norm`` amounts to in evaluation."""
-    scale = norm.weight * torch.rsqrt(norm.get_buffer("running_var") + norm.eps)
-    return scale, norm.bias - scale * norm.get_buffer("running_mean")
+def _fused(features: Sequence[Tensor], matrices: Sequence[Tensor], bias: Tensor) -> Tensor:
+    fused = F.conv2d(features[0], matrices[0], bias)
+    for feature, matrix in zip(features[1:], matrices[1:], strict=True):
+        fused += F.interpolate(F.conv2d(feature, matrix), fused.shape[2:], mode="bilinear")
+    return fused

@@ -45,41 +45,6 @@ class SemanticFPNHead(nn.Module):
         )
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(width, num_classes, 1)
-        self._initialise()
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Return class logits at the resolution of the first feature map.
-
-        Args:
-            features: per stage (B, C_i, H_i, W_i), shallowest first.
-
-        Returns:
-            (B, K, H_1, W_1) logits.
-        """
-        scales = [self._scale(stage, merged) for stage, merged in enumerate(self._pyramid_maps(features))]
-        summed = scales[0]
-        for scale in scales[1:]:
-            summed = summed + F.interpolate(scale, summed.shape[2:], mode="bilinear")
-        logits: Tensor = self.classifier(self.dropout(summed))
-        return logits
-
-    def _pyramid_maps(self, features: Sequence[Tensor]) -> list[Tensor]:
-        maps = [lateral(feature) for lateral, feature in zip(self.lateral, features, strict=True)]
-        for stage in reversed(range(1, len(maps))):
-            size = maps[stage - 1].shape[2:]
-            maps[stage - 1] = maps[stage - 1] + F.interpolate(maps[stage], size, mode="nearest")
-        return [convolution(merged) for convolution, merged in zip(self.pyramid, maps, strict=True)]
-
-    def _scale(self, stage: int, merged: Tensor) -> Tensor:
-        """Take a stage's map of the pyramid, (B, 2 width, h, w), to the head's width at about stride 4."""
-        for convolution in cast(nn.ModuleList, self.scales[stage]):
-            merged = F.relu(convolution(merged))
-            if stage > 0:
-                merged = F.interpolate(merged, scale_factor=2, mode="bilinear")
-        return merged
-
-    def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.zeros_(module.get_parameter("bias"))
@@ -89,3 +54,24 @@ class SemanticFPNHead(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         nn.init.normal_(self.classifier.weight, std=0.01)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Return (B, K, H_1, W_1) logits of the feature maps (B, C_i, H_i, W_i), shallowest first."""
+        maps = [lateral(feature) for lateral, feature in zip(self.lateral, features, strict=True)]
+        for stage in reversed(range(1, len(maps))):
+            size = maps[stage - 1].shape[2:]
+            maps[stage - 1] = maps[stage - 1] + F.interpolate(maps[stage], size, mode="nearest")
+        scales = []
+        for stage, (pyramid, convolutions) in enumerate(zip(self.pyramid, self.scales, strict=True)):
+            x = pyramid(maps[stage])  # (B, 2 width, H_i, W_i)
+            for convolution in cast(nn.ModuleList, convolutions):
+                x = F.relu(convolution(x))
+                if stage > 0:
+                    x = F.interpolate(x, scale_factor=2, mode="bilinear")
+            scales.append(x)  # (B, width, about H_1, about W_1)
+        summed = scales[0]
+        for scale in scales[1:]:
+            summed = summed + F.interpolate(scale, summed.shape[2:], mode="bilinear")
+        logits: Tensor = self.classifier(self.dropout(summed))
+        return logits
