@@ -1,16 +1,21 @@
-"""metrics.csv always; TensorBoard and W&B where asked for, without a network or a key."""
+"""What a run logs and prints: metrics.csv always; TensorBoard and W&B where asked for, without a network or a key."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 import socket
 import warnings
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.demos.boring_classes import BoringModel
+from test_distill_module import quiet_trainer
 from tiny_runs import rows
 
+from transkd.training.callbacks import EpochBar, LineProgress
 from transkd.training.config import WandbConfig
 from transkd.training.trainer import MetricsCSV, start_wandb
 
@@ -119,3 +124,18 @@ def test_wandb_that_cannot_be_reached_or_is_turned_off(tmp_path, monkeypatch, va
     assert tried == modes
     text = " ".join(str(warning.message) for warning in raised)
     assert ("could not be reached (the server does not answer): logging offline" in text) == (variable is None)
+
+
+@pytest.mark.parametrize(
+    ("length", "epochs"),
+    [({"max_epochs": 2}, ["1/2", "2/2"]), ({"max_epochs": -1, "max_steps": 4}, ["1", "2"])],
+)
+def test_epochs_count_from_one(length, epochs, tmp_path, capsys):
+    written = io.StringIO()
+    bar = EpochBar(refresh_rate=1, console_kwargs={"file": written, "force_terminal": True, "color_system": None})
+    options = {"limit_train_batches": 2, "limit_val_batches": 1, "enable_progress_bar": True, **length}
+    quiet_trainer(tmp_path, callbacks=[bar], **options).fit(BoringModel())
+    assert list(dict.fromkeys(re.findall(r"Epoch ([-\d/]+)", written.getvalue()))) == epochs
+    capsys.readouterr()
+    quiet_trainer(tmp_path, callbacks=[LineProgress(every_seconds=0)], **options).fit(BoringModel())
+    assert list(dict.fromkeys(re.findall(r"^epoch ([-\d/]+)  step", capsys.readouterr().out, re.MULTILINE))) == epochs

@@ -115,17 +115,9 @@ def is_set(value: object) -> bool:
 
 def frozen(facts: object) -> str:
     """Return facts as one text that is equal where they are, of 1 and 1.0 too."""
-    return json.dumps(_numbers_as_one_kind(facts), sort_keys=True, default=str)
+    return json.dumps(json.loads(json.dumps(facts, default=str), parse_int=float), sort_keys=True)
 
 
 def shown(value: object) -> str:
     """Return a config's value as one writes it."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _numbers_as_one_kind(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(key): _numbers_as_one_kind(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_numbers_as_one_kind(one) for one in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

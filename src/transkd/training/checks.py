@@ -7,7 +7,7 @@ import inspect
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,13 +17,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from torch.optim import Optimizer
 
-from transkd.data.datasets import classes_of, get_layout
-from transkd.distillation.registry import option_problems
-from transkd.errors import ConfigError, DataError, did_you_mean
-from transkd.models.backbones import find_backbone
-from transkd.models.heads import find_head
-from transkd.options import REQUIRED, Problem, as_clause, shown, signature_problems
-from transkd.training.schedules import Weighing
+from transkd.errors import ConfigError, did_you_mean
+from transkd.options import Problem, as_clause, shown, signature_problems
 
 ALLOWED_PACKAGES = ("transkd", "torch", "timm", "lightning", "torchmetrics")
 TARGET = "_target_"
@@ -168,45 +163,6 @@ def quiet_lightning() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def segmenter_problems(
-    backbone: str | None, head: str | None, weights: str | None, pretrained: bool | str
-) -> Iterator[Problem]:
-    """Yield a backbone or a head that does not exist, and weights that contradict each other."""
-    find: Any
-    for key, find, name in (("backbone", find_backbone, backbone), ("head", find_head, head)):
-        if name is not None and name != REQUIRED:
-            try:
-                find(name)
-            except ConfigError as error:
-                yield Problem(key, as_clause(error))
-    if pretrained is not False and weights not in (None, "scratch", "pretrained"):
-        yield Problem("pretrained", f"contradicts weights={weights}; give one of the two")
-
-
-def loss_problems(losses: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """Yield losses that do not exist, and weights, schedules and options that they do not take."""
-    for name, setting in losses.items():
-        yield from option_problems(name, setting, f"losses.{name}", beside=Weighing)
-
-
-def class_weight_problems(
-    weights: str | Sequence[float], dataset: str, root: str, options: Mapping[str, Any]
-) -> Iterator[Problem]:
-    """Yield class weights that the dataset does not publish, or that are not one for each of its classes."""
-    if weights == "none":
-        return
-    try:
-        classes = classes_of(dataset, root, **options)
-    except DataError:
-        return  # reported when the data is read
-    count = classes.num_classes
-    if weights == "dataset" and classes.weights is None:
-        title = get_layout(dataset).title
-        yield Problem("objective.class_weights", f"{title} has no published ones; give {count} numbers, or none")
-    if weights != "dataset" and len(weights) != count:
-        yield Problem("objective.class_weights", f"give {count} numbers, one a class (there are {len(weights)})")
 
 
 def import_own_modules(values: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from transkd.errors import ConfigError
+from transkd.errors import ConfigError, DataError
 from transkd.options import (
     REQUIRED,
     Count,
@@ -85,9 +85,18 @@ class SegmenterConfig(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Check that backbone and head exist, and that weights are named once."""
-        from transkd.training.checks import segmenter_problems
+        from transkd.models.backbones import find_backbone
+        from transkd.models.heads import find_head
 
-        return segmenter_problems(self.backbone, self.head, self.weights, self.pretrained)
+        find: Any
+        for key, find, name in (("backbone", find_backbone, self.backbone), ("head", find_head, self.head)):
+            if name is not None and name != REQUIRED:
+                try:
+                    find(name)
+                except ConfigError as error:
+                    yield Problem(key, as_clause(error))
+        if self.pretrained is not False and self.weights not in (None, "scratch", "pretrained"):
+            yield Problem("pretrained", f"contradicts weights={self.weights}; give one of the two")
 
 
 class StudentConfig(SegmenterConfig):
@@ -128,9 +137,11 @@ class DistillationConfig(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Check the losses' names, weights, schedules and options."""
-        from transkd.training.checks import loss_problems
+        from transkd.distillation.registry import option_problems
+        from transkd.training.schedules import Weighing
 
-        return loss_problems(self.losses)
+        for name, setting in self.losses.items():
+            yield from option_problems(name, setting, f"losses.{name}", beside=Weighing)
 
 
 class ObjectiveConfig(Section):
@@ -326,15 +337,24 @@ class TrainConfig(Section):
 
     def problems(self) -> Iterator[Problem]:
         """Check class weights and crop against the data."""
+        from transkd.data.datasets import classes_of, get_layout
         from transkd.data.transforms import build_transform
-        from transkd.training.checks import class_weight_problems
 
-        data = self.data
-        yield from class_weight_problems(self.objective.class_weights, data.name, data.root, data.options)
+        data, weights = self.data, self.objective.class_weights
         try:
             build_transform(self.augment.recipe, data.size, **self.augment.options)
         except ConfigError as error:
             yield Problem("augment", as_clause(error))
+        try:
+            classes = classes_of(data.name, data.root, **data.options)
+        except DataError:
+            return  # reported when the data is read
+        count, key = classes.num_classes, "objective.class_weights"
+        if weights == "dataset" and classes.weights is None:
+            title = get_layout(data.name).title
+            yield Problem(key, f"{title} has no published ones; give {count} numbers, or none")
+        if isinstance(weights, list) and len(weights) != count:
+            yield Problem(key, f"give {count} numbers, one a class (there are {len(weights)})")
 
 
 GROUPS: Mapping[str, type[Section]] = {

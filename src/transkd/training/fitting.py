@@ -123,20 +123,18 @@ class _Recorder(L.Callback):
         self.history = history
         self.recorded = 0
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         """Keep the terms, once a step where gradients are accumulated."""
         if trainer.global_step == self.recorded:
             return
         self.recorded = trainer.global_step
-        module: Any = pl_module
-        for name, term in module.last_terms.items():
+        for name, term in pl_module.last_terms.items():
             self.history.terms.setdefault(name, []).append(float(term))
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Keep the scores."""
-        module: Any = pl_module
         step = trainer.global_step or self.recorded  # trainer.validate starts a count of its own
-        self.history.scores[step] = module.last_scores
+        self.history.scores[step] = pl_module.last_scores
 
 
 def _length(epochs: int | None, steps: int | None, validate_every: int | None, batches_a_step: int) -> dict[str, Any]:

@@ -37,7 +37,6 @@ from transkd.training.checks import make
 from transkd.training.config import TrainConfig, WandbConfig
 
 PLAIN_WIDTH = 120
-FLUSH_ROWS = 50
 RANKS = ("LOCAL_RANK", "NODE_RANK", "RANK", "GROUP_RANK", "SLURM_PROCID")
 """Environment variables in which launchers (Lightning, torchrun, srun) number processes."""
 
@@ -126,7 +125,6 @@ class MetricsCSV(Logger):
         super().__init__()
         self.path = Path(path)
         self._rows: list[dict[str, str]] = []
-        self._unsaved = 0
         if self.path.exists():
             with self.path.open(newline="") as file:
                 self._rows = list(csv.DictReader(file))
@@ -158,25 +156,15 @@ class MetricsCSV(Logger):
             last.update(values)
         else:
             self._rows.append({"step": str(step), **values})
-        self._unsaved += 1
-        if self._unsaved >= FLUSH_ROWS:
-            self.save()
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the file, whole and at once."""
+        """Write the file, whole and at once; Lightning calls this after each row."""
         columns = dict.fromkeys(["epoch", "step", *(name for row in self._rows for name in row)])
         with replacing(self.path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(columns), restval="")
             writer.writeheader()
             writer.writerows(self._rows)
-        self._unsaved = 0
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """Write what is left."""
-        if self._rows:
-            self.save()
 
 
 def _text(value: float) -> str:

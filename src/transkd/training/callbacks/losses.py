@@ -68,16 +68,14 @@ class FirstGradients(Callback):
         """Measure nothing where weights are sharded."""
         self._enabled = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
 
-    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+    def on_before_backward(self, trainer: L.Trainer, pl_module: Any, loss: Tensor) -> None:
         """Measure the first batch of a step."""
-        module: Any = pl_module
-        terms: dict[str, Tensor] = module.last_terms
         step = trainer.global_step
         if not self._enabled or step >= self.steps or step in self._steps_done:
             return
         self._steps_done.add(step)
-        weights, scale = module.current_weights(), _scale(trainer)
-        student = [p for p in module.segmenter.parameters() if p.requires_grad]
+        weights, scale = pl_module.current_weights(), _scale(trainer)
+        student = [p for p in pl_module.segmenter.parameters() if p.requires_grad]
         try:
             self._measured.append(
                 {
@@ -86,7 +84,7 @@ class FirstGradients(Callback):
                         "value": float(term.detach()),
                         "gradient_norm": _gradient_norm(term, student, scale),
                     }
-                    for name, term in terms.items()
+                    for name, term in pl_module.last_terms.items()
                 }
             )
         except RuntimeError as error:  # such as memory that a second pass does not fit into
@@ -210,30 +208,30 @@ class LossTime(Callback):
         if term.requires_grad:
             term.register_hook(lambda _: self._stop(part))  # type: ignore[no-untyped-call]
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Count steps from here."""
         self._first = trainer.global_step
         self._device = pl_module.device
 
     def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: dict[str, Tensor], batch_idx: int
+        self, trainer: L.Trainer, pl_module: Any, batch: dict[str, Tensor], batch_idx: int
     ) -> None:
         """Start the clock."""
         if 0 <= trainer.global_step - self._first - self.skip < self.count:
             self._steps.add(trainer.global_step)
-            pl_module.stopwatch = self  # type: ignore[assignment]
+            pl_module.stopwatch = self
             self._start("step")
 
-    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+    def on_before_backward(self, trainer: L.Trainer, pl_module: Any, loss: Tensor) -> None:
         """Note when the backward pass begins, with that of the losses."""
         if "step" in self._started:
             self._start("losses")
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         """Stop the clock."""
         self._stop("step")
         self._started.clear()
-        pl_module.stopwatch = None  # type: ignore[assignment]
+        pl_module.stopwatch = None
 
     def _start(self, part: str) -> None:
         self._started[part] = self._now()

@@ -31,23 +31,22 @@ class ScenePictures(Callback):
         self.count = count
         self._teacher_maps: dict[int, Any] = {}
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Draw, on the first process only."""
         if trainer.sanity_checking or not trainer.is_global_zero or not self.count:
             return
-        module: Any = pl_module
         dataset: Any = trainer.datamodule.val_dataset  # type: ignore[attr-defined]
-        teacher = getattr(module, "teacher", None)
+        teacher = getattr(pl_module, "teacher", None)
         self.folder.mkdir(parents=True, exist_ok=True)
         for index in spread(len(dataset), self.count):
             sample = dataset[index]
-            batch = sample["image"][None].to(module.device)
+            batch = sample["image"][None].to(pl_module.device)
             maps = {"label": sample["label"].numpy()}
             if teacher is not None:
                 if index not in self._teacher_maps:
                     self._teacher_maps[index] = predicted_classes(teacher.segmenter, batch)
                 maps["teacher"] = self._teacher_maps[index]
-            maps["prediction" if teacher is None else "student"] = predicted_classes(module.segmenter, batch)
+            maps["prediction" if teacher is None else "student"] = predicted_classes(pl_module.segmenter, batch)
             image = sample["image"].permute(1, 2, 0).numpy()
             picture = scene_picture(image, maps, self.class_names, self.palette)
             name = dataset.samples[index].name.replace("/", "_")

@@ -8,7 +8,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -92,34 +92,34 @@ class StudentEMA(Callback):
         self._raw: dict[str, Tensor] | None = None
         self._step = 0
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Start the average at the segmenter's weights, or at the checkpoint's."""
         update = get_ema_multi_avg_fn(self.decay)  # type: ignore[no-untyped-call]
-        self._average = AveragedModel(_segmenter(pl_module), multi_avg_fn=update, use_buffers=True)
+        self._average = AveragedModel(pl_module.segmenter, multi_avg_fn=update, use_buffers=True)
         if self._loaded is not None:
             self._average.load_state_dict(self._loaded)
         self._step = trainer.global_step
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
         """Update after every optimiser step."""
         if self._average is not None and trainer.global_step > self._step:
             self._step = trainer.global_step
-            self._average.update_parameters(_segmenter(pl_module))
+            self._average.update_parameters(pl_module.segmenter)
 
-    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Put the average in the segmenter's place."""
         if self._average is not None and self._raw is None:
-            segmenter = _segmenter(pl_module)
+            segmenter = pl_module.segmenter
             self._raw = {name: value.clone() for name, value in segmenter.state_dict().items()}
             segmenter.load_state_dict(self._average.module.state_dict())
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Put the trained weights back."""
         if self._raw is not None:
-            _segmenter(pl_module).load_state_dict(self._raw)
+            pl_module.segmenter.load_state_dict(self._raw)
             self._raw = None
 
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Drop the average: what is validated from now on is what the segmenter holds."""
         self._average = None
 
@@ -130,9 +130,3 @@ class StudentEMA(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember the average's weights until training starts."""
         self._loaded = state_dict.get("average")
-
-
-def _segmenter(pl_module: L.LightningModule) -> nn.Module:
-    segmenter = pl_module.segmenter
-    assert isinstance(segmenter, nn.Module)
-    return segmenter
