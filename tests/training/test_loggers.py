@@ -9,18 +9,21 @@ import re
 import socket
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.loggers import WandbLogger
 from test_distill_module import quiet_trainer
 from tiny_runs import rows
 
+from transkd.runs.results import read_results
 from transkd.training.callbacks import EpochBar, LineProgress
 from transkd.training.config import WandbConfig
-from transkd.training.trainer import MetricsCSV, start_wandb
+from transkd.training.trainer import MetricsCSV, log_to_wandb, start_wandb
 
 pytestmark = pytest.mark.usefixtures("lean")
-GIVEN = ("miou", "pixel_accuracy", "params", "gmacs", "latency_ms", "weights_sha256")
 SHORT = ("trainer.max_epochs=1", "trainer.limit_train_batches=2", "pictures=1")
 
 
@@ -97,9 +100,20 @@ def test_wandb_without_a_key_logs_offline(run, tmp_path, monkeypatch):
     (table,) = [name for name in files if name.startswith("media/table/final/per_class")]
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert dict(json.loads((folder / "files" / table).read_text())["data"]) == results["per_class"]
-    summary = json.loads((folder / "files/wandb-summary.json").read_text())
-    assert summary["final/training/steps"] == 2
-    assert {key: summary[f"final/{key}"] for key in GIVEN} == {key: results[key] for key in GIVEN}
+
+
+def test_what_wandb_is_given(distilled, monkeypatch):
+    logged: list[Any] = []
+    run = SimpleNamespace(summary={}, log=logged.append, finish=lambda: logged.append("end"))
+    monkeypatch.setattr(WandbLogger, "experiment", run)
+    results = read_results(distilled)
+    log_to_wandb([WandbLogger()], results)
+    values = results.as_dict()
+    for key in ("miou", "pixel_accuracy", "params", "gmacs", "latency_ms", "weights_sha256"):
+        assert run.summary[f"final/{key}"] == values[key]
+    assert run.summary["final/training/steps"] == 8
+    assert dict(logged[0]["final/per_class"].data) == results.per_class
+    assert logged[1] == "end"
 
 
 @pytest.mark.parametrize(("variable", "modes"), [(None, ["online", "offline"]), ("disabled", ["disabled"])])
