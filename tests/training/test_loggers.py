@@ -13,8 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import rich
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import WandbLogger
+from rich.console import Console
 from test_distill_module import quiet_trainer
 from tiny_runs import rows
 
@@ -144,7 +146,8 @@ def test_wandb_that_cannot_be_reached_or_is_turned_off(tmp_path, monkeypatch, va
     ("length", "epochs"),
     [({"max_epochs": 2}, ["1/2", "2/2"]), ({"max_epochs": -1, "max_steps": 4}, ["1", "2"])],
 )
-def test_epochs_count_from_one(length, epochs, tmp_path, capsys):
+def test_epochs_count_from_one(length, epochs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(rich, "_console", Console())  # which the bar changes for good
     written = io.StringIO()
     bar = EpochBar(refresh_rate=1, console_kwargs={"file": written, "force_terminal": True, "color_system": None})
     options = {"limit_train_batches": 2, "limit_val_batches": 1, "enable_progress_bar": True, **length}
