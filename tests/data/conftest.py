@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from scene_files import SIZE, VOC_AUG, VOC_SHAPES, VOC_TRAIN, VOC_VAL, ids, picture, voc_label, voc_palette, write
+from scene_files import SIZE, ids, picture, voc_palette, write
 
 from transkd.data import CITYSCAPES, Sample, SegmentationDataset
 from transkd.data.datasets import Scenes
@@ -22,7 +21,7 @@ CITYSCAPES_NAMES = {
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder of one's own that holds classes.yaml alone."""
+    """A custom folder that holds classes.yaml alone."""
     (tmp_path / "own").mkdir()
     (tmp_path / "own/classes.yaml").write_text("- road\n- car\n- sky\n")
     return tmp_path / "own"
@@ -34,12 +33,12 @@ def cityscapes_root(tmp_path: Path) -> Path:
     root = tmp_path / "cityscapes"
     for split, names in CITYSCAPES_NAMES.items():
         for i, name in enumerate(names):
-            write(root / "leftImg8bit" / split / f"{name}_leftImg8bit.png", picture(i))
+            write(root / f"leftImg8bit/{split}/{name}_leftImg8bit.png", picture(i))
             label = ids(i, range(34))
             label[0], label[1, 0] = np.arange(32), 255
             label[2, :2] = 32, 33
-            write(root / "gtFine" / split / f"{name}_gtFine_labelIds.png", label)
-            write(root / "gtFine" / split / f"{name}_gtFine_color.png", picture(i))
+            write(root / f"gtFine/{split}/{name}_gtFine_labelIds.png", label)
+            write(root / f"gtFine/{split}/{name}_gtFine_color.png", picture(i))
     return root
 
 
@@ -52,8 +51,7 @@ def acdc_root(tmp_path: Path) -> Path:
                 name = f"GOPR047{c}/GOPR047{c}_frame_{frame:06d}"
                 write(root / f"rgb_anon/{condition}/{split}/{name}_rgb_anon.png", picture(c * 100 + frame))
                 write(root / f"gt/{condition}/{split}/{name}_gt_labelTrainIds.png", ids(c * 100 + frame))
-            reference = f"{condition}/{split}_ref/GOPR047{c}/GOPR047{c}_ref_000041_rgb_ref_anon.png"
-            write(root / "rgb_anon" / reference, picture(c))
+            write(root / f"rgb_anon/{condition}/{split}_ref/GOPR047{c}/GOPR_ref_000041_rgb_ref_anon.png", picture(c))
         write(root / f"rgb_anon/{condition}/test/GOPR0999/GOPR0999_frame_000001_rgb_anon.png", picture(c))
     return root
 
@@ -78,11 +76,7 @@ def make_dataset(tmp_path: Path) -> Callable[..., SegmentationDataset]:
 
     def make(pairs: list[tuple[np.ndarray, np.ndarray]], transform=None, seed: int = 0) -> SegmentationDataset:
         samples = [
-            Sample(
-                write(tmp_path / f"image_{i:03d}.png", image),
-                write(tmp_path / f"label_{i:03d}.png", label),
-                f"{i}",
-            )
+            Sample(write(tmp_path / f"image_{i:03d}.png", image), write(tmp_path / f"label_{i:03d}.png", label), f"{i}")
             for i, (image, label) in enumerate(pairs)
         ]
         return SegmentationDataset(Scenes(samples, CITYSCAPES, class_id_reader(CITYSCAPES)), transform, seed=seed)
@@ -92,37 +86,28 @@ def make_dataset(tmp_path: Path) -> Callable[..., SegmentationDataset]:
 
 @pytest.fixture
 def devkit(tmp_path: Path) -> Path:
+    """VOC2012: scenes a and c train, b validates, d is SBD's; palette files, and SBD's grey ones."""
     inside = tmp_path / "voc/VOCdevkit/VOC2012"
-    (inside / "SegmentationClass").mkdir(parents=True)
-    for seed, (name, shape) in enumerate(VOC_SHAPES.items()):
-        write(inside / f"JPEGImages/{name}.jpg", picture(seed, shape))
-        label = Image.fromarray(voc_label(seed, shape)).convert("P")
-        label.putdata(voc_label(seed, shape).ravel().tolist())
-        label.putpalette(voc_palette())
-        label.save(inside / f"SegmentationClass/{name}.png")
-        write(inside / f"SegmentationObject/{name}.png", ids(seed, range(3), shape))
-        write(inside / f"SegmentationClassAug/{name}.png", voc_label(10 + seed, shape))
-    write(inside / f"JPEGImages/{VOC_AUG}.jpg", picture(9, (333, 500)))
-    write(inside / f"SegmentationClassAug/{VOC_AUG}.png", voc_label(20, (333, 500)))
+    for seed, name in enumerate("abcd"):
+        label = ids(seed, range(21))
+        label[:, 3:5] = 255
+        write(inside / f"JPEGImages/{name}.jpg", picture(seed))
+        write(inside / f"SegmentationClassAug/{name}.png", label)
+        if name != "d":
+            write(inside / f"SegmentationClass/{name}.png", label, voc_palette())
+            write(inside / f"SegmentationObject/{name}.png", ids(seed, range(3)))
     lists = inside / "ImageSets/Segmentation"
     lists.mkdir(parents=True)
-    for split, names in {
-        "train": VOC_TRAIN,
-        "val": VOC_VAL,
-        "trainval": [*VOC_TRAIN, *VOC_VAL],
-        "test": ["2008_000006"],
-    }.items():
+    for split, names in {"train": "ac", "val": "b", "trainval": "acb", "test": "x", "trainaug": "acd"}.items():
         (lists / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
-    (lists / "trainaug.txt").write_text("".join(f"{name}\n" for name in (*VOC_TRAIN, VOC_AUG)))
     return tmp_path / "voc"
 
 
 @pytest.fixture
 def nyu(tmp_path: Path) -> Path:
     for number in (1, 2, 5, 1449):
-        write(tmp_path / f"nyu/images/{number:04d}.png", picture(number, (480, 640)))
-        label = np.kron(ids(number, range(41), (48, 64)), np.ones((10, 10), np.uint8))
-        write(tmp_path / f"nyu/labels40/{number:04d}.png", label)
+        write(tmp_path / f"nyu/images/{number:04d}.png", picture(number))
+        write(tmp_path / f"nyu/labels40/{number:04d}.png", ids(number, range(41)))
     (tmp_path / "nyu/train.txt").write_text("0005\n0001\n")
     (tmp_path / "nyu/test.txt").write_text("0002\n1449\n")
     return tmp_path / "nyu"

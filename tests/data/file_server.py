@@ -15,29 +15,17 @@ from typing import Any
 
 @dataclass
 class Served:
-    """Files by path, and how they are served.
+    """Files by path, and how they are served."""
 
-    Attributes:
-        files: path (``"/a.tar"``) -> content.
-        ranges: whether parts are sent.
-        tag: how a file is told from its earlier versions; "etag", "weak", "date" or "none".
-        cuts: bytes after which each of the next answers is cut off.
-        statuses: what the next answers are instead of files.
-        headers: further headers of all answers.
-        length: whether lengths are told.
-        midway: called when half of the next answer is sent.
-        asked: each request's path and Range header.
-    """
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    ranges: bool = True
-    tag: str = "etag"
-    cuts: list[int] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
-    headers: dict[str, str] = field(default_factory=dict)
-    length: bool = True
-    midway: Callable[[], None] | None = None
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)  # by path ("/a.tar")
+    ranges: bool = True  # whether parts are sent
+    tag: str = "etag"  # what a changed file does not have: "etag", "weak", "date" or "none"
+    cuts: list[int] = field(default_factory=list)  # bytes after which each of the next answers is cut off
+    statuses: list[int] = field(default_factory=list)  # what the next answers are instead of files
+    headers: dict[str, str] = field(default_factory=dict)  # further headers of all answers
+    length: bool = True  # whether answers have a Content-Length
+    midway: Callable[[], None] | None = None  # called when half of the next answer is sent
+    asked: list[tuple[str, str | None]] = field(default_factory=list)  # each request's path and Range header
     url: str = ""
 
     def validators(self, content: bytes) -> dict[str, str]:

@@ -8,14 +8,17 @@ import numpy as np
 from PIL import Image
 
 SIZE = (24, 32)
-VOC_SHAPES = {"2007_000032": (281, 500), "2007_000039": (375, 500), "2008_000002": (500, 375)}
-VOC_TRAIN, VOC_VAL = ["2007_000032", "2008_000002"], ["2007_000039"]
-VOC_AUG = "2010_000001"
 
 
-def write(path: Path, array: np.ndarray) -> Path:
+def write(path: Path, array: np.ndarray, palette: list[int] | None = None) -> Path:
+    """Write an image; ids with a palette (256 colours, one channel after the other) as a palette file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
+    image = Image.fromarray(array)
+    if palette is not None:
+        image = image.convert("P")
+        image.putdata(array.ravel().tolist())
+        image.putpalette(palette)
+    image.save(path)
     return path
 
 
@@ -41,9 +44,3 @@ def voc_palette() -> list[int]:
             for channel in range(3):
                 colours[index, channel] |= ((index >> (3 * bit + channel)) & 1) << (7 - bit)
     return colours.ravel().tolist()
-
-
-def voc_label(seed: int, shape: tuple[int, int]) -> np.ndarray:
-    label = np.kron(ids(seed, range(21), (10, 10)), np.ones((50, 50), np.uint8))[: shape[0], : shape[1]]
-    label[:, 30:33] = 255
-    return label

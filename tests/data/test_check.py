@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 from scene_files import ids, picture, write
 
-from transkd.data.check import Kind, Survey, survey
-from transkd.data.check.survey import erfnet_weights, median_frequency_weights
+from transkd.data.check import Kind, Survey, erfnet_weights, median_frequency_weights, survey
 
 NAMES = ("road", "car", "sky")
 
@@ -33,12 +32,12 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def look(root: Path, **options: object) -> Survey:
+def surveyed(root: Path, **options: object) -> Survey:
     return survey("folder", str(root), None, **options)
 
 
 def test_counts_are_those_of_a_plain_loop(root: Path) -> None:
-    found = look(root)
+    found = surveyed(root)
     assert not found.findings
     train = found.splits["train"]
     pixels, ignored, levels, where = Counter(), 0, [], Counter()
@@ -50,14 +49,14 @@ def test_counts_are_those_of_a_plain_loop(root: Path) -> None:
         pixels += counted
         for value in counted:
             where[value] += label.size
-    together = np.concatenate(levels) / 255
-    told = train.as_dict()
-    assert told["scenes"] == 6
-    assert told["sizes"] == {"20x30": 3, "24x32": 3}
-    assert told["pixels"] == {name: pixels[i] for i, name in enumerate(NAMES)}
-    assert told["ignored_pixels"] == ignored == 30
-    np.testing.assert_allclose(told["mean"], together.mean(0), atol=1e-6)
-    np.testing.assert_allclose(told["std"], together.std(0), atol=1e-6)
+    levels_of_all = np.concatenate(levels) / 255
+    numbers = train.as_dict()
+    assert numbers["scenes"] == 6
+    assert numbers["sizes"] == {"20x30": 3, "24x32": 3}
+    assert numbers["pixels"] == {name: pixels[i] for i, name in enumerate(NAMES)}
+    assert numbers["ignored_pixels"] == ignored == 30
+    np.testing.assert_allclose(numbers["mean"], levels_of_all.mean(0), atol=1e-6)
+    np.testing.assert_allclose(numbers["std"], levels_of_all.std(0), atol=1e-6)
     assert found.splits["val"].absent == ["sky"]
     weights = found.class_weights()
     total = sum(pixels.values())
@@ -71,9 +70,9 @@ def test_counts_are_those_of_a_plain_loop(root: Path) -> None:
 def test_processes_find_what_one_finds(root: Path) -> None:
     (root / "images/train/train_2.png").write_bytes(b"no picture")
     steps: list[tuple[int, int]] = []
-    alone = look(root).as_dict()
-    together = look(root, workers=2, progress=lambda *step: steps.append(step)).as_dict()
-    assert alone == together
+    alone = surveyed(root).as_dict()
+    shared = surveyed(root, workers=2, progress=lambda *step: steps.append(step)).as_dict()
+    assert alone == shared
     assert steps == [(i, 9) for i in range(1, 10)]
 
 
@@ -111,7 +110,7 @@ def damage(root: Path) -> dict[Kind, list[str]]:
 
 def test_every_fault_is_found_and_named(root: Path) -> None:
     expected = damage(root)
-    found = look(root)
+    found = surveyed(root)
     by_kind = {kind: [Path(f.file).name for f in found.findings if f.kind is kind] for kind in Kind}
     assert {kind: names for kind, names in by_kind.items() if names} == expected
     for finding in found.findings:
@@ -122,9 +121,8 @@ def test_every_fault_is_found_and_named(root: Path) -> None:
     assert written["problems"][0].keys() == {"kind", "split", "file", "message"}
 
 
-def test_pictures_repeated_within_a_split_are_told(root: Path) -> None:
+def test_pictures_repeated_within_a_split_are_reported(root: Path) -> None:
     Image.open(root / "images/train/train_0.png").save(root / "images/train/train_2.png")
-    found = look(root)
+    found = surveyed(root)
     assert not found.findings
-    (repeated,) = found.splits["train"].repeated
-    assert [path.name for path in repeated] == ["train_0.png", "train_2.png"]
+    assert [[path.stem for path in paths] for paths in found.splits["train"].repeated] == [["train_0", "train_2"]]

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-from scene_files import ids, picture, write
+from scene_files import ids, write
 
 from transkd.data.colour_masks import MaskReader, decode_colours
 from transkd.data.labels import UNKNOWN_ID, UnknownIdsError, lookup_table
@@ -25,14 +24,8 @@ def reader(kind="auto", colours=COLOURS, default_ignore=False, names=NAMES, ids=
     return MaskReader(lookup_table(ids), colours, names, kind, default_ignore)
 
 
-def saved(path: Path, array: np.ndarray, palette: list[int] | None = None) -> Path:
-    image = Image.fromarray(array)
-    if palette is not None:
-        image = Image.fromarray(array, "L").convert("P")
-        image.putdata(array.ravel().tolist())
-        image.putpalette(palette)
-    image.save(path)
-    return path
+def palette(colours: dict[int, tuple[int, int, int]]) -> list[int]:
+    return [channel for i in range(256) for channel in colours.get(i, (9, 9, 9))]
 
 
 def test_every_colour_is_decoded_as_a_loop_does() -> None:
@@ -45,51 +38,24 @@ def test_every_colour_is_decoded_as_a_loop_does() -> None:
     assert any(UNKNOWN_ID in row for row in expected)
 
 
-@pytest.mark.parametrize("kind", ["auto", "colours"])
-def test_rgb_masks_go_by_their_colours(tmp_path: Path, kind: str) -> None:
-    np.testing.assert_array_equal(reader(kind)(saved(tmp_path / "a.png", RGB)), IDS)
+def test_files_are_read_by_ids_or_colours(tmp_path: Path) -> None:
     opaque = np.concatenate([RGB, np.full((*IDS.shape, 1), 255, np.uint8)], 2)
-    np.testing.assert_array_equal(reader(kind)(saved(tmp_path / "alpha.png", opaque)), IDS)
-
-
-def test_unknown_colours_are_named_counted_and_compared(tmp_path: Path) -> None:
-    strange = RGB.copy()
-    strange[0, :3] = (0, 0, 140)
-    strange[1, 1] = (1, 2, 3)
-    with pytest.raises(UnknownIdsError) as caught:
-        reader()(saved(tmp_path / "strange.png", strange))
-    message = str(caught.value)
-    assert f"{tmp_path / 'strange.png'}: colours of no class: " in message
-    assert "[0, 0, 140] (3 pixels, nearest is car [0, 0, 142])" in message
-    assert "[1, 2, 3] (1 pixels, nearest is ignore [0, 0, 0])" in message
-    smooth = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
-    with pytest.raises(DataError, match=r"395 more colours.*resized smoothly or saved lossily"):
-        reader()(saved(tmp_path / "smooth.png", smooth))
-
-
-def palette(colours: dict[int, tuple[int, int, int]]) -> list[int]:
-    return [channel for i in range(256) for channel in colours.get(i, (9, 9, 9))]
-
-
-def test_a_palette_whose_ids_and_colours_agree(tmp_path: Path) -> None:
-    np.testing.assert_array_equal(reader()(saved(tmp_path / "a.png", IDS, palette(SHADES))), IDS)
-
-
-def test_a_palette_in_another_order_goes_by_its_colours(tmp_path: Path) -> None:
-    """As programs write it that count colours anew for each file."""
-    order = {13: SHADES[0], 11: SHADES[1], 12: SHADES[2], 10: SHADES[255]}
-    back = {0: 13, 1: 11, 2: 12, 255: 10}
-    shuffled = np.vectorize(back.get)(IDS).astype(np.uint8)
-    np.testing.assert_array_equal(reader()(saved(tmp_path / "a.png", shuffled, palette(order))), IDS)
-
-
-def test_a_palette_of_other_colours_goes_by_its_ids(tmp_path: Path) -> None:
-    np.testing.assert_array_equal(reader()(saved(tmp_path / "a.png", IDS, palette({}))), IDS)
+    order = {13: SHADES[0], 11: SHADES[1], 12: SHADES[2], 10: SHADES[255]}  # colours counted anew for each file
+    shuffled = np.vectorize({0: 13, 1: 11, 2: 12, 255: 10}.get)(IDS).astype(np.uint8)
+    for name, kind, pixels, colours in (
+        ("rgb", "auto", RGB, None),
+        ("rgb", "colours", RGB, None),
+        ("alpha", "auto", opaque, None),
+        ("ids and colours agree", "auto", IDS, palette(SHADES)),
+        ("by colours", "auto", shuffled, palette(order)),
+        ("by ids", "auto", IDS, palette({})),
+    ):
+        read = reader(kind)(write(tmp_path / "a.png", pixels, colours))
+        np.testing.assert_array_equal(read, IDS, err_msg=name)
 
 
 def test_a_palette_that_means_two_things_is_refused(tmp_path: Path) -> None:
-    swapped = {**SHADES, 0: SHADES[1], 1: SHADES[0]}
-    path = saved(tmp_path / "two.png", IDS, palette(swapped))
+    path = write(tmp_path / "two.png", IDS, palette({**SHADES, 0: SHADES[1], 1: SHADES[0]}))
     with pytest.raises(DataError, match=r"two\.png: this mask means one thing by its ids .*masks_hold=ids or"):
         reader()(path)
     np.testing.assert_array_equal(reader("ids")(path), IDS)
@@ -97,46 +63,64 @@ def test_a_palette_that_means_two_things_is_refused(tmp_path: Path) -> None:
     np.testing.assert_array_equal(reader("colours")(path), exchanged)
 
 
+def test_unknown_colours_are_named_counted_and_compared(tmp_path: Path) -> None:
+    strange = RGB.copy()
+    strange[0, :3] = (0, 0, 140)
+    strange[1, 1] = (1, 2, 3)
+    with pytest.raises(UnknownIdsError) as caught:
+        reader()(write(tmp_path / "strange.png", strange))
+    message = str(caught.value)
+    assert f"{tmp_path / 'strange.png'}: colours of no class: " in message
+    assert "[0, 0, 140] (3 pixels, nearest is car [0, 0, 142])" in message
+    assert "[1, 2, 3] (1 pixels, nearest is ignore [0, 0, 0])" in message
+    assert caught.value.values == ("[0, 0, 140]", "[1, 2, 3]")
+    smooth = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    with pytest.raises(DataError, match=r"395 more colours.*resized smoothly or saved lossily"):
+        reader()(write(tmp_path / "smooth.png", smooth))
+    with pytest.raises(DataError, match=r"colours of no class: \[9, 9, 9\] \(1 pixels"):
+        reader("colours")(write(tmp_path / "palette.png", np.array([[0, 3]], np.uint8), palette(SHADES)))
+
+
 def test_black_and_white_masks_are_never_guessed(tmp_path: Path) -> None:
     mask = np.array([[0, 255, 255], [0, 0, 255]], np.uint8)
-    path = saved(tmp_path / "bw.png", mask)
-    names, ids = ("background", "person"), {0: 0, 1: 1, 255: 255}
+    path = write(tmp_path / "bw.png", mask)
+    options = {"names": ("background", "person"), "ids": {0: 0, 1: 1, 255: 255}}
     with pytest.raises(DataError, match=r"bw\.png: this mask holds only 0 and 255\. If 255 is the class person"):
-        reader(colours=(), default_ignore=True, names=names, ids=ids)(path)
-    ignoring = reader(colours=(), names=names, ids=ids)
-    np.testing.assert_array_equal(ignoring(path), mask)
+        reader(colours=(), default_ignore=True, **options)(path)
+    np.testing.assert_array_equal(reader(colours=(), **options)(path), mask)
     grey = (((0, 0, 0), 0), ((255, 255, 255), 1))
-    np.testing.assert_array_equal(reader(colours=grey, default_ignore=True, names=names, ids=ids)(path), mask // 255)
+    np.testing.assert_array_equal(reader(colours=grey, default_ignore=True, **options)(path), mask // 255)
 
 
 def test_colours_of_grey_masks_that_are_no_ids(tmp_path: Path) -> None:
     """Ids 100 and 200 of a grey file are the colours (100, 100, 100) and (200, 200, 200)."""
     colours = (((100, 100, 100), 0), ((200, 200, 200), 1))
-    mask = np.array([[100, 200], [200, 100]], np.uint8)
-    path = saved(tmp_path / "grey.png", mask)
+    path = write(tmp_path / "grey.png", np.array([[100, 200], [200, 100]], np.uint8))
     assert reader(colours=colours, default_ignore=True)(path).tolist() == [[0, 1], [1, 0]]
 
 
 def test_ids_written_three_times(tmp_path: Path) -> None:
     label = ids(0, range(3))
     path = write(tmp_path / "a.png", np.repeat(label[:, :, None], 3, 2))
-    table = lookup_table({0: 0, 1: 1, 2: 2})
-    names = ("road", "car", "sky")
-    np.testing.assert_array_equal(MaskReader(table, (), names)(path), label)
+    np.testing.assert_array_equal(reader(colours=())(path), label)
     coloured = (((1, 2, 3), 0), ((4, 5, 6), 1), ((7, 8, 9), 2))
-    np.testing.assert_array_equal(MaskReader(table, coloured, names, "ids")(path), label)
+    np.testing.assert_array_equal(reader("ids", coloured)(path), label)
     with pytest.raises(DataError, match=r"All of them are grey: if they are ids, set data\.options\.masks_hold=ids"):
-        MaskReader(table, coloured, names)(path)
-    with pytest.raises(DataError, match=r"an RGB picture, but no class has a colour"):
-        MaskReader(table, (), names)(write(tmp_path / "b.png", picture(0)))
+        reader(colours=coloured)(path)
 
 
-def test_masks_that_do_not_fit_the_classes_are_named(tmp_path: Path) -> None:
-    rgb, wrong = saved(tmp_path / "a.png", RGB), saved(tmp_path / "ids.png", np.array([[7, 7], [0, 1]], np.uint8))
-    for read, path, message in (
-        (reader(colours=()), rgb, r"a\.png: an RGB picture, but no class has a colour"),
-        (reader("ids"), rgb, r"a\.png: an RGB picture, but data\.options\.masks_hold=ids"),
-        (reader(colours=()), wrong, r"ids\.png: label ids outside the classes: 7 \(2 pixels\)"),
-    ):
-        with pytest.raises(DataError, match=message):
-            read(path)
+@pytest.mark.parametrize(
+    ("options", "pixels", "message"),
+    [
+        ({"colours": ()}, RGB, r"a\.png: an RGB picture, but no class has a colour"),
+        ({"kind": "ids"}, RGB, r"a\.png: an RGB picture, but data\.options\.masks_hold=ids"),
+        (
+            {"colours": ()},
+            np.array([[7, 7], [0, 1]], np.uint8),
+            r"a\.png: label ids outside the classes: 7 \(2 pixels\)",
+        ),
+    ],
+)
+def test_masks_that_do_not_fit_the_classes_are_named(tmp_path: Path, options, pixels, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        reader(**options)(write(tmp_path / "a.png", pixels))

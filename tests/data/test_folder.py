@@ -6,14 +6,18 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from scene_files import ids, picture, scene, write
 
+from transkd.cli.commands import config_folder
 from transkd.data import SceneDataModule, build_dataset
-from transkd.data.datasets import classes_of, find_incomplete_scenes, find_scenes, find_splits
+from transkd.data.datasets import classes_of, find_scenes, find_splits
+from transkd.data.datasets.folder import FolderOptions
 from transkd.errors import ConfigError, DataError
 
 Tree = Mapping[str, str | None]
@@ -34,7 +38,7 @@ def build(root: Path, tree: Tree) -> Path:
             (root / path).unlink()
         else:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(text)
+            (root / path).write_text(text, encoding="utf-8")
     return root
 
 
@@ -53,12 +57,16 @@ def flat(root: Path) -> Path:
 
 def test_images_masks_and_classes_are_enough(flat: Path) -> None:
     train, val = build_dataset("folder", flat, "train"), build_dataset("folder", flat, "val")
-    assert (len(train), len(val)) == (3, 1)
-    assert train.classes.names == ("road", "car", "sky")
+    assert (len(train), len(val), train.classes.names) == (3, 1, ("road", "car", "sky"))
     for dataset in (train, val):
         for i, sample in enumerate(dataset.samples):
             np.testing.assert_array_equal(dataset[i]["label"].numpy(), ids(int(sample.name[1:]), range(3)))
-    assert sorted(sample.name for dataset in (train, val) for sample in dataset.samples) == ["s0", "s1", "s2", "s3"]
+    assert all_names(flat) == ["s0", "s1", "s2", "s3"]
+
+
+def test_options_in_the_config_have_the_defaults_of_the_code() -> None:
+    config = OmegaConf.load(config_folder() / "data/folder.yaml")
+    assert OmegaConf.to_container(config.options) == asdict(FolderOptions())
 
 
 def test_the_drawn_split_is_the_same_everywhere(root: Path) -> None:
@@ -77,19 +85,19 @@ def test_the_drawn_split_is_the_same_everywhere(root: Path) -> None:
     ("image", "mask"),
     [
         ("images/{split}/a.jpg", "masks/{split}/a.png"),
-        ("Images/{split}/a.bmp", "Labels/{split}/a.png"),
-        ("{split}/images/a.jpg", "{split}/masks/a.png"),
+        ("Images/{split}/a.bmp", "Labels/{split}/a.tif"),
+        ("{split}/images/a.webp", "{split}/masks/a.png"),
         ("{split}/a.jpg", "{split}_masks/a.png"),
-        ("{split}_images/a.webp", "{split}_labels/a.tif"),
-        ("images/{split}/deep/er/a.jpg", "masks/{split}/deep/er/a.png"),
-        ("img_dir/{split}/a.jpg", "ann_dir/{split}/a.png"),
+        ("img_dir/{split}/deep/er/a.jpg", "ann_dir/{split}/deep/er/a.png"),
     ],
 )
-@pytest.mark.parametrize("splits", [("train", "val"), ("train2017", "val2017")])
+@pytest.mark.parametrize("splits", [("train", "val", "holdout"), ("train2017", "val2017")])
 def test_folders_of_splits(root: Path, image: str, mask: str, splits: tuple[str, ...]) -> None:
     build(root, splits_as(image, mask, splits))
-    assert find_splits("folder", root) == list(splits)
-    for split in splits:
+    found = find_splits("folder", root)
+    assert found == list(splits[: len(found)])
+    assert len(found) >= 2
+    for split in found:
         (sample,) = find_scenes("folder", root, split).samples
         assert (sample.name.rpartition("__")[2], f"/{split}" in str(sample.image)) == ("a", True)
 
@@ -114,7 +122,11 @@ def test_folders_of_splits(root: Path, image: str, mask: str, splits: tuple[str,
             {"images": "{split}", "masks": "{split}", "mask_suffix": "_L"},
             ["atrain", "aval"],
         ),
-        (splits_as("images/a/{split}/0.png", "masks/a/{split}/0.png"), {"splits": "fraction"}, None),
+        (
+            splits_as("images/a/{split}/0.png", "masks/a/{split}/0.png"),
+            {"splits": "fraction"},
+            ["a__train__0", "a__val__0"],
+        ),
         (
             splits_as("images/a/{split}/0.png", "masks/a/{split}/0.png"),
             {"images": "images/a/{split}", "masks": "masks/a/{split}"},
@@ -134,14 +146,8 @@ def test_folders_of_splits(root: Path, image: str, mask: str, splits: tuple[str,
         ),
     ],
 )
-def test_layouts_with_options(root: Path, tree: Tree, options: dict[str, object], expected: list[str] | None) -> None:
-    found = all_names(build(root, tree), **options)
-    assert found == expected or (expected is None and len(found) == 2)
-
-
-def test_further_folders_beside_those_of_splits_are_splits_too(root: Path) -> None:
-    build(root, splits_as("images/{split}/a.png", "masks/{split}/a.png", ("train", "val", "holdout")))
-    assert find_splits("folder", root) == ["train", "val", "holdout"]
+def test_layouts_with_options(root: Path, tree: Tree, options: dict[str, object], expected: list[str]) -> None:
+    assert all_names(build(root, tree), **options) == expected
 
 
 def test_masks_of_colours_train_like_any_other(root: Path) -> None:
@@ -158,12 +164,9 @@ def test_masks_of_colours_train_like_any_other(root: Path) -> None:
 
 def test_classes_depend_on_root_and_options(flat: Path) -> None:
     assert classes_of("folder", flat).names == ("road", "car", "sky")
-    assert classes_of("folder", flat, classes=["x", "y", "z"]).names == ("x", "y", "z")
-    module = SceneDataModule("folder", flat, dataset_options={"classes": ["a", "b", "c"]})
-    assert module.classes.names == ("a", "b", "c")
-
-
-# Lists
+    assert classes_of("folder", flat / "nowhere", classes=["x", "y", "z"]).names == ("x", "y", "z")
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        classes_of("folder", flat / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -174,12 +177,11 @@ def test_classes_depend_on_root_and_options(flat: Path) -> None:
         "/images/s0.png /masks/s0.png\n",
         'image,weather\n"images/s0.png","fog, thick"\n',
         "weather,mask_path,Image_Path\nfog,s0.png,s0.png\n",
-        ",image,mask\n0,s0,s0\n",
+        ",image,mask\n0,s0,images/../masks/s0.png\n",
     ],
 )
 def test_entries_of_lists(flat: Path, text: str) -> None:
-    (flat / "train.txt").write_text(text, encoding="utf-8")
-    build(flat, {"splits/val.txt": "../images/s1.png ../masks/s2.png\n"})
+    build(flat, {"train.txt": text, "splits/val.txt": "../images/s1.png ../masks/s2.png\n"})
     (train,), (val,) = (find_scenes("folder", flat, split).samples for split in ("train", "val"))
     assert (train.image, train.label) == (flat / "images/s0.png", flat / "masks/s0.png")
     assert (val.image, val.label) == (flat / "images/s1.png", flat / "masks/s2.png")
@@ -191,7 +193,7 @@ def test_lists_keep_their_order_and_name_files_anywhere(root: Path) -> None:
     assert [s.label.name for s in find_scenes("folder", root, "train").samples] == ["one.png", "two.png"]
     assert SceneDataModule("folder", root, size=32, val_split="train").fingerprint("val")["count"] == 2
     build(root, FLAT | {"images/a,b.png + masks/a,b.png": "", "images/x/t.png + masks/x/t.png": ""})
-    (root / "train.tsv").write_text("s3\na,b\nx/t\ns0\n")
+    (root / "train.tsv").write_text("s3\na,b\nx/t\nimages/s0\n")
     assert names(root) == ["s3", "a,b", "x__t", "s0"]
 
 
@@ -207,9 +209,6 @@ def test_images_of_both_splits_are_warned_of_before_training(flat: Path) -> None
     module = SceneDataModule("folder", flat, size=16, augment="none", batch_size=1, workers=0)
     with pytest.warns(UserWarning, match=r"1 images are in both splits .*s1\.png"):
         module.setup("fit")
-
-
-# What is in folders besides scenes
 
 
 def test_links_end_and_repeat_no_scene(root: Path) -> None:
@@ -233,10 +232,7 @@ def test_what_archives_servers_and_editors_leave_does_not_matter(flat: Path) -> 
     assert all_names(flat) == ["s0", "s1", "s2", "s3"]
 
 
-# Mistakes
-
 SPLITS = splits_as("images/{split}/{split}.png", "masks/{split}/{split}.png")
-DAYS = {f"images/{day}/1.png + masks/{day}/1.png": "" for day in ("mon", "tue")}
 SUFFIXED = {f"images/s{i}.png + masks/s{i}_mask.png": "" for i in range(3)}
 
 
@@ -244,20 +240,16 @@ SUFFIXED = {f"images/s{i}.png + masks/s{i}_mask.png": "" for i in range(3)}
     ("tree", "options", "words"),
     [
         # Where images and masks are
-        ({"in/a.png + out/a.png": ""}, {}, "holds no images and masks that can be told apart. It holds in/, out/, cl"),
+        ({"in/a.png + out/a.png": ""}, {}, "recognised as images and masks. It holds in/, out/, 1 .yaml"),
         (FLAT, {"images": "inn", "masks": "masks"}, "data.options.images=inn: there is no folder"),
-        (
-            {"all/a.png + all/a_mask.png": "", "all/b.png + all/b_mask.png": ""},
-            {"images": "all", "masks": "all"},
-            "both images and masks: set data.options.mask_suffix",
-        ),
-        (FLAT | {"images/x.png + labels/x.png": ""}, {}, "labels/ and masks/ may both hold the masks: say which"),
+        ({"all/a.png + all/a_m.png": ""}, {"images": "all", "masks": "all"}, "masks: set data.options.mask_suffix"),
+        (FLAT | {"images/x.png + labels/x.png": ""}, {}, "labels/ and masks/ may both hold the masks: choose with"),
         (
             FLAT | {"train/images/a.png + train/masks/a.png": ""},
             {},
-            "several folders may hold the scenes (images/ with masks/; train/images/",
+            "may hold the scenes (images/ with masks/; train/im",
         ),
-        ({"images/a.npy": "", "images/b.npy": "", "images/c.txt": "", "masks/a.npy": ""}, {}, "are: 2 .npy, 1 .txt"),
+        ({"images/a.npy": "", "images/b.npy": "", "images/c.txt": "", "masks/a.npy": ""}, {}, "holds 2 .npy, 1 .txt"),
         ({"images/a.png + masks/a.png": ""}, {}, "a validation split cannot be drawn from 1 scenes"),
         (FLAT | {"classes.yaml": None}, {}, "holds no classes.yaml"),
         # Names
@@ -285,27 +277,26 @@ SUFFIXED = {f"images/s{i}.png + masks/s{i}_mask.png": "" for i in range(3)}
         (
             splits_as("images/a/{split}/0.png", "masks/a/{split}/0.png"),
             {},
-            "with the names of splits (train, val): to keep them apart, name them, 'data.options.images=\"IMAGES/a/{s",
+            "names of splits (train, val): to keep them",
         ),
         (FLAT | {"train_list.txt": "s0\n"}, {}, "train_list.txt looks like a list of a split, but is not read"),
         (FLAT | {"val.json": "[]"}, {}, "val.json looks like a list of a split"),
-        (FLAT | {"data.csv": "image;mask;Split\ns0;s0;train\n"}, {}, "data.csv looks like a list of a split"),
         # Lists
         (FLAT | {"train.txt": "\n\n# nothing\n"}, {}, "train.txt: the list is empty"),
-        (FLAT | {"train.csv": "image,mask\n"}, {}, "train.csv: the list is empty"),
-        (FLAT | {"train.csv": "image,mask\n,s0\n"}, {}, "line 2: the column of the image is empty"),
-        (FLAT | {"train.csv": "image,mask,mask\ns0,s0,s1\n"}, {}, "names a column more than once (mask)"),
-        (FLAT | {"train.csv": "image,group\ns1,a\ns2\n"}, {}, "line 3: 1 columns, but the heading names 2"),
-        (FLAT | {"train.txt": "s1 s2 x\n"}, {}, "line 1: 3 columns (s1 s2 x)"),
+        (FLAT | {"train.csv": "image,group\ns1,a\ns2\n"}, {}, "line 3: 1 columns (s2), but the heading names 2"),
         (FLAT | {"train.txt": "images/a b.png masks/a b.png\n"}, {}, "separated by a tab or a comma"),
         (FLAT | {"train.txt": "s1\ns2\ns1.png\n"}, {}, "lines 1 and 3 both name s1.png"),
         (FLAT | {"train.txt": "s1\ns77\ns78\n"}, {}, "train.txt: 2 names of no file (s77, s78), beside 1"),
         (FLAT | {"train.txt": "s1 masks/none.png\n"}, {}, "1 images without labels (s1 with masks/none.png)"),
-        (DAYS | {"train.txt": "mon/1\n1 1\n"}, {}, "train.txt, line 2: '1' may be "),
+        (
+            splits_as("{split}/images/1.png", "{split}/masks/1.png") | {"train.txt": "1\n"},
+            {"splits": "lists"},
+            "may be ",
+        ),
         (
             {"pics/a.png + segs/a.png": "", "train.txt": "a\n"},
             {},
-            "Entries are names of images in folders that are recognised (images/ and masks/)",
+            "Entries are names of images in folders that are rec",
         ),
     ],
 )
@@ -326,8 +317,8 @@ def test_mistakes_in_files(root: Path, tree: Tree, options: dict[str, object], w
         ({"mask_sufix": "x"}, "mask_sufix: there is no such key; did you mean 'mask_suffix'"),
         ({"images": "images"}, "masks: name both folders"),
         ({"group": "whether"}, r"group: .*train\.csv has no column 'whether'; did you mean 'weather'"),
-        ({"val_fraction": 0.5}, r"val_fraction: the splits come from lists, nothing is drawn: .* \(it is 0\.5\)"),
-        ({"group": "weather", "splits": "fraction"}, "group: the splits come from a fraction, but only lists have"),
+        ({"val_fraction": 0.5}, r"val_fraction: it has no effect, since the splits come from lists: .* \(it is 0\.5\)"),
+        ({"group": "weather", "splits": "fraction"}, "group: it has no effect, since the splits come from fraction"),
     ],
 )
 def test_options_that_make_no_sense_or_do_not_apply(flat: Path, options: dict[str, object], message: str) -> None:
@@ -344,12 +335,6 @@ def test_suffixes_are_hinted_at(root: Path, image: str, mask: str) -> None:
     hints = [f"data.options.{key}_suffix={text}" for key, text in (("image", image), ("mask", mask)) if text]
     assert f"They match with {' '.join(hints)}" in str(caught.value)
     assert len(names(root, image_suffix=image, mask_suffix=mask)) == 3
-
-
-def test_unmatched_files_are_counted_and_named(flat: Path) -> None:
-    build(flat, {"masks/s3.png": None, "images/s1.png": None})
-    scenes = find_incomplete_scenes("folder", flat, "train")
-    assert [(place.images, place.labels) for place in scenes.unmatched] == [(("s3",), ("s1",))]
 
 
 def test_a_root_one_folder_off_is_hinted_at(flat: Path) -> None:
@@ -371,5 +356,3 @@ def test_what_the_file_system_refuses_is_named(flat: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "scandir", denied)
     with pytest.raises(DataError, match=r"images: cannot be read \(Permission denied\)"):
         names(flat)
-    with pytest.raises(DataError, match="nowhere does not exist"):
-        classes_of("folder", flat / "nowhere")

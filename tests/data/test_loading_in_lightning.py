@@ -39,23 +39,16 @@ class Recorder(pl.LightningModule):
 
 class SaveEverywhere(pl.Callback):
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.saved: list[tuple[Path, int]] = []
 
-    def save(self, trainer: pl.Trainer, module: Recorder, place: str) -> None:
-        if not trainer.sanity_checking:
-            path = self.folder / f"{len(self.saved):02d}_{place}.ckpt"
-            trainer.save_checkpoint(path)
-            self.saved.append((path, len(module.seen)))
+        def save(trainer: pl.Trainer, module: Recorder, place: str) -> None:
+            if not trainer.sanity_checking:
+                path = folder / f"{len(self.saved):02d}_{place}.ckpt"
+                trainer.save_checkpoint(path)
+                self.saved.append((path, len(module.seen)))
 
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self.save(trainer, module, "on_train_batch_end")
-
-    def on_train_epoch_end(self, trainer, module):
-        self.save(trainer, module, "on_train_epoch_end")
-
-    def on_validation_end(self, trainer, module):
-        self.save(trainer, module, "on_validation_end")
+        for place in PLACES:
+            setattr(self, place, lambda trainer, module, *_, place=place, **__: save(trainer, module, place))
 
 
 def run(
@@ -93,8 +86,6 @@ def run(
         (0, False, {"val_check_interval": 2}),
         (0, False, {"asks_for_length": True}),
         (2, True, {"asks_for_length": True}),
-        (2, True, {"limit_train_batches": 2}),
-        (2, False, {}),
     ],
 )
 def test_resumed_runs_see_what_they_would_have_seen(

@@ -24,7 +24,7 @@ def test_paper_is_resize_flip_and_shift_in_register() -> None:
     image, label = pattern()
     recipe = paper(60)
     seen = set()
-    for seed in range(500):
+    for seed in range(400):
         new_image, new_label = recipe(image, label, seed)
         assert new_image.shape == image.shape
         assert new_label.dtype == np.uint8
@@ -108,20 +108,15 @@ def test_nearest_labels_take_pixel_centres() -> None:
 def test_results_depend_on_the_seed_alone(recipe: str) -> None:
     image, label = pattern()
     one, other = build_transform(recipe, 48), pickle.loads(pickle.dumps(build_transform(recipe, 48)))
+    np.random.seed(1)
+    expected = np.random.random()
+    np.random.seed(1)
     in_order = {seed: one(image, label, seed) for seed in range(12)}
+    assert np.random.random() == expected, "the global random state is left alone"
     for seed in reversed(range(12)):
         for a, b in zip(in_order[seed], other(image, label, seed), strict=True):
             np.testing.assert_array_equal(a, b)
     assert len({result[0].tobytes() for result in in_order.values()}) > 6
-
-
-def test_global_random_state_is_left_alone() -> None:
-    image, label = pattern()
-    np.random.seed(1)
-    expected = np.random.random()
-    np.random.seed(1)
-    standard(48, photometric=1)(image, label, 3)
-    assert np.random.random() == expected
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from transkd.cli.progress import output as terminal
 from transkd.cli.progress import progress_bar
 from transkd.data import Sample
 from transkd.data.check import Kind, SplitSurvey, Survey, survey
-from transkd.data.datasets import find_incomplete_scenes
+from transkd.data.datasets import find_scenes
 from transkd.data.reading import read_image
 from transkd.errors import ConfigError, DataError, did_you_mean
 from transkd.evaluation.pictures import scene_sheet
@@ -104,7 +104,7 @@ def _draw(found: Survey, options: Mapping[str, Any], pictures: int, path: Path) 
     cells = []
     for place, (name, split) in enumerate(splits):
         share = pictures // len(splits) + (place < pictures % len(splits))
-        read = find_incomplete_scenes(found.name, found.root, name, **options).read_label
+        read = find_scenes(found.name, found.root, name, complete=False, **options).read_label
         for sample in _chosen(split, min(share, len(split.sound))):
             cells.append((read_image(sample.image), {f"{sample.name} ({name})": read(sample.label)}))
     if cells:
@@ -178,7 +178,7 @@ def _notes(found: Survey) -> Iterator[str]:
         if split.absent:
             among = name if len(split.sound) == len(split.samples) else f"the sound scenes of {name}"
             yield f"note: no pixel of {among} is of {', '.join(split.absent)}"
-        if split.image_pixels and split.mean < DARK:
+        if split.sizes and split.mean < DARK:
             yield f"note: the images of {name} are nearly black (mean {split.mean:.3f}); 16-bit files must use all bits"
         if split.turned:
             yield (

@@ -1,4 +1,4 @@
-"""From masks of ids, palette or RGB colours to class ids, for people's own files."""
+"""From masks of ids, palette or RGB colours to class ids, for custom folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from transkd.data.labels import UNKNOWN_ID, UnknownIdsError, to_class_ids
-from transkd.data.mask_files import Mask, read_mask
+from transkd.data.reading import read_mask
 from transkd.errors import DataError
 
 Colour = tuple[int, int, int]
@@ -24,6 +24,7 @@ _IDS_ADVICE = (
 )
 _SHIFTS = np.array([16, 8, 0], np.uint32)
 _CODE = np.left_shift(np.uint32(1), _SHIFTS)
+_GREYS = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class MaskReader:
         colours: (colour, class id or ignore id), for as many classes as have a colour.
         names: what the class ids are called.
         kind: "ids", "colours" or "auto".
-        default_ignore: whether 255 is ignored only by default, not because the class file says so.
+        default_ignore: whether 255 is ignored only by default, not because the class file lists it.
     """
 
     lookup: npt.NDArray[np.uint8]
@@ -48,62 +49,46 @@ class MaskReader:
     default_ignore: bool = False
 
     def __call__(self, path: Path) -> npt.NDArray[np.uint8]:
-        """Read one mask.
-
-        Raises:
-            DataError: if the file cannot be read, its ids or colours are not among the classes', or it is
-                unclear which of the two it means; names it.
-        """
-        mask = read_mask(path)
+        """Read one mask, or raise a DataError that names it, also where it is unclear what the mask means."""
+        pixels, palette = read_mask(path)
         may_be_ids = self.kind == "ids" or (self.kind == "auto" and not self.colours)
-        if mask.pixels.ndim == 3 and may_be_ids and (mask.pixels == mask.pixels[:, :, :1]).all():
-            mask = Mask(np.ascontiguousarray(mask.pixels[:, :, 0]))  # ids, each written three times
-        if mask.pixels.ndim == 3:
-            return self._from_colours(mask.pixels, path)
-        used = np.flatnonzero(Image.fromarray(mask.pixels).histogram())
-        greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, 1)
-        shades = greys if mask.palette is None else mask.palette  # (256, 3), the colours of the ids
-        known = dict(self.colours)
-        by_colour = np.array([known.get(_colour(shade), UNKNOWN_ID) for shade in shades], np.uint8)
-        if not self._means_colours(self.lookup[used], by_colour[used], used, mask, path):
-            self._refuse_black_and_white(used, path)
-            return to_class_ids(mask.pixels, self.lookup, path, _IDS_ADVICE)
-        ids = np.take(by_colour, mask.pixels)
-        unknown = ids == UNKNOWN_ID
-        if unknown.any():
-            raise self._unknown_colours(shades[mask.pixels], unknown, path)
-        return ids
-
-    def _from_colours(self, pixels: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
-        if self.kind == "ids":
-            raise DataError(f"{path}: an RGB picture, but data.options.masks_hold=ids; leave that out to read colours.")
-        if not self.colours:
+        if pixels.ndim == 3 and may_be_ids and (pixels == pixels[:, :, :1]).all():
+            pixels = np.ascontiguousarray(pixels[:, :, 0])  # ids, each written three times
+        if pixels.ndim == 3:
+            if may_be_ids:
+                reason = (
+                    "data.options.masks_hold=ids; leave that out to read colours"
+                    if self.colours
+                    else ("no class has a colour; write them into classes.yaml, one a line: 'road: [128, 64, 128]'")
+                )
+                raise DataError(f"{path}: an RGB picture, but {reason}.")
+            return self._checked(decode_colours(pixels, self.colours), pixels, path)
+        shades = _GREYS if palette is None else palette  # (256, 3), the colours of the ids
+        by_colour = decode_colours(shades, self.colours) if self.colours else np.full(256, UNKNOWN_ID, np.uint8)
+        used = np.flatnonzero(Image.fromarray(pixels).histogram())
+        if self._means_colours(used, by_colour, path, has_palette=palette is not None):
+            unknown = UNKNOWN_ID in by_colour[used]
+            return self._checked(np.take(by_colour, pixels), shades[pixels] if unknown else shades, path)
+        if self.default_ignore and len(self.names) <= 2 and 255 in used and set(used.tolist()) <= {0, 255}:
+            last = self.names[-1]
             raise DataError(
-                f"{path}: an RGB picture, but no class has a colour; write them into classes.yaml, "
-                "one a line: 'road: [128, 64, 128]'."
+                f"{path}: this mask holds only 0 and 255. If 255 is the class {last}, say so in classes.yaml "
+                f"('{last}: 255', and 0 for the other); if those pixels are to be ignored, add 'ignore: [255]'."
             )
-        decoded = decode_colours(pixels, self.colours)
-        unknown = decoded == UNKNOWN_ID
-        if unknown.any():
-            raise self._unknown_colours(pixels, unknown, path)
-        return decoded
+        return to_class_ids(pixels, self.lookup, path, _IDS_ADVICE)
 
     def _means_colours(
-        self,
-        ids: npt.NDArray[np.uint8],
-        coloured: npt.NDArray[np.uint8],
-        used: npt.NDArray[np.intp],
-        mask: Mask,
-        path: Path,
+        self, used: npt.NDArray[np.intp], by_colour: npt.NDArray[np.uint8], path: Path, *, has_palette: bool
     ) -> bool:
-        """Return whether a mask of the ids ``used`` is to be read by their colours; both readings are given."""
+        """Return whether a mask of the ids ``used`` is to be read by their colours."""
         if self.kind != "auto" or not self.colours:
             return self.kind == "colours"
+        ids, coloured = self.lookup[used], by_colour[used]
         ids_fit, colours_fit = UNKNOWN_ID not in ids, UNKNOWN_ID not in coloured
         if ids_fit != colours_fit:
             return colours_fit
         if not ids_fit:
-            return mask.palette is not None
+            return has_palette
         if np.array_equal(ids, coloured):
             return False
         if self.default_ignore and 255 in used:
@@ -114,53 +99,38 @@ class MaskReader:
             "and both are among the classes: set data.options.masks_hold=ids or data.options.masks_hold=colours."
         )
 
-    def _refuse_black_and_white(self, used: npt.NDArray[np.intp], path: Path) -> None:
-        """Refuse 0 and 255 alone where 255 may mean the second class as well as "ignore"."""
-        if self.default_ignore and len(self.names) <= 2 and 255 in used and set(used.tolist()) <= {0, 255}:
-            last = self.names[-1]
-            raise DataError(
-                f"{path}: this mask holds only 0 and 255. If 255 is the class {last}, say so in classes.yaml "
-                f"('{last}: 255', and 0 for the other); if those pixels are to be ignored, add 'ignore: [255]'."
-            )
-
-    def _unknown_colours(
-        self, pixels: npt.NDArray[np.uint8], unknown: npt.NDArray[np.bool_], path: Path
-    ) -> UnknownIdsError:
+    def _checked(self, ids: npt.NDArray[np.uint8], pixels: npt.NDArray[np.uint8], path: Path) -> npt.NDArray[np.uint8]:
+        """Return the class ids of (H, W, 3) colours, or raise an UnknownIdsError for those of no class."""
+        unknown = ids == UNKNOWN_ID
+        if not unknown.any():
+            return ids
         codes, counts = np.unique(pixels[unknown] @ _CODE, return_counts=True)
-        found = ((codes[:, None] >> _SHIFTS) & 255).astype(np.uint8)
-        order = np.argsort(-counts, kind="stable")[:5]
-        listed = "; ".join(
-            f"{_shown(_colour(found[i]))} ({counts[i]} pixels, {self._nearest(found[i])})" for i in order
-        )
-        rest = len(found) - len(order)
-        more = f"; and {rest} more colours" if rest else ""
-        smooth = " So many colours come from a mask that was resized smoothly or saved lossily." if rest > 20 else ""
-        if self.kind == "auto" and (found == found[:, :1]).all():
-            smooth += " All of them are grey: if they are ids, set data.options.masks_hold=ids."
-        return UnknownIdsError(
-            f"{path}: colours of no class: {listed}{more}.{smooth} "
+        found = ((codes[:, None] >> _SHIFTS) & 255).tolist()
+        order = np.argsort(-counts, kind="stable")[:5].tolist()
+        palette = np.array([known for known, _ in self.colours], np.int64).reshape(-1, 3)
+        listed = []
+        for i in order:
+            nearest = f", nearest is {self._named(((palette - found[i]) ** 2).sum(1).argmin())}" if len(palette) else ""
+            listed.append(f"{found[i]} ({counts[i]} pixels{nearest})")
+        more = f"; and {len(found) - len(order)} more colours" if len(found) > len(order) else ""
+        hint = ""
+        if len(found) - len(order) > 20:
+            hint = " So many colours come from a mask that was resized smoothly or saved lossily."
+        if self.kind == "auto" and all(len(set(colour)) == 1 for colour in found):
+            hint += " All of them are grey: if they are ids, set data.options.masks_hold=ids."
+        raise UnknownIdsError(
+            f"{path}: colours of no class: {'; '.join(listed)}{more}.{hint} "
             "Add them to classes.yaml, as classes or below 'ignore'.",
-            [_shown(_colour(found[i])) for i in order],
+            [str(found[i]) for i in order],
         )
 
-    def _nearest(self, colour: npt.NDArray[np.uint8]) -> str:
-        palette = np.array([known for known, _ in self.colours], np.int64)
-        place = int(((palette - colour.astype(np.int64)) ** 2).sum(1).argmin())
-        known, class_id = self.colours[place]
-        name = self.names[class_id] if class_id < len(self.names) else "ignore"
-        return f"nearest is {name} {_shown(known)}"
+    def _named(self, place: int) -> str:
+        colour, class_id = self.colours[place]
+        return f"{self.names[class_id] if class_id < len(self.names) else 'ignore'} {list(colour)}"
 
 
 def decode_colours(pixels: npt.NDArray[np.uint8], colours: Sequence[tuple[Colour, int]]) -> npt.NDArray[np.uint8]:
-    """Map colours to class ids.
-
-    Args:
-        pixels: (H, W, 3) RGB.
-        colours: (colour, class id), each colour once.
-
-    Returns:
-        (H, W) uint8; ``UNKNOWN_ID`` where a colour is none of these.
-    """
+    """Map RGB (..., 3) to class ids (...) uint8, ``UNKNOWN_ID`` where a colour is none of these."""
     ids: npt.NDArray[np.uint8] = np.take(_colour_table(tuple(colours)), pixels @ _CODE)
     return ids
 
@@ -172,12 +142,3 @@ def _colour_table(colours: tuple[tuple[Colour, int], ...]) -> npt.NDArray[np.uin
     for colour, class_id in colours:
         table[int(np.array(colour, np.uint32) @ _CODE)] = class_id
     return table
-
-
-def _colour(shade: npt.NDArray[np.uint8]) -> Colour:
-    red, green, blue = shade.tolist()
-    return red, green, blue
-
-
-def _shown(colour: Colour) -> str:
-    return f"[{', '.join(map(str, colour))}]"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from transkd.data.classes import ClassSet
-from transkd.data.datasets import Sample, Scenes, find_scenes, find_unlabelled_images
+from transkd.data.datasets import Sample, Scenes, find_scenes
 from transkd.data.reading import read_image
-from transkd.errors import ConfigError, DataError
+from transkd.errors import DataError
+
+Pixels = npt.NDArray[np.uint8]
+SeededTransform = Callable[[Pixels, Pixels, int], tuple[Pixels, Pixels]]
+"""Turns an image (H, W, 3), its label (H, W) and a seed into a new image and label."""
 
 
 class Item(TypedDict):
@@ -40,15 +44,6 @@ class Pick(NamedTuple):
     padding: bool = False
 
 
-class SeededTransform(Protocol):
-    """Anything that turns an image, its label and a seed into a new image and label."""
-
-    def __call__(
-        self, image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], seed: int
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """Transform (H, W, 3) and (H, W) arrays, both uint8."""
-
-
 def sample_seed(seed: int, epoch: int, index: int) -> int:
     """Derive the seed of one sample's augmentation from the run's seed, the epoch and the sample's index."""
     return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1, np.uint64)[0])
@@ -68,14 +63,9 @@ class SegmentationDataset(Dataset[Item]):
     Attributes:
         samples: the files, in order.
         classes: what the class ids mean.
-
-    Raises:
-        ConfigError: if the seed is negative.
     """
 
     def __init__(self, scenes: Scenes, transform: SeededTransform | None = None, *, seed: int = 0) -> None:
-        if seed < 0:
-            raise ConfigError(f"seed={seed}: give a whole number, 0 or more.")
         self.samples: list[Sample] = scenes.samples
         self.classes: ClassSet = scenes.classes
         self._read_label = scenes.read_label
@@ -86,24 +76,17 @@ class SegmentationDataset(Dataset[Item]):
         return len(self.samples)
 
     def __getitem__(self, pick: Pick | int) -> Item:
-        """Read and transform one sample.
-
-        Args:
-            pick: which sample in which epoch, or an index alone.
-
-        Returns:
-            The sample; a padding pick's label is all ignored.
+        """Read and transform one sample; a padding pick's label is all ignored.
 
         Raises:
             DataError: if a file is missing or unreadable, image and label differ in size, or the label holds
                 an id outside the classes; names the file.
-            IndexError: if there is no such sample.
         """
         epoch, index, padding = pick if isinstance(pick, Pick) else Pick(0, pick)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
+        sample = self.samples[index]
         index %= len(self)
-        image, label = self._read(self.samples[index])
+        image, label = read_image(sample.image), self._read_label(sample.label)
+        check_sizes(sample, image.shape[:2], label.shape)
         if self._transform is not None:
             image, label = self._transform(image, label, sample_seed(self._seed, epoch, index))
         if padding:
@@ -116,13 +99,7 @@ class SegmentationDataset(Dataset[Item]):
 
     def file_names(self, indices: Iterable[int] | Tensor) -> list[str]:
         """Return the paths of the image files of samples, such as a batch's ``index``."""
-        listed = indices.tolist() if isinstance(indices, Tensor) else indices
-        return [str(self.samples[index].image) for index in listed]
-
-    def _read(self, sample: Sample) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        image, label = read_image(sample.image), self._read_label(sample.label)
-        check_sizes(sample, image.shape[:2], label.shape)
-        return image, label
+        return [str(self.samples[int(index)].image) for index in indices]
 
 
 def check_sizes(sample: Sample, image: tuple[int, ...], label: tuple[int, ...]) -> None:
@@ -132,7 +109,7 @@ def check_sizes(sample: Sample, image: tuple[int, ...], label: tuple[int, ...]) 
     advice = "Use the files that belong together."
     if image == label[::-1]:
         advice = (
-            "The one is turned by 90 degrees. An image is shown as its EXIF orientation says: if the label was made "
+            "One of them is rotated by 90 degrees. Images are read in their EXIF orientation: if the label was made "
             "for the image as it is stored, take the orientation out of the image (exiftool -Orientation= FILE)."
         )
     raise DataError(
@@ -149,25 +126,10 @@ def build_dataset(
     transform: SeededTransform | None = None,
     seed: int = 0,
     labelled: bool = True,
-    **options: object,
+    **options: Any,
 ) -> SegmentationDataset:
     """Find a dataset's scenes and make them readable.
 
-    Args:
-        name: one of :func:`transkd.data.available_datasets`.
-        root: the dataset's folder; relative paths and ``~`` are fine.
-        split: the split's name.
-        transform: what is done to image and label, None for nothing.
-        seed: the run's seed, 0 or more.
-        labelled: False ignores all pixels and needs no labels, for images that a benchmark's server scores.
-        **options: what else the dataset takes (ACDC: ``conditions``; a custom folder: ``classes``, ...).
-
-    Returns:
-        The dataset.
-
-    Raises:
-        ConfigError: if the dataset or an option does not exist.
-        DataError: if files are missing; names them, the layout expected and where to get the data.
+    Arguments and errors are those of :func:`transkd.data.datasets.find_scenes` and :class:`SegmentationDataset`.
     """
-    find = find_scenes if labelled else find_unlabelled_images
-    return SegmentationDataset(find(name, root, split, **options), transform, seed=seed)
+    return SegmentationDataset(find_scenes(name, root, split, labelled=labelled, **options), transform, seed=seed)

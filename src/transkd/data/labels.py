@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from transkd.data.classes import ClassSet
-from transkd.data.mask_files import read_label
+from transkd.data.reading import read_label
 from transkd.errors import DataError
 
 UNKNOWN_ID = 254
@@ -30,6 +29,10 @@ class UnknownIdsError(DataError):
         self.values = tuple(values)
 
 
+LabelReader = Callable[[Path], npt.NDArray[np.uint8]]
+"""Reads a label file as (H, W) uint8 class ids and ignore ids, or raises a DataError."""
+
+
 def lookup_table(ids: Mapping[int, int]) -> npt.NDArray[np.uint8]:
     """Return the table that maps the ids of label files to class ids.
 
@@ -45,39 +48,36 @@ def lookup_table(ids: Mapping[int, int]) -> npt.NDArray[np.uint8]:
     return table
 
 
-def class_lookup(classes: ClassSet, *, ignored: tuple[int, ...] = ()) -> npt.NDArray[np.uint8]:
-    """Return the table for label files that already hold class ids.
+@dataclass(frozen=True, eq=False)
+class IdReader:
+    """Reads files of one id a pixel.
 
-    Args:
-        classes: the classes; its ignore id stays what it is.
-        ignored: further ids that mean "ignore".
-
-    Returns:
-        (256,) uint8, as :func:`lookup_table`.
+    Attributes:
+        lookup: (256,) uint8, from the ids in the files to class ids: :func:`lookup_table`.
+        advice: what to do about ids outside the classes.
     """
+
+    lookup: npt.NDArray[np.uint8]
+    advice: str = "Check that data.name fits these files and that they hold ids, not colours."
+
+    def __call__(self, path: Path) -> npt.NDArray[np.uint8]:
+        """Read one file, or raise a DataError that names it."""
+        return to_class_ids(read_label(path), self.lookup, path, self.advice)
+
+
+def class_id_reader(classes: ClassSet, *, ignored: tuple[int, ...] = ()) -> IdReader:
+    """Return the reader of files that hold class ids already; ``ignored`` are further ids that mean "ignore"."""
     ids = {index: index for index in range(classes.num_classes)}
-    return lookup_table(ids | dict.fromkeys((*ignored, classes.ignore_index), classes.ignore_index))
-
-
-IDS_ADVICE = "Check that data.name fits these files and that they hold ids, not colours."
+    return IdReader(lookup_table(ids | dict.fromkeys((*ignored, classes.ignore_index), classes.ignore_index)))
 
 
 def to_class_ids(
-    raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path: Path, advice: str = IDS_ADVICE
+    raw: npt.NDArray[np.uint8], lookup: npt.NDArray[np.uint8], path: Path, advice: str
 ) -> npt.NDArray[np.uint8]:
-    """Map the ids of a label file to class ids.
-
-    Args:
-        raw: (H, W) ids as the file holds them.
-        lookup: (256,) from :func:`lookup_table` or :func:`class_lookup`.
-        path: the file, to be named in errors.
-        advice: what to do about an unknown id.
-
-    Returns:
-        (H, W) class ids, and ignore ids.
+    """Map the ids (H, W) of a label file to class ids and ignore ids.
 
     Raises:
-        UnknownIdsError: if an id has no entry in the table; names the file and the ids.
+        UnknownIdsError: if an id has no entry in the table; names the file and the ids, and adds the advice.
     """
     mapped = np.take(lookup, raw)
     unknown = mapped == UNKNOWN_ID
@@ -96,36 +96,3 @@ def _ranges(ids: list[int]) -> str:
     starts = [i for i in ids if i - 1 not in ids]
     ends = [i for i in ids if i + 1 not in ids]
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
-
-
-class LabelReader(Protocol):
-    """Anything that reads a label file as (H, W) uint8 class ids and ignore ids, or raises a DataError."""
-
-    def __call__(self, path: Path) -> npt.NDArray[np.uint8]:
-        """Read one file."""
-
-
-@dataclass(frozen=True, eq=False)
-class IdReader:
-    """Reads files of one id a pixel.
-
-    Attributes:
-        lookup: (256,) uint8, from the ids in the files to class ids (see ``data/labels.py``).
-        advice: what to do about ids outside the classes.
-    """
-
-    lookup: npt.NDArray[np.uint8]
-    advice: str = IDS_ADVICE
-
-    def __call__(self, path: Path) -> npt.NDArray[np.uint8]:
-        """Read one file.
-
-        Raises:
-            DataError: if the file cannot be read, is no label, or holds ids outside the classes; names it.
-        """
-        return to_class_ids(read_label(path), self.lookup, path, self.advice)
-
-
-def class_id_reader(classes: ClassSet, *, ignored: tuple[int, ...] = ()) -> IdReader:
-    """Return the reader of files that hold class ids already; ``ignored`` are further ids that mean "ignore"."""
-    return IdReader(class_lookup(classes, ignored=ignored))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from transkd.data.dataset import Item, Pick, SegmentationDataset
 from transkd.data.transforms import single_threaded_opencv
-from transkd.errors import CheckpointError, ConfigError, DataError, TransKDError
+from transkd.errors import CheckpointError, DataError, TransKDError
 
 
 class EpochBatchSampler(Sampler[list[Pick]]):
@@ -24,24 +24,14 @@ class EpochBatchSampler(Sampler[list[Pick]]):
 
     All processes together see every sample once an epoch, and each gets the same number of batches. Batch b
     of all processes together holds the same samples whatever their number, at an equal global batch size.
-
-    Args:
-        num_samples: how many samples the dataset holds.
-        batch_size: picks a batch on this process.
-        seed: the run's seed, 0 or more.
-        shuffle: whether each epoch has an order of its own, else the dataset's.
-        drop_last: whether samples that do not fill a batch on every process are left out (training).
-        rank: this process, from 0.
-        world_size: how many processes there are.
-        pad: whether padding picks make the processes' shares equal (validation). Needed with several
-            processes unless ``drop_last``.
+    With ``drop_last``, samples that do not fill a batch on every process are left out (training), else padding picks
+    make the processes' shares equal (validation). Without ``shuffle`` each epoch has the dataset's order.
 
     Attributes:
         epoch: the epoch that the next iteration draws.
         start_batch: the batch that the next iteration starts with; the length does not depend on it.
 
     Raises:
-        ConfigError: if the batch size or the processes make no sense.
         DataError: if there are no samples, or too few for a batch with ``drop_last``.
     """
 
@@ -55,16 +45,7 @@ class EpochBatchSampler(Sampler[list[Pick]]):
         drop_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
-        pad: bool = False,
     ) -> None:
-        if batch_size < 1:
-            raise ConfigError(f"batch_size={batch_size}: give 1 or more.")
-        if seed < 0:
-            raise ConfigError(f"seed={seed}: give a whole number, 0 or more.")
-        if not 0 <= rank < world_size:
-            raise ConfigError(f"rank={rank} of world_size={world_size}: ranks run from 0 to world_size - 1.")
-        if world_size > 1 and not (drop_last or pad):
-            raise ConfigError("Several processes need equally many batches: set drop_last or pad.")
         if num_samples < 1:
             raise DataError("The dataset holds no samples.")
         if drop_last and num_samples < batch_size * world_size:
@@ -128,22 +109,18 @@ class Batch(TypedDict):
 
 
 def collate(items: Sequence[Item], dataset: SegmentationDataset) -> Batch:
-    """Stack samples to a batch.
-
-    Args:
-        items: the samples.
-        dataset: where they are from.
-
-    Returns:
-        The batch.
-
-    Raises:
-        DataError: if images, or labels, differ in size; names two files and what to do.
-    """
+    """Stack the samples of a dataset to a batch, or raise a DataError that names two files of different sizes."""
     first = items[0]
-    for item in items[1:]:
-        if item["image"].shape != first["image"].shape or item["label"].shape != first["label"].shape:
-            raise DataError(_size_message(first, item, dataset))
+    for what in ("image", "label"):
+        sizes = ["x".join(map(str, item[what].shape[-2:])) for item in items]
+        other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
+        if other is not None:
+            names = dataset.file_names([first["index"], items[other]["index"]])
+            raise DataError(
+                f"The {what}s of a batch differ in size: {names[0]} gives {sizes[0]} pixels (height x width), "
+                f"{names[1]} gives {sizes[other]}. Set data.size=[height,width] or use a recipe that crops, "
+                "or set the batch size to 1."
+            )
     return {
         "image": torch.stack([item["image"] for item in items]),
         "label": torch.stack([item["label"] for item in items]),
@@ -159,13 +136,7 @@ class ResumableLoader(DataLoader[Item]):
     iterators before they set the epoch); without ``set_epoch`` a completed epoch is followed by the next one.
     The length is always that of a whole epoch. Iterating leaves the global random state alone.
 
-    Args:
-        dataset: what to read.
-        sampler: which samples make up which batch.
-        workers: how many processes read; 0 reads in this one.
-        pin_memory: whether batches are put into page-locked memory, for faster copies to a GPU.
-        persistent_workers: whether workers live on between epochs.
-        prefetch: how many batches each worker reads ahead.
+    ``workers`` processes read, each ``prefetch`` batches ahead; 0 reads in this process.
     """
 
     def __init__(
@@ -195,12 +166,27 @@ class ResumableLoader(DataLoader[Item]):
         self._resuming = False
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        """Iterate over batches, workers starting with the first one drawn.
-
-        Raises:
-            DataError: for a file that cannot be used; a worker's message is the same as this process's.
-        """
-        return _Pass(self)
+        """Iterate over batches, workers starting with the first one drawn; their errors are as this process's."""
+        epoch = self._picks.epoch
+        if not self._resuming or self._epoch != epoch:
+            self._consumed = 0
+        self._epoch, self._resuming = epoch, False
+        self._picks.start_batch = self._consumed
+        try:
+            with starting_workers():
+                batches: Iterator[Batch | TransKDError] = super().__iter__()
+        finally:
+            self._picks.start_batch = 0
+        for batch in batches:
+            if isinstance(batch, TransKDError):
+                # Else the traceback keeps the workers waiting, and Python's exit waits for each of them in turn.
+                self._iterator = None
+                if shutdown := getattr(batches, "_shutdown_workers", None):
+                    shutdown()
+                raise batch
+            self._consumed += 1
+            yield batch
+        self._picks.set_epoch(epoch + 1)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; another than the current one starts at its first batch."""
@@ -212,11 +198,7 @@ class ResumableLoader(DataLoader[Item]):
         return {"epoch": epoch, "batch": self._consumed if self._epoch == epoch else 0}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Resume at a position that ``state_dict`` returned.
-
-        Raises:
-            CheckpointError: if an epoch has fewer batches than that.
-        """
+        """Resume at a position that ``state_dict`` returned; a CheckpointError if an epoch has fewer batches."""
         epoch, batch = int(state["epoch"]), int(state["batch"])
         if epoch < 0 or not 0 <= batch <= len(self):
             raise CheckpointError(
@@ -227,64 +209,9 @@ class ResumableLoader(DataLoader[Item]):
         self._picks.set_epoch(epoch)
         self._epoch, self._consumed, self._resuming = epoch, batch, True
 
-    def _start(self) -> Iterator[Batch | TransKDError]:
-        epoch = self._picks.epoch
-        if not self._resuming or self._epoch != epoch:
-            self._consumed = 0
-        self._epoch, self._resuming = epoch, False
-        self._picks.start_batch = self._consumed
-        try:
-            with starting_workers():
-                return super().__iter__()
-        finally:
-            self._picks.start_batch = 0
-
-    def _stop(self, batches: Iterator[Batch | TransKDError]) -> None:
-        # Else the traceback keeps the workers waiting, and Python's exit waits for each of them in turn.
-        self._iterator = None
-        shutdown: Callable[[], None] | None = getattr(batches, "_shutdown_workers", None)
-        if shutdown is not None:
-            shutdown()
-
-    def _handed_out(self) -> None:
-        self._consumed += 1
-
-    def _completed(self) -> None:
-        self._picks.set_epoch(self._epoch + 1)
-
-
-class _Pass(Iterator[Batch]):
-    """One pass through (the rest of) an epoch."""
-
-    def __init__(self, loader: ResumableLoader) -> None:
-        self._loader = loader
-        self._batches: Iterator[Batch | TransKDError] | None = None
-        self._done = False
-
-    def __next__(self) -> Batch:
-        if self._done:
-            raise StopIteration
-        if self._batches is None:
-            self._batches = self._loader._start()
-        try:
-            batch = next(self._batches)
-        except StopIteration:
-            self._done = True
-            self._loader._completed()
-            raise
-        if isinstance(batch, TransKDError):
-            self._done = True
-            self._loader._stop(self._batches)
-            raise batch
-        self._loader._handed_out()
-        return batch
-
 
 class _WholeBatches(Dataset[Item]):
-    """Reads whole batches, and returns a user's error as a value, which leaves a worker unchanged.
-
-    (torch raises a worker's exceptions again with the worker's traceback as their message.)
-    """
+    """Reads whole batches, and returns a user's error as a value: torch raises a worker's with another message."""
 
     def __init__(self, dataset: SegmentationDataset) -> None:
         self._dataset = dataset
@@ -306,17 +233,6 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
-def _size_message(one: Item, other: Item, dataset: SegmentationDataset) -> str:
-    names = dataset.file_names([one["index"], other["index"]])
-    what: Literal["image", "label"] = "image" if one["image"].shape != other["image"].shape else "label"
-    sizes = ["x".join(str(n) for n in item[what].shape[-2:]) for item in (one, other)]
-    return (
-        f"The {what}s of a batch differ in size: {names[0]} gives {sizes[0]} pixels (height x width), "
-        f"{names[1]} gives {sizes[1]}. Set data.size=[height,width] or use a recipe that crops, "
-        "or set the batch size to 1."
-    )
-
-
 @contextmanager
 def starting_workers() -> Iterator[None]:
     """Start workers in here: they and all their threads begin with Ctrl-C and SIGTERM blocked.
@@ -334,25 +250,14 @@ def starting_workers() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def init_worker(worker_id: int) -> None:
+def init_worker(_: int) -> None:
     """Keep a worker to one thread, and alive until its parent ends it.
 
-    Args:
-        worker_id: which worker this is; all do the same.
+    A terminal, ``timeout`` and SLURM send Ctrl-C and SIGTERM to all processes of a group. Were workers to die of that,
+    the run could not finish its step and save a checkpoint. A worker whose parent is gone ends by itself.
     """
-    del worker_id
     single_threaded_opencv()
     torch.set_num_threads(1)
-    outlive_group_signals()
-
-
-def outlive_group_signals() -> None:
-    """Ignore Ctrl-C and SIGTERM unless the parent sends them.
-
-    A terminal, ``timeout`` and SLURM signal all processes of a group. Were workers to die of that, the run
-    could not finish its step and save a checkpoint; it is the parent that decides. A worker whose parent is
-    gone ends by itself.
-    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

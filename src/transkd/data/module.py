@@ -81,24 +81,27 @@ class SceneDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        evaluated_at = size if val_size is None else val_size
-        options = _plain(dataset_options or {})
-        self.classes: ClassSet = classes_of(name, root, **options)
+        batch_sizes = {"train": batch_size, "val": batch_size if val_batch_size is None else val_batch_size}
+        positive = {"batch_size": batch_size, "val_batch_size": batch_sizes["val"], "prefetch": prefetch}
+        for key, value in positive.items():
+            if value < 1:
+                raise ConfigError(f"{key}={value}: give 1 or more.")
+        for key, value in {"workers": workers, "seed": seed}.items():
+            if value < 0:
+                raise ConfigError(f"{key}={value}: give 0 or more.")
+        self._options = dict(dataset_options or {})
+        self.classes: ClassSet = classes_of(name, root, **self._options)
         self.name = name
         self._root = str(root)
-        self._options = options
         self._splits = {"train": train_split, "val": val_split}
         self._labelled = {"train": True, "val": val_labelled}
-        self._batch_sizes = {
-            "train": batch_size,
-            "val": batch_size if val_batch_size is None else val_batch_size,
-        }
+        self._batch_sizes = batch_sizes
+        evaluated_at = parse_size(size if val_size is None else val_size, "val_size")
         self._transforms = {
-            "train": build_transform(augment, _plain(size), **_plain(augment_options or {})),
-            "val": evaluation(parse_size(_plain(evaluated_at), "val_size"), label_size=label_size),
+            "train": build_transform(augment, size, **(augment_options or {})),
+            "val": evaluation(evaluated_at, label_size=label_size),
         }
         self._shuffle = shuffle
-        self._fingerprints: dict[str, dict[str, int | str]] = {}
         self._seed = seed
         self._loader_options: dict[str, Any] = {
             "workers": workers,
@@ -107,10 +110,9 @@ class SceneDataModule(LightningDataModule):
             "prefetch": prefetch,
         }
         self._datasets: dict[str, SegmentationDataset] = {}
+        self._fingerprints: dict[str, dict[str, int | str]] = {}
         self._train_loader: ResumableLoader | None = None
         self._resume_position: dict[str, int] | None = None
-        _check_least(batch_size=(batch_size, 1), val_batch_size=(self._batch_sizes["val"], 1))
-        _check_least(workers=(workers, 0), prefetch=(prefetch, 1), seed=(seed, 0))
 
     @property
     def train_dataset(self) -> SegmentationDataset:
@@ -123,20 +125,23 @@ class SceneDataModule(LightningDataModule):
         return self._dataset("val")
 
     def setup(self, stage: str | None = None) -> None:
-        """Find all files, and read the first of each split, so that what is wrong shows before training.
-
-        Args:
-            stage: "fit" looks at both splits, "validate" and "test" at the validation split, None at both.
+        """Find all files of the splits of a stage, and read the first one, so that errors come before training.
 
         Raises:
             DataError: if files are missing or unreadable, or too few for a batch.
             ConfigError: if the trainer would replace the samplers.
         """
-        for split in ("train", "val") if stage in (None, "fit") else ("val",):
+        fitting = stage in (None, "fit")
+        for split in ("train", "val") if fitting else ("val",):
             self._dataset(split)[0]
             self._sampler(split)
-        if stage in (None, "fit"):
-            self._warn_of_shared_images()
+        if fitting:
+            train, val = ({sample.image for sample in self._dataset(split).samples} for split in ("train", "val"))
+            if shared := sorted(train & val):
+                rank_zero_warn(
+                    f"{len(shared)} images are in both splits that are trained and validated on, such as {shared[0]}: "
+                    "scores will be of images seen in training."
+                )
 
     def train_dataloader(self) -> ResumableLoader:
         """Return the loader of shuffled, augmented, full batches, at the position of a loaded checkpoint."""
@@ -153,23 +158,16 @@ class SceneDataModule(LightningDataModule):
         return {"train_loader": self._train_loader.state_dict(), "data": self.fingerprints()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next training loader resume where a checkpoint was taken.
+        """Let the next training loader resume where a checkpoint was taken, or raise a CheckpointError on other data.
 
-        A trainer restores this before it asks for loaders; its own restoring of loaders is skipped where the
-        length of training was asked for while optimisers were made.
-
-        Raises:
-            CheckpointError: the checkpoint was taken on other data.
+        A trainer restores this before it requests loaders; its own restoring of loaders is skipped where the
+        length of training was requested while optimisers were made.
         """
         self.check_same(state_dict.get("data"))
         self._resume_position = state_dict.get("train_loader")
 
     def check_same(self, recorded: Mapping[str, Any] | None) -> None:
-        """Refuse to resume a run on other data than it began on, as far as it recorded that.
-
-        Raises:
-            CheckpointError: names the splits that differ.
-        """
+        """Raise a CheckpointError if a run began on other data than this, as far as it recorded that."""
         changed = None if recorded is None else other_data(recorded, self.fingerprints())
         if changed:
             raise CheckpointError(
@@ -186,19 +184,11 @@ class SceneDataModule(LightningDataModule):
         return self._loader("val")
 
     def file_names(self, indices: Sequence[int] | Tensor, split: str = "train") -> list[str]:
-        """Return the paths of the image files behind a batch's ``index``.
-
-        Args:
-            indices: (B,) places in the dataset's samples.
-            split: which dataset they are of, "train" or "val".
-        """
+        """Return the paths of the image files behind a batch's ``index`` (B,), of the split "train" or "val"."""
         return self._dataset(split).file_names(indices)
 
     def fingerprint(self, split: str = "train") -> dict[str, int | str]:
-        """Identify the files of a split, to tell whether two runs saw the same, wherever they lie.
-
-        Args:
-            split: "train" or "val".
+        """Identify the files of the split "train" or "val", to recognise the same ones wherever they lie.
 
         Returns:
             ``count``: how many scenes; ``sha256``: of the sorted image and label paths below the root; ``content``: of
@@ -207,7 +197,7 @@ class SceneDataModule(LightningDataModule):
         if split not in self._fingerprints:
             root = Path(self._root).expanduser().absolute()
             samples = self._dataset(split).samples
-            files = (str(path) for sample in samples for path in (sample.image, sample.label))
+            files = [path for sample in samples for path in (sample.image, sample.label)]
             sizes = sorted((Path(os.path.relpath(file, root)).as_posix(), _bytes(file)) for file in files)
             self._fingerprints[split] = {
                 "count": len(samples),
@@ -233,19 +223,18 @@ class SceneDataModule(LightningDataModule):
             )
         return self._datasets[split]
 
-    def _warn_of_shared_images(self) -> None:
-        train, val = ({sample.image for sample in self._dataset(split).samples} for split in ("train", "val"))
-        shared = sorted(train & val)
-        if shared:
-            rank_zero_warn(
-                f"{len(shared)} images are in both splits that are trained and validated on, such as {shared[0]}: "
-                "scores will be of images seen in training."
-            )
-
     def _sampler(self, split: str) -> EpochBatchSampler:
         training = split == "train"
         overfitting = self.trainer is not None and bool(getattr(self.trainer, "overfit_batches", 0))
-        rank, world_size = self._rank()
+        rank, world_size = 0, 1
+        if self.trainer is not None and self.trainer.world_size > 1:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+            connector = getattr(self.trainer, "_accelerator_connector", None)
+            if getattr(connector, "use_distributed_sampler", False):
+                raise ConfigError(
+                    "With several processes, SceneDataModule distributes the samples itself: "
+                    "give the trainer use_distributed_sampler=False."
+                )
         return EpochBatchSampler(
             len(self._dataset(split)),
             self._batch_sizes[split],
@@ -254,38 +243,10 @@ class SceneDataModule(LightningDataModule):
             drop_last=training,
             rank=rank,
             world_size=world_size,
-            pad=not training,
         )
-
-    def _rank(self) -> tuple[int, int]:
-        """Return this process's rank and the number of processes."""
-        if self.trainer is None or self.trainer.world_size == 1:
-            return 0, 1
-        connector = getattr(self.trainer, "_accelerator_connector", None)
-        if getattr(connector, "use_distributed_sampler", False):
-            raise ConfigError(
-                "With several processes, SceneDataModule distributes the samples itself: "
-                "give the trainer use_distributed_sampler=False."
-            )
-        return self.trainer.global_rank, self.trainer.world_size
 
     def _loader(self, split: str) -> ResumableLoader:
         return ResumableLoader(self._dataset(split), self._sampler(split), **self._loader_options)
-
-
-def _check_least(**values: tuple[int, int]) -> None:
-    for key, (value, least) in values.items():
-        if value < least:
-            raise ConfigError(f"{key}={value}: give {least} or more.")
-
-
-def _plain(value: Any) -> Any:
-    """Turn a config's own lists and mappings into Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return value
 
 
 def other_data(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -296,10 +257,7 @@ def other_data(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> str | Non
         now: what it returns now.
     """
     changed = []
-    for split, then, here in (
-        ("validation", recorded, now),
-        ("training", recorded.get("train") or {}, now["train"]),
-    ):
+    for split, then, here in (("validation", recorded, now), ("training", recorded.get("train") or {}, now["train"])):
         if any(then.get(key, here[key]) != here[key] for key in ("count", "sha256", "content")):
             same = then.get("count") == here["count"]
             what = "other files" if same else f"{here['count']} scenes, not {then.get('count')}"
@@ -307,10 +265,10 @@ def other_data(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> str | Non
     return " and ".join(changed) or None
 
 
-def _bytes(file: str) -> int:
-    """Return the size of a file, -1 where it is not there (reading it says so)."""
+def _bytes(file: Path) -> int:
+    """Return the size of a file, -1 where it does not exist (reading it reports that)."""
     try:
-        return Path(file).stat().st_size
+        return file.stat().st_size
     except OSError:
         return -1
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -52,14 +51,10 @@ Crop = Annotated[
 
 
 def parse_size(value: object, key: str = "size") -> Size:
-    """Read a size as people write it.
-
-    Args:
-        value: an int (short side), a pair [height, width], or "native" or None for images as they are.
-        key: what to call it in errors.
+    """Read a size as people write it: a short side, [height, width], or "native" or None for images as they are.
 
     Raises:
-        ConfigError: if it is none of these.
+        ConfigError: if it is none of these; names the key.
     """
     if value is None or value == "native":
         return None
@@ -84,30 +79,18 @@ class Transform:
     """A chain of albumentations transforms that takes its seed as an argument: no call depends on another.
 
     Args:
-        steps: makes the transforms, in order; an argument that albumentations does not know is an error here,
-            where by itself it only warns.
+        steps: the transforms, in order.
         transform_label: False leaves labels as they are.
     """
 
-    def __init__(self, steps: Callable[[], Sequence[Any]], *, transform_label: bool = True) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            self._compose = A.Compose(list(steps()))
+    def __init__(self, steps: Sequence[Any], *, transform_label: bool = True) -> None:
+        self._compose = A.Compose(list(steps))
         self._transform_label = transform_label
 
     def __call__(
         self, image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], seed: int
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        """Transform an image and its label in register.
-
-        Args:
-            image: (H, W, 3) uint8.
-            label: (H, W) uint8 class ids.
-            seed: what all randomness derives from.
-
-        Returns:
-            The new image and label.
-        """
+        """Transform an image (H, W, 3) and its label (H, W) in register; all randomness derives from the seed."""
         # One stream for all steps: set_random_seed starts each of them with the same numbers, which ties the
         # flip to the shift and the scale to the crop.
         self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
@@ -123,13 +106,10 @@ def evaluation(size: Size, *, label_size: LabelSize = "image") -> Transform:
     Args:
         size: what images are resized to.
         label_size: "image" resizes labels (nearest) to the image's new size, "own" leaves them as they are.
-
-    Raises:
-        ConfigError: if ``label_size`` is neither.
     """
     if label_size not in ("image", "own"):
         raise ConfigError(f"label_size={label_size!r}: {did_you_mean(str(label_size), ('image', 'own'))}")
-    return Transform(lambda: _resize(size), transform_label=label_size == "image")
+    return Transform(_resize(size), transform_label=label_size == "image")
 
 
 def none(size: Size) -> Transform:
@@ -148,7 +128,17 @@ def paper(size: Size, *, flip: Probability = 0.5, shift: Count = 2) -> Transform
         flip: the probability of a horizontal flip.
         shift: the largest shift, in pixels of the resized image, to either side; drawn for x and y apart.
     """
-    return Transform(lambda: [*_resize(size), *_flip(flip), *_shift(shift)])
+    pixels = (-shift, shift)
+    shifts = A.Affine(
+        translate_px={"x": pixels, "y": pixels},
+        interpolation=cv2.INTER_NEAREST,
+        mask_interpolation=cv2.INTER_NEAREST,
+        border_mode=cv2.BORDER_CONSTANT,
+        fill=0,
+        fill_mask=IGNORE_INDEX,
+        p=1.0,
+    )
+    return Transform([*_resize(size), *_flip(flip), *([shifts] if shift else [])])
 
 
 def standard(
@@ -182,17 +172,22 @@ def standard(
     """
     if size is None:
         raise ConfigError("size='native': the standard recipe scales images, so it needs a size in pixels.")
-    window = size if crop is None else crop
-    changes = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
     side = size if isinstance(size, int) else min(size)
-    return Transform(
-        lambda: [
-            _random_short_side(side, scale),
-            *_crop(window),
-            *_flip(flip),
-            *_colour(photometric, changes),
-        ]
-    )
+    window = size if crop is None else crop
+    height, width = (window, window) if isinstance(window, int) else window
+    least, most = (max(1, round(side * factor)) for factor in scale)
+    padding = {"border_mode": cv2.BORDER_CONSTANT, "fill": MEAN_COLOUR, "fill_mask": IGNORE_INDEX}
+    steps = [
+        A.SmallestMaxSize(max_size=list(range(least, most + 1)), **_INTERPOLATION),
+        A.PadIfNeeded(height, width, position="random", **padding),
+        A.RandomCrop(height, width),
+        *_flip(flip),
+    ]
+    if photometric and any((brightness, contrast, saturation, hue)):
+        centred = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+        ranges = {name: (1 - change, 1 + change) for name, change in centred.items()}
+        steps.append(A.ColorJitter(**ranges, hue=(0 - hue, 0 + hue), p=photometric))
+    return Transform(steps)
 
 
 RECIPES: Mapping[str, Callable[..., Transform]] = {"paper": paper, "standard": standard, "none": none}
@@ -205,9 +200,6 @@ def build_transform(recipe: str, size: object, **options: Any) -> Transform:
         recipe: "paper", "standard" or "none".
         size: see :func:`parse_size`.
         **options: the recipe's keyword arguments.
-
-    Returns:
-        The transform.
 
     Raises:
         ConfigError: if the recipe or an option does not exist or has no meaningful value.
@@ -240,40 +232,5 @@ def _resize(size: Size) -> list[Any]:
     return [A.Resize(*size, **_INTERPOLATION)]
 
 
-def _random_short_side(side: int, scale: Sequence[float]) -> Any:
-    least, most = (max(1, round(side * factor)) for factor in scale)
-    return A.SmallestMaxSize(max_size=list(range(least, most + 1)), **_INTERPOLATION)
-
-
-def _crop(window: int | tuple[int, int]) -> list[Any]:
-    height, width = (window, window) if isinstance(window, int) else window
-    padding = {"border_mode": cv2.BORDER_CONSTANT, "fill": MEAN_COLOUR, "fill_mask": IGNORE_INDEX}
-    return [A.PadIfNeeded(height, width, position="random", **padding), A.RandomCrop(height, width)]
-
-
 def _flip(probability: float) -> list[Any]:
     return [A.HorizontalFlip(p=probability)] if probability else []
-
-
-def _shift(pixels: int) -> list[Any]:
-    if not pixels:
-        return []
-    return [
-        A.Affine(
-            translate_px={"x": (-pixels, pixels), "y": (-pixels, pixels)},
-            interpolation=cv2.INTER_NEAREST,
-            mask_interpolation=cv2.INTER_NEAREST,
-            border_mode=cv2.BORDER_CONSTANT,
-            fill=0,
-            fill_mask=IGNORE_INDEX,
-            p=1.0,
-        )
-    ]
-
-
-def _colour(probability: float, changes: Mapping[str, float]) -> list[Any]:
-    if not probability or not any(changes.values()):
-        return []
-    centres = {"brightness": 1, "contrast": 1, "saturation": 1, "hue": 0}
-    ranges = {name: (centres[name] - change, centres[name] + change) for name, change in changes.items()}
-    return [A.ColorJitter(**ranges, p=probability)]

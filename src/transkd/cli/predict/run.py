@@ -19,7 +19,7 @@ from transkd.cli.predict.config import PredictConfig
 from transkd.cli.progress import counting, screen, stoppable
 from transkd.data.classes import ClassSet
 from transkd.data.datasets import available_datasets, classes_of, get_layout, named_classes
-from transkd.data.datasets.images import IMAGE_SUFFIXES
+from transkd.data.datasets.layout import IMAGE_SUFFIXES
 from transkd.data.reading import read_image
 from transkd.errors import ConfigError, DataError, TransKDError
 from transkd.evaluation.class_match import plain_name

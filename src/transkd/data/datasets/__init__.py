@@ -30,10 +30,8 @@ __all__ = [
     "available_datasets",
     "classes_of",
     "dataset_problems",
-    "find_incomplete_scenes",
     "find_scenes",
     "find_splits",
-    "find_unlabelled_images",
     "get_layout",
     "named_classes",
     "register_dataset",
@@ -73,12 +71,7 @@ def get_layout(name: str) -> Layout:
 
 
 def classes_of(name: str, root: Path | str, **options: object) -> ClassSet:
-    """Return a dataset's classes, which may depend on its root and options.
-
-    Args:
-        name: one of :func:`available_datasets`.
-        root: the dataset's folder; read only where the classes lie there.
-        **options: what else the dataset takes.
+    """Return a dataset's classes; the root is read only where the classes lie there.
 
     Raises:
         ConfigError: if the dataset or an option does not exist, or classes in the options make no sense.
@@ -88,17 +81,12 @@ def classes_of(name: str, root: Path | str, **options: object) -> ClassSet:
     if layout.classes is not None:
         return layout.classes
     assert layout.find_classes is not None
-    if options.get("classes") is not None:
-        return layout.find_classes(Path(root).expanduser().absolute(), **options)
     with _reported_errors():
-        return layout.find_classes(check_root(layout, root), **options)
+        return layout.find_classes(Path(root).expanduser().absolute(), **options)
 
 
 def named_classes(name: str) -> ClassSet:
-    """Return the classes of a dataset, or of a class file.
-
-    Args:
-        name: a dataset's name, or the path of a YAML file as a custom dataset has it.
+    """Return the classes of a dataset by its name, or of a custom dataset's YAML file by its path.
 
     Raises:
         ConfigError: there is no such dataset or file.
@@ -131,33 +119,40 @@ def find_splits(name: str, root: Path | str, **options: object) -> list[str]:
     return [*(split for split in layout.splits if split in present), *sorted(present - set(layout.splits))]
 
 
-def find_scenes(name: str, root: Path | str, split: str, **options: object) -> Scenes:
+def find_scenes(
+    name: str, root: Path | str, split: str, *, labelled: bool = True, complete: bool = True, **options: object
+) -> Scenes:
     """Find the scenes of one split.
 
     Args:
         name: one of :func:`available_datasets`.
         root: the dataset's folder; relative paths and ``~`` are fine.
         split: the split's name.
+        labelled: False needs no labels and ignores all pixels, for images that a benchmark's server scores.
+        complete: False lists files without counterpart in ``Scenes.unmatched``, where else they are an error.
         **options: what else the dataset takes (ACDC: ``conditions``; a custom folder: ``classes``, ...).
 
-    Returns:
-        The scenes.
-
     Raises:
-        ConfigError: if the dataset or an option does not exist.
+        ConfigError: if the dataset or an option does not exist, or nobody scores its images.
         DataError: if files are missing; names them, the layout expected and where to get the data.
     """
-    scenes = find_incomplete_scenes(name, root, split, **options)
-    if scenes.unmatched:
-        raise DataError("\n".join([*map(str, scenes.unmatched), get_layout(name).explain()]))
-    return scenes
-
-
-def find_incomplete_scenes(name: str, root: Path | str, split: str, **options: object) -> Scenes:
-    """Find a split's scenes as :func:`find_scenes` does, and name files without counterpart in ``Scenes.unmatched``."""
     layout = _checked(name, options)
+    if not labelled:
+        if layout.benchmark is None:
+            raise ConfigError(f"{layout.title} has no server that scores images without labels; use labelled ones")
+        options["labelled"] = False
     with _reported_errors():
-        return layout.find(check_root(layout, root), split, **options)
+        path = check_root(layout, root)
+        if labelled and split in layout.unlabelled:
+            writes = f" transkd-eval format={name} split={split} writes what it takes." if layout.benchmark else ""
+            raise DataError(
+                f"{layout.title} has no labels for its '{split}' split: the benchmark's server keeps them. "
+                f"Use one of: {', '.join(layout.splits)}.{writes}"
+            )
+        scenes = layout.find(path, split, **options)
+    if complete and scenes.unmatched:
+        raise DataError("\n".join([*map(str, scenes.unmatched), layout.explain()]))
+    return scenes
 
 
 @contextmanager
@@ -168,29 +163,6 @@ def _reported_errors() -> Iterator[None]:
     except OSError as error:
         where, why = error.filename or "the data root", error.strerror or error
         raise DataError(f"{where}: cannot be read ({why}); check its permissions and the disk.") from error
-
-
-def find_unlabelled_images(name: str, root: Path | str, split: str, **options: object) -> Scenes:
-    """Find a split's images for the server that scores them, whether or not there are labels.
-
-    Args:
-        name: a dataset with a benchmark (``get_layout(name).benchmark``).
-        root: the dataset's folder; relative paths and ``~`` are fine.
-        split: the split's name.
-        **options: what else the dataset takes.
-
-    Returns:
-        The scenes, all of whose pixels are ignored.
-
-    Raises:
-        ConfigError: if the dataset or an option does not exist, or nobody scores its images.
-        DataError: if folders are missing or hold no images.
-    """
-    layout = _checked(name, options)
-    if layout.benchmark is None:
-        raise ConfigError(f"{layout.title} has no server that scores images without labels; use a split with labels")
-    with _reported_errors():
-        return layout.benchmark.find_images(check_root(layout, root), split, **options)
 
 
 def dataset_problems(name: str, root: Path | str, options: Mapping[str, object]) -> Iterator[Problem]:
@@ -212,7 +184,7 @@ def dataset_problems(name: str, root: Path | str, options: Mapping[str, object])
 
 
 def _option_problems(layout: Layout, options: Mapping[str, object]) -> list[Problem]:
-    return signature_problems(layout.takes or layout.find, options, "options", given=("root", "split"))
+    return signature_problems(layout.takes or layout.find, options, "options", given=("root", "split", "labelled"))
 
 
 def _checked(name: str, options: Mapping[str, object]) -> Layout:

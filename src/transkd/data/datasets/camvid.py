@@ -12,18 +12,7 @@ UNLABELLED_ID = 11
 
 
 def find_camvid(root: Path, split: str) -> Scenes:
-    """Find a split's scenes.
-
-    Args:
-        root: an existing folder.
-        split: "train", "val" or "test".
-
-    Returns:
-        The scenes; id 11 of the files is ignored.
-
-    Raises:
-        DataError: if folders or the split are missing, or it holds no files.
-    """
+    """Find a split's scenes; id 11 of the files is ignored."""
     require_split(CAMVID_LAYOUT, root, split, camvid_splits(root))
     images = files_by_key(root / split, "*", (".png", ".jpg", ".jpeg"))
     labels = files_by_key(root / f"{split}annot", "*", (".png",))
@@ -34,9 +23,10 @@ def find_camvid(root: Path, split: str) -> Scenes:
 def camvid_splits(root: Path) -> set[str]:
     """Return the names of the splits that a root holds, or raise a DataError if there are none."""
     present = subfolders(root)
-    if not any(f"{name}annot" in present for name in present):
+    splits = {name for name in present if f"{name}annot" in present}
+    if not splits:
         require_folders(CAMVID_LAYOUT, root, ("train", "trainannot"))
-    return {name for name in present if f"{name}annot" in present}
+    return splits
 
 
 CAMVID_LAYOUT = Layout(

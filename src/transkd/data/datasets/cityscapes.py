@@ -2,108 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from transkd.data.classes import CITYSCAPES, CITYSCAPES_LABEL_IDS
 from transkd.data.datasets.layout import (
     Benchmark,
     Layout,
-    NoLabels,
     Scenes,
     files_by_key,
     pair,
-    reject_unlabelled_split,
+    read_no_label,
     require_folders,
     require_split,
     subfolders,
-    unlabelled_samples,
 )
 from transkd.data.labels import IdReader, class_id_reader, lookup_table
 
-_TEST, _EXTRA = "test", "train_extra"
-_UNLABELLED = {_TEST: "the files in gtFine/test ignore every pixel, and the benchmark's server keeps the real ones."}
-_IMAGE = "_leftImg8bit.png"
+
+class Names(NamedTuple):
+    """How files are called: ``{images}/PART/SPLIT/*/KEY{image}``, ``{labels}/PART/SPLIT/*/KEY{label}Ids.png``."""
+
+    images: str
+    labels: str
+    image: str
+    label: str
 
 
-def find_cityscapes(root: Path, split: str) -> Scenes:
-    """Find a split's scenes; raw ``labelIds`` are mapped when read where ``labelTrainIds`` are not there.
+def find_parts(
+    layout: Layout, names: Names, root: Path, split: str, parts: Sequence[str] = ("",), *, labelled: bool = True
+) -> Scenes:
+    """Find a split's scenes; raw ``labelIds`` are mapped when read where ``labelTrainIds`` are not complete.
 
-    Args:
-        root: an existing folder.
-        split: "train", "val", or another folder in ``leftImg8bit/``.
-
-    Returns:
-        The scenes.
-
-    Raises:
-        DataError: if folders or the split are missing, it holds no files, or it is "test".
-    """
-    require_folders(CITYSCAPES_LAYOUT, root, ("leftImg8bit", "gtFine"))
-    reject_unlabelled_split(CITYSCAPES_LAYOUT, split, _UNLABELLED)
-    require_split(CITYSCAPES_LAYOUT, root, split, cityscapes_splits(root))
-    image_folder, label_folder = root / "leftImg8bit" / split, root / "gtFine" / split
-    images = files_by_key(image_folder, "*/*", (_IMAGE,))
-    labels, raw = find_labels([label_folder], "_gtFine", images)
-    samples, unmatched = pair(CITYSCAPES_LAYOUT, f"{image_folder} and {label_folder}", images, labels[0])
-    return Scenes(samples, CITYSCAPES, label_reader(raw=raw), unmatched)
-
-
-def find_cityscapes_images(root: Path, split: str) -> Scenes:
-    """Find a split's images, for which there need be no labels.
-
-    Args:
-        root: an existing folder.
-        split: a folder in ``leftImg8bit/``.
-
-    Returns:
-        The scenes, all of whose pixels are ignored.
+    Parts are folders between images or labels and the split, such as ACDC's conditions; they are the samples' groups.
 
     Raises:
-        DataError: if folders or the split are missing, or it holds no images.
+        DataError: if folders or the split are missing, or it holds no files.
     """
-    require_folders(CITYSCAPES_LAYOUT, root, ("leftImg8bit",))
-    require_split(CITYSCAPES_LAYOUT, root, split, subfolders(root / "leftImg8bit"))
-    folder = root / "leftImg8bit" / split
-    samples = unlabelled_samples(CITYSCAPES_LAYOUT, str(folder), files_by_key(folder, "*/*", (_IMAGE,)))
-    return Scenes(samples, CITYSCAPES, NoLabels(CITYSCAPES.ignore_index))
+    for part in parts:
+        present = part_splits(layout, names, root, part, labelled=labelled)
+        require_split(layout, root / names.images / part if part else root, split, present)
+    folders = {part: root / names.images / part / split for part in parts}
+    images = {part: files_by_key(folders[part], "*/*", (names.image,)) for part in parts}
+    if not labelled:
+        found = [pair(layout, str(folders[part]), images[part], images[part], group=part) for part in parts]
+        samples = [sample for paired, _ in found for sample in paired]
+        return Scenes(samples, CITYSCAPES, read_no_label)
+
+    def labels_of(kind: str) -> dict[str, dict[str, Path]]:
+        suffix = f"{names.label}{kind}.png"
+        return {part: files_by_key(root / names.labels / part / split, "*/*", (suffix,)) for part in parts}
+
+    labels = labels_of("TrainIds")
+    raw = False
+    if any(images[part].keys() - labels[part].keys() for part in parts):
+        raw_labels = labels_of("Ids")
+        raw = any(raw_labels.values())
+        labels = raw_labels if raw else labels
+    found = [
+        pair(
+            layout, f"{folders[part]} and {root / names.labels / part / split}", images[part], labels[part], group=part
+        )
+        for part in parts
+    ]
+    samples = [sample for paired, _ in found for sample in paired]
+    reader = IdReader(lookup_table(CITYSCAPES_LABEL_IDS)) if raw else class_id_reader(CITYSCAPES)
+    return Scenes(samples, CITYSCAPES, reader, tuple(place for _, unmatched in found for place in unmatched))
+
+
+def part_splits(layout: Layout, names: Names, root: Path, part: str = "", *, labelled: bool = True) -> set[str]:
+    """Return the splits that a part of a root holds: all, or the usual ones and those with labels.
+
+    Raises:
+        DataError: if the folders of images or labels are missing.
+    """
+    folders = [f"{folder}/{part}".strip("/") for folder in (names.images, names.labels)]
+    require_folders(layout, root, folders if labelled else folders[:1])
+    found = subfolders(root / folders[0])
+    if not labelled:
+        return found
+    with_labels = subfolders(root / folders[1])
+    return {name for name in found if name in layout.splits or name in with_labels} - set(layout.unlabelled)
+
+
+_NAMES = Names("leftImg8bit", "gtFine", "_leftImg8bit.png", "_gtFine_label")
+
+
+def find_cityscapes(root: Path, split: str, *, labelled: bool = True) -> Scenes:
+    """Find a split's scenes: "train", "val", or another folder in ``leftImg8bit/``; see :func:`find_parts`."""
+    return find_parts(CITYSCAPES_LAYOUT, _NAMES, root, split, labelled=labelled)
 
 
 def cityscapes_splits(root: Path) -> set[str]:
-    """Return the names of the labelled splits that a root holds."""
-    require_folders(CITYSCAPES_LAYOUT, root, ("leftImg8bit", "gtFine"))
-    without_fine_labels = {_EXTRA} - subfolders(root / "gtFine")
-    return subfolders(root / "leftImg8bit") - {_TEST} - without_fine_labels
+    """Return the names of the labelled splits that a root holds; ``train_extra`` only where it has fine labels."""
+    return part_splits(CITYSCAPES_LAYOUT, _NAMES, root)
 
 
-def find_labels(folders: list[Path], infix: str, keys: Collection[str]) -> tuple[list[dict[str, Path]], bool]:
-    """Find label files by key, all of one kind: train ids where every key has them or nothing else is there.
-
-    Args:
-        folders: one folder a part of the data, each holding ``PART/KEY{infix}_label*.png``.
-        infix: what stands between key and kind, such as "_gtFine".
-        keys: the images' keys, over all folders.
-
-    Returns:
-        Key -> file for each folder, and whether the files hold raw ids.
-    """
-    train_ids = [files_by_key(folder, "*/*", (f"{infix}_labelTrainIds.png",)) for folder in folders]
-    if keys and set(keys) <= set().union(*train_ids):
-        return train_ids, False
-    raw_ids = [files_by_key(folder, "*/*", (f"{infix}_labelIds.png",)) for folder in folders]
-    return (raw_ids, True) if any(raw_ids) else (train_ids, False)
-
-
-def label_reader(*, raw: bool) -> IdReader:
-    """Return the reader of label files that hold raw ids or train ids."""
-    return IdReader(lookup_table(CITYSCAPES_LABEL_IDS)) if raw else class_id_reader(CITYSCAPES)
-
-
-def _raw_ids() -> tuple[int, ...]:
-    """Return the raw id of each class."""
-    raw = {class_id: label_id for label_id, class_id in CITYSCAPES_LABEL_IDS.items()}
-    return tuple(raw[class_id] for class_id in range(CITYSCAPES.num_classes))
-
+_RAW_IDS = {class_id: raw for raw, class_id in CITYSCAPES_LABEL_IDS.items()}
 
 CITYSCAPES_LAYOUT = Layout(
     name="cityscapes",
@@ -122,13 +118,13 @@ CITYSCAPES_LAYOUT = Layout(
     ),
     find=find_cityscapes,
     find_splits=cityscapes_splits,
+    unlabelled=("test",),
     benchmark=Benchmark(
-        split=_TEST,
+        split="test",
         count=1525,
         size=(1024, 2048),
-        ids=_raw_ids(),
+        ids=tuple(_RAW_IDS[class_id] for class_id in range(CITYSCAPES.num_classes)),
         folder="labelIds",
         suffix="_labelIds.png",
-        find_images=find_cityscapes_images,
     ),
 )

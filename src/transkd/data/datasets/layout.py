@@ -1,8 +1,10 @@
-"""What the datasets share: finding a root, pairing images with labels, and naming what is missing."""
+"""What the datasets share: how one lies on disk, its pictures, pairs of images and labels, and what is missing."""
 
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +12,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from transkd.data.classes import ClassSet
-from transkd.data.datasets.images import is_folder
+from transkd.data.classes import IGNORE_INDEX, ClassSet
 from transkd.data.labels import LabelReader
 from transkd.data.reading import image_size
 from transkd.errors import DataError, did_you_mean
+
+_SUFFIXES = "png jpg jpeg jfif bmp tif tiff webp gif ppm pgm jp2 avif"
+IMAGE_SUFFIXES = tuple(f".{name}" for name in _SUFFIXES.split())
+"""What files of pictures end in, in any letter case."""
+
+_CLUTTER = ("__MACOSX", "@eaDir", "Thumbs.db")  # of archives and file servers
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,11 @@ class Unmatched:
     """Files that lack their counterpart.
 
     Attributes:
-        where: the folder or folders looked in.
-        images: names of the images without labels, sorted.
-        labels: names of the labels without images, sorted.
+        where: the folders or the list that were searched.
+        images: names of the images without labels.
+        labels: names of the labels without images.
         pairs: how many complete pairs there are beside them.
-        hint: what may be wrong with all of them, or empty.
+        hint: what may be wrong with all of them.
         nowhere: names in a list that no file has.
     """
 
@@ -57,7 +64,7 @@ class Unmatched:
     def __str__(self) -> str:
         """Return one message: how many, and the first names."""
         problems = [
-            f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+            f"{len(names)} {what} ({first_of(names)})"
             for names, what in (
                 (self.images, "images without labels"),
                 (self.labels, "labels without images"),
@@ -77,7 +84,7 @@ class Scenes:
         samples: one entry a scene, in an order that does not depend on the file system.
         classes: what the class ids mean.
         read_label: reads a label file as class ids.
-        unmatched: the files that lack their counterpart, by place.
+        unmatched: the files that lack their counterpart.
         split_by: what determines which scenes are in the split, for people.
     """
 
@@ -90,25 +97,14 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The server that scores a split whose labels were never published, and the files that it takes.
+    """The server that scores a split whose labels were never published, and the files that it takes."""
 
-    Attributes:
-        split: that split.
-        count: how many images it has.
-        size: height and width of each.
-        ids: for each class the id that the files give it.
-        folder: the folder of the files, in the archive too.
-        suffix: how a file is called after the image's name.
-        find_images: ``find_images(root, split, **options) -> Scenes``, all of whose pixels are ignored.
-    """
-
-    split: str
-    count: int
-    size: tuple[int, int]
-    ids: tuple[int, ...]
-    folder: str
-    suffix: str
-    find_images: Callable[..., Scenes]
+    split: str  # that split
+    count: int  # how many images it has
+    size: tuple[int, int]  # height and width of each
+    ids: tuple[int, ...]  # for each class the id that the files give it
+    folder: str  # the folder of the files, in the archive too
+    suffix: str  # how a file is called after the image's name
 
 
 @dataclass(frozen=True)
@@ -122,12 +118,14 @@ class Layout:
         splits: the splits that have labels.
         tree: the folders and files that a root holds, drawn as text.
         origin: where to get the data.
-        find: ``find(root, split, **options) -> Scenes``, with an existing root.
+        find: ``find(root, split, **options) -> Scenes``, with an existing root; where there is a benchmark, it takes
+            ``labelled=False`` for images without labels.
         find_splits: ``find_splits(root, **options)`` names the labelled splits that an existing root holds.
-        find_classes: ``find_classes(root, **options) -> ClassSet``, where ``classes`` is None.
+        find_classes: ``find_classes(root, **options) -> ClassSet``, where ``classes`` is None; the root need not exist.
         takes: what declares the options, as its keyword arguments, and raises a ConfigError for values that contradict
             each other; None where the arguments of ``find`` do.
-        benchmark: who scores its unlabelled split; None where there is nobody.
+        unlabelled: splits whose labels were never published.
+        benchmark: who scores one of them; None where there is nobody.
     """
 
     name: str
@@ -140,6 +138,7 @@ class Layout:
     find_splits: Callable[..., Collection[str]]
     find_classes: Callable[..., ClassSet] | None = None
     takes: Callable[..., object] | None = None
+    unlabelled: tuple[str, ...] = ()
     benchmark: Benchmark | None = None
 
     def explain(self) -> str:
@@ -148,18 +147,7 @@ class Layout:
 
 
 def check_root(layout: Layout, root: Path | str) -> Path:
-    """Resolve and check a data root; relative paths and ``~`` are fine.
-
-    Args:
-        layout: the dataset's layout.
-        root: the folder the user named.
-
-    Returns:
-        The absolute path.
-
-    Raises:
-        DataError: if it is missing, no folder or empty; names the layout expected and where to get the data.
-    """
+    """Return the absolute path of a data root, or raise a DataError if it is missing, no folder or empty."""
     path = Path(root).expanduser().absolute()
     if not path.exists():
         problem = "does not exist"
@@ -172,21 +160,19 @@ def check_root(layout: Layout, root: Path | str) -> Path:
     raise DataError(f"The data root {path} {problem}. {layout.explain()}")
 
 
-def require_folders(layout: Layout, root: Path, folders: Iterable[str]) -> None:
-    """Raise a DataError unless the root holds all these folders; hint at a nearby root that does."""
-    needed = list(folders)
-    missing = [name for name in needed if not (root / name).is_dir()]
-    if not missing:
-        return
-    around = (root.parent, *(root / name for name in sorted(subfolders(root))))
-    nearby = [path for path in around if all((path / name).is_dir() for name in needed)]
-    hint = f"Did you mean {nearby[0]}? " if nearby else ""
-    listed = ", ".join(f"{name}/" for name in missing)
-    raise DataError(f"The data root {root} holds no {listed}. {hint}{layout.explain()}")
+def require_folders(layout: Layout, root: Path, folders: Sequence[str]) -> None:
+    """Raise a DataError unless the root holds all these folders; name a nearby root that does."""
+    missing = [name for name in folders if not (root / name).is_dir()]
+    if missing:
+        around = (root.parent, *(root / name for name in sorted(subfolders(root))))
+        nearby = [path for path in around if all((path / name).is_dir() for name in folders)]
+        hint = f"Did you mean {nearby[0]}? " if nearby else ""
+        listed = ", ".join(f"{name}/" for name in missing)
+        raise DataError(f"The data root {root} holds no {listed}. {hint}{layout.explain()}")
 
 
 def require_split(layout: Layout, root: Path, split: str, present: Collection[str]) -> None:
-    """Raise a DataError unless the split is among those present; lists those that exist."""
+    """Raise a DataError unless the split is among those present; list those that exist."""
     if split in present:
         return
     if not present:
@@ -199,49 +185,13 @@ def require_split(layout: Layout, root: Path, split: str, present: Collection[st
     )
 
 
-def reject_unlabelled_split(layout: Layout, split: str, unlabelled: Mapping[str, str]) -> None:
-    """Raise a DataError for a split whose labels were never published, so that nothing is scored on it."""
-    if split not in unlabelled:
-        return
-    files = (
-        f" transkd-eval format={layout.name} split={split} writes what that server takes." if layout.benchmark else ""
-    )
-    raise DataError(
-        f"{layout.title} has no labels for its '{split}' split: {unlabelled[split]} "
-        f"Use one of: {', '.join(layout.splits)}.{files}"
-    )
+def read_no_label(path: Path) -> npt.NDArray[np.uint8]:
+    """Return the label (H, W) of the image at ``path`` where it has none: all pixels are ignored."""
+    return np.full(image_size(path), IGNORE_INDEX, np.uint8)
 
 
-@dataclass(frozen=True)
-class NoLabels:
-    """Stands where a label reader does, for images without labels: all pixels of the image's size are ignored.
-
-    Attributes:
-        ignore_index: what ignored pixels hold.
-    """
-
-    ignore_index: int
-
-    def __call__(self, path: Path) -> npt.NDArray[np.uint8]:
-        """Return (H, W) for the image at ``path``."""
-        return np.full(image_size(path), self.ignore_index, np.uint8)
-
-
-def unlabelled_samples(layout: Layout, where: str, images: Mapping[str, Path], *, group: str = "") -> list[Sample]:
-    """Make samples of images that have no labels, to be read with :class:`NoLabels`.
-
-    Args:
-        layout: the dataset's layout.
-        where: the folder looked in, to be named in errors.
-        images: key -> image file.
-        group: the group of all these samples.
-
-    Raises:
-        DataError: if there are none.
-    """
-    if not images:
-        raise DataError(f"{where} holds no images. {layout.explain()}")
-    return [Sample(images[key], label=images[key], name=key.rpartition("/")[2], group=group) for key in sorted(images)]
+def _last_part(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def pair(
@@ -251,43 +201,47 @@ def pair(
     labels: Mapping[str, Path],
     *,
     group: str = "",
+    name: Callable[[str], str] = _last_part,
+    hint: Callable[[Sequence[str], Sequence[str]], str] | None = None,
 ) -> tuple[list[Sample], tuple[Unmatched, ...]]:
     """Pair images with labels of the same key.
 
     Args:
         layout: the dataset's layout.
-        where: the folder or folders looked in, to be named in errors.
+        where: the folders or the list that were searched, for errors.
         images: key -> image file.
-        labels: key -> label file.
+        labels: key -> label file; of images without labels, the images themselves.
         group: the group of all these samples.
+        name: names a sample after its key.
+        hint: returns what may be wrong, given the keys of images and of labels that lack their counterpart.
 
     Returns:
-        The complete pairs, sorted by key, each named by its key's last part; and what lacks its counterpart.
+        The complete pairs, sorted by key; and what lacks its counterpart.
 
     Raises:
         DataError: if there are neither images nor labels.
     """
     if not images and not labels:
         raise DataError(f"{where} holds no images. {layout.explain()}")
-    samples = [
-        Sample(images[key], labels[key], name=key.rpartition("/")[2], group=group)
-        for key in sorted(images.keys() & labels.keys())
-    ]
+    keys = sorted(images.keys() & labels.keys())
+    samples = [Sample(images[key], labels[key], name(key), group) for key in keys]
     bare, orphans = sorted(images.keys() - labels.keys()), sorted(labels.keys() - images.keys())
-    unmatched = (Unmatched(where, tuple(bare), tuple(orphans), len(samples)),) if bare or orphans else ()
-    return samples, unmatched
+    if not bare and not orphans:
+        return samples, ()
+    text = "" if hint is None else hint(bare, orphans)
+    return samples, (Unmatched(where, tuple(bare), tuple(orphans), len(samples), text),)
 
 
 def files_by_key(folder: Path, pattern: str, suffixes: Sequence[str]) -> dict[str, Path]:
-    """Map the files below a folder by their relative path without its suffix.
+    """Map the files below a folder, which may be missing, by their relative path without its suffix.
 
     Args:
-        folder: where to look; may be missing.
+        folder: the folder.
         pattern: a glob below the folder.
         suffixes: the endings that count, in any letter case.
 
     Returns:
-        Key (``"aachen/aachen_000000_000019"``) -> file. Hidden files are left out.
+        Key (``"aachen/aachen_000000_000019"``) -> file; hidden files are left out.
 
     Raises:
         DataError: if two files have the same key.
@@ -304,7 +258,55 @@ def files_by_key(folder: Path, pattern: str, suffixes: Sequence[str]) -> dict[st
     return found
 
 
+def find_pictures(folder: Path) -> list[tuple[str, Path]]:
+    """List the pictures in a folder and those below it: (path below the folder with composed accents, file), sorted.
+
+    Hidden files are left out, links to folders are followed last, and no folder is listed twice.
+    """
+    found: list[tuple[str, Path]] = []
+    seen: set[str] = set()
+    folders = deque([("", str(folder))])
+    while folders:
+        prefix, path = folders.popleft()
+        if (real := os.path.realpath(path)) in seen:
+            continue
+        seen.add(real)
+        with os.scandir(path) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
+            if entry.name.startswith(".") or entry.name in _CLUTTER:
+                continue
+            name = prefix + unicodedata.normalize("NFC", entry.name)
+            if _is_folder(entry):
+                add = folders.append if entry.is_symlink() else folders.appendleft
+                add((f"{name}/", entry.path))
+            elif entry.name.lower().endswith(IMAGE_SUFFIXES):
+                found.append((name, Path(entry.path)))
+    return sorted(found)
+
+
 def subfolders(folder: Path) -> set[str]:
     """Return the names of the folders in a folder, hidden ones left out."""
     with os.scandir(folder) as entries:
-        return {entry.name for entry in entries if not entry.name.startswith(".") and is_folder(entry)}
+        return {entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry)}
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
+
+
+def contents(folder: Path) -> str:
+    """Describe what lies directly in a folder: ``a/, b/, 3 .npy, 1 .txt``."""
+    folders = sorted(f"{name}/" for name in subfolders(folder))
+    counts = Counter(path.suffix.lower() or path.name for path in folder.iterdir() if path.is_file())
+    files = [f"{count} {suffix}" for suffix, count in counts.most_common(4)]
+    return ", ".join([*folders[:8], *(["..."] if len(folders) > 8 else []), *files]) or "nothing"
+
+
+def first_of(names: Iterable[object], count: int = 3) -> str:
+    """Return the first of some names, to quote in a message, with dots where there are more."""
+    listed = [str(name) for name in names]
+    return ", ".join(listed[:count]) + (", ..." if len(listed) > count else "")

