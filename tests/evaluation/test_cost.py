@@ -4,15 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from transkd.evaluation import count_macs, count_parameters, latency_ms, segmenter_gmacs, without_computing
+from transkd.evaluation import count_macs, segmenter_gmacs, without_computing
 from transkd.models import create_segmenter
-
-
-def test_trainable_parameters_leave_out_frozen_ones() -> None:
-    layer = nn.Linear(3, 2)
-    layer.weight.requires_grad_(False)
-    assert count_parameters(layer) == 8
-    assert count_parameters(layer, trainable=True) == 2
 
 
 def test_macs_of_a_convolution_and_a_product_by_hand() -> None:
@@ -40,9 +33,3 @@ def test_counting_changes_nothing() -> None:
     assert segmenter.training
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(before[name], value) for name, value in segmenter.state_dict().items())
-
-
-def test_latency_is_positive_and_restores_the_mode() -> None:
-    segmenter = create_segmenter("mit_b0").train()
-    assert latency_ms(segmenter, (64, 64), runs=2, warm_up=1) > 0
-    assert segmenter.training

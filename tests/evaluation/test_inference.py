@@ -25,18 +25,6 @@ def test_windows_of_a_pointwise_network_give_the_whole(size, stride):
     assert torch.allclose(windows, pointwise(images), atol=1e-6)
 
 
-def test_every_window_is_of_the_crop_s_size_and_all_of_the_image_is_seen():
-    seen = []
-
-    def network(images):
-        seen.append(tuple(images.shape[-2:]))
-        return pointwise(images)
-
-    infer(network, torch.rand(1, 3, 100, 150), Inference(crop=(64, 64), stride=(40, 40)))
-    assert set(seen) == {(64, 64)}
-    assert len(seen) == 2 * 4
-
-
 def test_a_segmenter_s_windows_are_averages_of_its_logits_on_crops():
     torch.manual_seed(0)
     model = create_segmenter("mit_b0", 4).eval()
@@ -79,9 +67,3 @@ def test_windows_without_a_stride_are_two_thirds_apart_and_say_so():
     assert Inference(crop=(96, 33)).steps == (64, 22)
     assert Inference(crop=(96, 33), stride=(10, 20)).steps == (10, 20)
     assert Inference().steps is None
-
-
-def test_plain_inference_is_the_network_s_own_answer():
-    model = create_segmenter("mit_b0", 4).eval()
-    images = torch.rand(1, 3, 64, 64)
-    assert infer(model, images, Inference()).shape == (1, 4, 16, 16)

@@ -16,15 +16,12 @@ from transkd.evaluation.pictures import (
     CAPTION,
     EMPTY,
     FULL,
-    INK,
-    LETTERS,
     NO_LABELS,
     TITLE_HEIGHT,
     above_legend,
     confusion_picture,
     font,
     scene_sheet,
-    shortened,
 )
 from transkd.evaluation.pictures import LEGEND_MARGIN as MARGIN
 
@@ -101,14 +98,6 @@ def test_all_names_are_written_inside_the_legend(count: int, written: Written) -
     assert {colour for _, colour in entries} <= colours_in(strip)
 
 
-def test_a_single_name_that_is_wider_than_the_picture_is_not_cut(written: Written) -> None:
-    name = "one class with a name that is much wider than such a small picture"
-    image, label = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), int)
-    picture = scene_picture(image, {"label": label}, [name], PALETTE, panel_width=64)
-    assert picture.width > font(LETTERS).getlength(name)
-    assert written.whole() == ["image", "label", name]
-
-
 def test_letters_beyond_ascii_are_not_boxes() -> None:
     def drawn(letter: str) -> bytes:
         return bytes(font(20).getmask(letter))
@@ -116,19 +105,6 @@ def test_letters_beyond_ascii_are_not_boxes() -> None:
     no_such_letter = drawn("\ufffe")
     assert all(drawn(letter) != no_such_letter for letter in "äßéłøдЖΩ")
     assert isinstance(font(13), ImageFont.FreeTypeFont)
-
-
-def test_a_long_title_stays_over_its_panel() -> None:
-    title = "a scene's very long name in a deep folder (val)"
-    cut = shortened(title, 100, LETTERS)
-    assert title.endswith(cut.removeprefix("…"))
-    assert 60 < font(LETTERS).getlength(cut) <= 100
-    assert shortened("short", 100, LETTERS) == "short"
-    maps = {title: np.zeros((8, 8), int), "b": np.zeros((8, 8), int)}
-    picture = np.asarray(scene_picture(np.zeros((8, 8, 3), np.uint8), maps, NAMES, PALETTE, panel_width=100))
-    gap = picture[:TITLE_HEIGHT, 2 * (100 + MARGIN) : 2 * (100 + MARGIN) + MARGIN]
-    assert (gap == BACKGROUND).all()
-    assert (picture[:TITLE_HEIGHT] == INK).all(2).any()
 
 
 def test_a_sheet_has_one_legend_for_all_its_scenes() -> None:

@@ -12,7 +12,6 @@ from transkd.evaluation.pictures import INK
 from transkd.prediction.drawing import (
     LEAST_PANEL,
     MOST_PANEL,
-    MOST_PANEL_HEIGHT,
     Classes,
     Drawer,
     colours_by_name,
@@ -76,30 +75,14 @@ def test_a_comparison_shows_picture_and_both_predictions(width: int, panel: int)
     assert CLASSES.colours[2] not in colours_in(alone)
 
 
-def test_a_comparison_of_a_strip_stays_small() -> None:
-    for height, width in ((5000, 3), (3, 5000)):
-        drawn = compare(np.zeros((height, width, 3), np.uint8), [halves(height, width)], [Drawer("m", CLASSES)])
-        assert drawn.shape[0] <= MOST_PANEL_HEIGHT + 100
-        assert drawn.shape[1] <= 3 * MOST_PANEL
-
-
-def test_distinct_colours_are_distinct_bright_and_always_the_same() -> None:
-    colours = distinct_colours(256)
-    assert len(set(colours)) == 256
-    assert colours[:20] == distinct_colours(20)
-    assert min(max(colour) for colour in colours) > 140
-
-
 def test_colours_come_from_the_legend_that_knows_most_names() -> None:
     streets = {"Road": (1, 1, 1), "traffic light": (2, 2, 2), "car": (3, 3, 3)}
     rooms = {"wall": (4, 4, 4), "car": (5, 5, 5)}
     assert colours_by_name(("traffic_light", "road"), [rooms, streets]) == ((2, 2, 2), (1, 1, 1))
-    found = colours_by_name(("car", "road", "boat"), [rooms, streets])
-    assert found is not None
+    found = colours_by_name(("car", "road", "boat"), [rooms, streets]) or ()
     assert found[:2] == ((3, 3, 3), (1, 1, 1))
     assert found[2] not in {*streets.values(), *rooms.values()}
     assert colours_by_name(("boat", "quay", "car"), [rooms, streets]) is None
-    assert colours_by_name(("boat",), []) is None
 
 
 def test_ids_are_8_bits_with_the_colours_as_palette(tmp_path: Path) -> None:

@@ -117,16 +117,6 @@ def test_a_large_picture_by_windows_needs_the_memory_of_a_band(monkeypatch: pyte
     assert np.array_equal(found.ids[:64, :64], corner.ids)
 
 
-def test_classes_alone_are_resized_to_the_nearest() -> None:
-    def classes(images: Tensor) -> Tensor:
-        return (images[:, 0] > 127).long() * 3
-
-    image = np.zeros((64, 64, 3), np.uint8)
-    image[:, 32:] = 255
-    found = only(Network(None, classes, CPU, size=32).predict([image]))
-    assert np.array_equal(found.ids, (image[..., 0] > 127) * 3)
-
-
 def test_scores_that_are_not_finite_are_no_prediction() -> None:
     def broken(images: Tensor) -> Tensor:
         logits = blocky(images)

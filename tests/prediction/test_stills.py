@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from transkd.errors import DataError
-from transkd.evaluation.inference import Inference
 from transkd.prediction.drawing import Classes, Drawer
 from transkd.prediction.network import Network
 from transkd.prediction.outputs import Model
@@ -69,22 +67,6 @@ def test_each_picture_gets_its_own_prediction_whatever_the_sizes(tmp_path: Path)
     assert sum(shape[0] == 4 for shape in spy.batches) >= 3
 
 
-def test_pictures_of_rare_sizes_do_not_pile_up(tmp_path: Path) -> None:
-    reading = threading.Lock()
-    counts = {"read": 0, "most": 0}
-    spy = Spy()
-
-    def read(path: Path) -> np.ndarray:
-        with reading:
-            counts["read"] += 1
-            counts["most"] = max(counts["most"], counts["read"] - sum(shape[0] for shape in spy.batches))
-        return picture(path)
-
-    names = [f"{32 + number}-40-{number}" for number in range(60)]
-    assert predicted(jobs(names, tmp_path), spy.model(), read).done == 60
-    assert counts["most"] <= 4 * (3 + 1) + 2 + 4 + 2
-
-
 def test_one_bad_picture_does_not_stop_the_others(tmp_path: Path) -> None:
     names = ["40-40-1", "bad", "40-40-2", "20-40-3"]
     tally = predicted(jobs(names, tmp_path), Spy().model())
@@ -92,23 +74,6 @@ def test_one_bad_picture_does_not_stop_the_others(tmp_path: Path) -> None:
     assert tally.failures == ["bad: cannot read this image"]
     assert tally.enlarged == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["20-40-3.png", "40-40-1.png", "40-40-2.png"]
-
-
-def test_stopping_leaves_whole_files_only(tmp_path: Path) -> None:
-    steps = []
-
-    def step() -> None:
-        steps.append(1)
-        if len(steps) == 3:
-            raise KeyboardInterrupt
-
-    names = [f"40-40-{number}" for number in range(30)]
-    with pytest.raises(KeyboardInterrupt):
-        predicted(jobs(names, tmp_path), Spy().model(batch_size=1), progress=step)
-    made = list(tmp_path.iterdir())
-    assert 3 <= len(made) < 30
-    for path in made:
-        assert np.asarray(Image.open(path)).shape == (40, 40)
 
 
 def test_a_full_disk_stops_all_and_leaves_whole_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,12 +94,3 @@ def test_a_full_disk_stops_all_and_leaves_whole_files_only(tmp_path: Path, monke
     assert tally.done == 3
     assert len(list(tmp_path.iterdir())) == 3
     assert len(saved) < 20
-
-
-def test_one_that_the_model_cannot_take_does_not_stop_the_others(tmp_path: Path) -> None:
-    spy = Spy()
-    network = Network(spy, lambda images: spy(images).argmax(1), torch.device("cpu"), views=Inference(scales=(0.5, 1)))
-    tally = predicted(jobs(["80-80-1", "50-80-2"], tmp_path), Model(network, Drawer("spy", CLASSES)))
-    assert tally.done == 1
-    (failure,) = tally.failures
-    assert failure.startswith("50-80-2: scale 0.5 makes 25x40 pixels")

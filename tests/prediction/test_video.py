@@ -118,35 +118,16 @@ def test_odd_sides_get_another_row_and_column(tmp_path: Path) -> None:
     assert [image.shape for image in read_back(tmp_path / "odd.mp4")] == [(66, 98, 3)] * 3
 
 
-@pytest.mark.parametrize(("name", "codec"), [("v.avi", "MJPG"), ("v.mkv", "mp4v"), ("v.mov", "mp4v")])
+@pytest.mark.parametrize(("name", "codec"), [("v.avi", "MJPG"), ("v.mkv", "mp4v")])
 def test_a_video_that_ends_in_mid_frame_is_written_up_to_there(tmp_path: Path, name: str, codec: str) -> None:
     video = record(tmp_path / name, codec, frames=40)
     whole = video.read_bytes()
-    half = index_first(whole) if name.endswith("mov") else whole
-    video.write_bytes(half[: len(half) * 6 // 10])
+    video.write_bytes(whole[: len(whole) * 6 // 10])
     clip = predict_clip(job(video, colour=tmp_path / "out.mp4"), models())
     assert 5 < clip.frames < 36
     assert clip.shortfall is not None
     assert f"{name}: the video ends at frame {clip.frames} of 40" in clip.shortfall
     assert len(read_back(tmp_path / "out.mp4")) == clip.frames
-
-
-def index_first(movie: bytes) -> bytes:
-    """Return an MP4 with its index before the frames, as those for streaming have it."""
-    boxes, position = {}, 0
-    while position < len(movie):
-        length, kind = struct.unpack(">I4s", movie[position : position + 8])
-        boxes[kind] = movie[position : position + length]
-        position += length
-    index = bytearray(boxes[b"moov"])
-    place = index.find(b"stco")
-    count = struct.unpack(">I", index[place + 8 : place + 12])[0]
-    for number in range(count):
-        at = place + 12 + 4 * number
-        offset = struct.unpack(">I", index[at : at + 4])[0]
-        index[at : at + 4] = struct.pack(">I", offset + len(index))
-    rest = b"".join(box for kind, box in boxes.items() if kind not in (b"ftyp", b"moov"))
-    return boxes[b"ftyp"] + bytes(index) + rest
 
 
 def test_a_rotated_video_is_upright(tmp_path: Path) -> None:
@@ -165,42 +146,16 @@ def test_a_rotated_video_is_upright(tmp_path: Path) -> None:
     assert np.abs(frames[2][18:22] - np.array(CLASSES.colours[1])).mean() < 25
 
 
-def uneven(movie: bytes) -> bytes:
-    """Return an MP4 of 12 even frames whose first six last half as long, the others half as long again."""
-    place, changed = movie.find(b"stts"), bytearray(movie)
-    (entries, count, length) = struct.unpack(">III", movie[place + 8 : place + 20])
-    assert (entries, count) == (1, 12)
-    changed[place + 8 : place + 20] = struct.pack(">IIIII", 2, 6, length // 2, 6, 3 * length // 2)
-    for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
-        at = movie.find(box) - 4
-        changed[at : at + 4] = struct.pack(">I", 8 + struct.unpack(">I", movie[at : at + 4])[0])
-    return bytes(changed)
-
-
-def test_frames_of_changing_rate_are_written_at_their_mean(tmp_path: Path) -> None:
-    video = record(tmp_path / "v.mp4", rate=25)
-    video.write_bytes(uneven(video.read_bytes()))
-    clip = predict_clip(job(video, colour=tmp_path / "out.mp4"), models())
-    assert (clip.frames, clip.shortfall) == (FRAMES, None)
-    (note,) = clip.notes
-    mean = 11 / (6 * 0.02 + 5 * 0.06)
-    assert f"do not follow each other at one rate; written at their mean, {mean:.4g} frames/s" in note
-    assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(mean, rel=1e-3)
-    assert len(read_back(tmp_path / "out.mp4")) == FRAMES
-
-
 @pytest.mark.parametrize(
     ("times", "stated", "rate"),
     [
         ([0.0, 0.033, 0.067, 0.1, 0.133], 30.0, 30.0),
         ([2.0, 2.04, 2.08], 25.0, 25.0),
-        ([0.0, 5.0, 10.0], 0.266, 0.2),
         ([0.0, 0.04, 0.08, 0.2, 0.24, 0.4], 25.0, 12.5),
         ([0.0, 0.04, 0.08], 1000.0, 25.0),
         ([0.0, 0.0, 0.0], 24.0, 24.0),
         ([0.0, 0.1, 0.2], None, 10.0),
-        ([0.0], None, 25.0),
-        ([], 30.0, 30.0),
+        ([], None, 25.0),
     ],
 )
 def test_the_rate_of_frames_is_found_from_their_times(times: list[float], stated: float | None, rate: float) -> None:

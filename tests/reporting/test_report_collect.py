@@ -57,7 +57,6 @@ def test_the_folder_of_a_sweep_names_its_runs(make: Maker, tmp_path: Path) -> No
 def test_unusable_runs_are_listed_with_the_reason(make: Maker) -> None:
     make("none", at="good")
     change(make("none", at="not_a_number"), miou=float("nan"))
-    change(make("none", at="no_score"), miou=None)
     change(make("none", at="other_seed"), seed=77)
     (make("none", at="unfinished") / "results.json").unlink()
     (make("none", at="no_config") / "config.yaml").unlink()
@@ -65,7 +64,6 @@ def test_unusable_runs_are_listed_with_the_reason(make: Maker) -> None:
     reasons = {
         "foreign": "foreign: its config.yaml is not of a training run of transkd",
         "no_config": "foreign or damaged: it has no config.yaml",
-        "no_score": "no score: nothing was validated",
         "not_a_number": "damaged: results.json at miou",
         "other_seed": "damaged: config.yaml and results.json are of different runs, by their seed",
         "unfinished": "unfinished: it has no results.json",
@@ -85,11 +83,8 @@ def test_a_source_has_to_exist(make: Maker, source: str) -> None:
 
 def test_nothing_found(make: Maker) -> None:
     (make("none") / "results.json").unlink()
-    with pytest.raises(
-        ConfigError, match=r"^runs=runs: there is no finished run, a folder with config.yaml and"
-    ) as error:
+    with pytest.raises(ConfigError, match=r"no finished run(.|\n)*made-none-s0: unfinished: it has no results.json$"):
         collect_runs(["runs"])
-    assert str(error.value).endswith("what there is:\n  runs/made-none-s0: unfinished: it has no results.json")
 
 
 def test_curves_leave_the_final_scoring_out(make: Maker) -> None:

@@ -14,8 +14,10 @@ import pytest
 from made_runs import BARE, PALETTE, TAUGHT, Maker, report
 from PIL import Image
 
+import transkd
+from transkd.errors import ConfigError
 from transkd.reporting import report_files
-from transkd.reporting.tables import latex_text
+from transkd.reporting.files import markdown_lines, report_json
 
 GOLDEN = Path(__file__).parent / "golden_report.md"
 PLOTS = ("gains", "curves", "miou-gmac", "miou-latency", "classes")
@@ -134,9 +136,6 @@ def test_latex(made: dict[str, bytes]) -> None:
     assert [text.count(rf"\{name}") for name in ("begin{table}", "end{table}", "toprule", "bottomrule")] == [2] * 4
     assert r"transkd\_ea & 3 & 50.70 $\pm$ 0.46 & +10.20 & +9.21 to +11.19 & a gain & 34.6 &" in text
     assert {row.count(" & ") for row in text.splitlines() if row.endswith(r"\\")} == {7, 9}
-    assert latex_text(r"a_b & 5 % of $x$ #1 {y} ~ ^ \z") == (
-        r"a\_b \& 5 \% of \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}z"
-    )
 
 
 def test_names_cannot_break_the_pages(make: Maker) -> None:
@@ -189,3 +188,15 @@ def test_each_table_has_its_files(make: Maker) -> None:
     text = files["report.md"].decode()
     assert text.index("## trainer.max_epochs=40") < text.index("## trainer.max_epochs=80")
     assert "](miou-gmac-2.png)" in text
+
+
+def test_from_python_and_in_a_notebook(field: Path) -> None:
+    ours = transkd.report("runs", exclude=("distillation.name:cwd",), confidence=0.9)
+    assert report_json(ours) == report_json(report(exclude=("distillation.name:cwd",), confidence=0.9))
+    assert repr(ours) == "<Report: 10 runs, 1 table>"
+    lines = [line for line in ours._repr_markdown_().splitlines() if line]
+    assert lines[0].startswith("| method | seeds | mIoU, %")
+    assert len([line for line in lines if line.startswith("|")]) == 2 + len(ours.tables[0].rows)
+    assert set(lines) <= set(markdown_lines(ours, [{}]))
+    with pytest.raises(ConfigError, match="there is no finished run"):
+        transkd.report(field / "made-kd-s0/checkpoints")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from made_runs import Maker, report
+from made_runs import BARE, TAUGHT, Maker, report
+from PIL import Image
 
-from transkd.reporting import report_files
-from transkd.reporting.plots import classes_figure, folded, mean_curve
+from transkd.errors import ConfigError
+from transkd.reporting import draw_plot, report_files
+from transkd.reporting.plots import classes_figure, mean_curve
 
 
 def test_curves_are_means_where_all_were_validated(make: Maker) -> None:
@@ -45,9 +48,14 @@ def test_a_plot_of_very_many_classes_has_those_that_change_most(make: Maker) -> 
     assert axes.get_xlabel() == "the 80 of 300 classes that change most"
 
 
-def test_long_titles_are_folded() -> None:
-    title = "transkd_ea + kd + cwd, csf.schedule.name warm_up, csf.schedule.share 0.1, kd.weight 2.0, cwd.weight 3"
-    lines = folded(title).split("\n")
-    assert (len(lines), lines[0]) == (3, "transkd_ea + kd + cwd,")
-    assert all(len(one) <= 30 for one in lines)
-    assert (folded("kd"), folded("\x07")) == ("kd", "(no name)")
+def test_a_plot_is_that_of_the_files(make: Maker) -> None:
+    make("none", results=BARE, curve=())
+    make("kd", overrides=TAUGHT, results=BARE, curve=())
+    found = report()
+    theirs = Image.open(io.BytesIO(report_files(found)["gains.png"])).convert("RGB")
+    assert np.array_equal(np.asarray(draw_plot(found, "gains", width=theirs.width)), np.asarray(theirs))
+    assert draw_plot(found, "gains", width=300).width == 300
+    with pytest.raises(ConfigError, match="there is no plot 'gain'; did you mean 'gains'"):
+        draw_plot(found, "gain")
+    with pytest.raises(ConfigError, match="the plot 'curves' has nothing to show: no run of the table"):
+        draw_plot(found, "curves")

@@ -12,11 +12,8 @@ from made_runs import TAUGHT, Maker, refusal, report, titles
     ("override", "line"),
     [
         ("data.batch_size=4", "data.batch_size: 8 in runs/made-none-s0; 4 in runs/other"),
-        ("optimizer.lr=0.1", "optimizer.lr: 0.0005 in runs/made-none-s0; 0.1 in runs/other"),
-        ("schedule.power=2", "schedule.power: 1.0 in runs/made-none-s0; 2 in runs/other"),
         ("augment=none", "augment.recipe: standard in runs/made-none-s0; none in runs/other"),
         ("trainer.devices=2", "trainer.devices: 1 in runs/made-none-s0; 2 in runs/other"),
-        ("checkpoint.select=last", "checkpoint.select: best in runs/made-none-s0; last in runs/other"),
         ("student.weights=pretrained", "student.weights: scratch in runs/made-none-s0; pretrained in runs/other"),
         ("data.train_split=val", "data.train_split: train in runs/made-none-s0; val in runs/other"),
     ],

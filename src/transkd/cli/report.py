@@ -163,7 +163,7 @@ def print_report(report: Report, console: Console) -> None:
     from transkd.reporting.tables import terminal_table
 
     for table in report.tables:
-        content = score_table(table.rows, report.options.confidence, scores=())
+        content = score_table(table.rows, report.options.confidence, scores={})
         console.print(terminal_table(content, table.title, unbroken=("mIoU, %",)))
         for note in table.notes:
             print("- " + note.replace("\n", "\n  "))

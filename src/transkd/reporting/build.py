@@ -7,16 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transkd.errors import ConfigError
+from transkd.errors import ConfigError, did_you_mean
 from transkd.reporting.collect import NO_TEACHER, LeftOut, Teachers, collect_runs, find_teachers
 from transkd.reporting.columns import score_table
-from transkd.reporting.methods import (
-    baseline_name,
-    check_baseline,
-    find_baselines,
-    group_by_method,
-    teachers_that_compare,
-)
+from transkd.reporting.methods import PLAIN_STUDENT, find_baselines, group_by_method, teachers_that_compare
 from transkd.reporting.notes import table_notes
 from transkd.reporting.rows import Row, build_rows
 from transkd.reporting.selection import comparable_groups, select_runs
@@ -142,21 +136,24 @@ def build_report(options: ReportOptions) -> Report:
     students = [run for run in kept if run.folder not in alone]
     if not students:
         raise ConfigError(f"there is no run but the teacher's ({kept[0].folder}): add those of students to runs=…")
-    left_out = list(collection.left_out)
+    left_out = collection.left_out
     if named == NO_TEACHER:
-        unused = [run.folder for run in collection.runs if run.folder in alone]
-        left_out += [LeftOut(folder, "a teacher, and teacher_run=none") for folder in unused]
+        unused = (run.folder for run in collection.runs if run.folder in alone)
+        left_out += tuple(LeftOut(folder, "a teacher, and teacher_run=none") for folder in unused)
         taught = Teachers((), {})
     groups = comparable_groups(students, split=options.split)
     tables = tuple(build_table(title, runs, taught, options) for title, runs in groups)
-    check_baseline(options.baseline, [row.method for table in tables for row in table.rows])
+    methods = [row.method for table in tables for row in table.rows]
+    if options.baseline and not any(find_baselines([method], options.baseline) for method in methods):
+        titles = {method.title for method in methods if method.kind != "teacher"}
+        hint = did_you_mean(options.baseline, titles)
+        raise ConfigError(f"baseline={options.baseline}: no method has this title; {hint}")
     repeats = (
-        f"{run.folder} repeats {row.method.title}, seed {run.seed}, with equal results, and counts once."
-        for table in tables
-        for row in table.rows
-        for run in row.method.repeats
+        f"{run.folder} repeats {method.title}, seed {run.seed}, with equal results, and counts once."
+        for method in methods
+        for run in method.repeats
     )
-    return Report(tables, (*taught.notes, *repeats), tuple(left_out), options)
+    return Report(tables, (*taught.notes, *repeats), left_out, options)
 
 
 def build_table(title: str, runs: Sequence[Run], taught: Teachers, options: ReportOptions) -> Table:
@@ -186,5 +183,7 @@ def build_table(title: str, runs: Sequence[Run], taught: Teachers, options: Repo
         teacher_of = {folder: run for folder, run in teacher_of.items() if run.folder != teacher.folder}
     methods = group_by_method(runs, shown_teachers, teacher_of)
     rows = build_rows(methods, options.confidence, options.baseline)
-    baseline = baseline_name(find_baselines(methods, options.baseline).values())
+    baselines = find_baselines(methods, options.baseline).values()
+    titles = dict.fromkeys(PLAIN_STUDENT if method.kind == "plain" else method.title for method in baselines)
+    baseline = " / ".join(titles) or PLAIN_STUDENT
     return Table(title, baseline, rows, (*notes, *table_notes(rows, options.confidence, baseline)))

@@ -45,9 +45,8 @@ def collect_runs(sources: Sequence[str], key: str = "runs") -> Collection:
     """
     runs: list[Run] = []
     left_out: list[LeftOut] = []
-    roots: list[Path] = []
-    for path in [path for source in sources for path in expand(source, key)]:
-        roots += [path, *sweep_runs(path, left_out)]
+    named = [path for source in sources for path in expand(source, key)]
+    roots = [root for path in named for root in (path, *sweep_runs(path, left_out))]
     for folder in run_folders(roots, left_out):
         try:
             runs.append(read_run(folder))
@@ -70,7 +69,7 @@ def expand(source: str, key: str) -> list[Path]:
     """
     path = at_home(source)
     found = [path] if exists(path) else []
-    if not found and glob.has_magic(source):
+    if not found:
         found = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207, a glob may be absolute
         found = [one for one in found if one.is_dir() or one.name in MARKS]
     if not found:
@@ -134,12 +133,7 @@ class Teachers(NamedTuple):
 
 
 def find_teachers(students: Sequence[Run], among: Sequence[Run], named: Sequence[str]) -> Teachers:
-    """Find the teachers of distilled students, among runs and where the students' configs point.
-
-    Args:
-        students: the runs of the report.
-        among: all runs that were found.
-        named: folders of the teachers' runs, which then taught everyone; empty to look them up.
+    """Find the teachers of distilled students, among runs and where their configs point; those named taught everyone.
 
     Raises:
         ConfigError: a named teacher is no finished run.
@@ -153,7 +147,7 @@ def find_teachers(students: Sequence[Run], among: Sequence[Run], named: Sequence
     notes = []
     for student in students:
         teacher, weights = teacher_of(student, among), student.teacher_weights
-        if teacher is not None and student.flat_config.get("teacher.backbone") in (None, teacher.results.backbone):
+        if teacher and student.flat_config.get("teacher.backbone") in (None, teacher.results.backbone):
             of[student.folder] = teacher
         elif weights == "random":
             notes.append("teacher.weights=random is a teacher that has learned nothing, so there is no gap to recover.")
@@ -178,10 +172,6 @@ def teacher_of(student: Run, runs: Sequence[Run]) -> Run | None:
             except UnusableRunError:
                 return None
     saved = os.path.normpath(weights)
-    same = [
-        run
-        for run in runs
-        if run is not student
-        and saved in (os.path.normpath(Path(run.config.get("output") or run.folder, name)) for name in SAVED)
-    ]
+    others = [(run, run.config.get("output") or run.folder) for run in runs if run is not student]
+    same = [run for run, output in others if saved in (os.path.normpath(Path(output, name)) for name in SAVED)]
     return same[0] if len(same) == 1 else None

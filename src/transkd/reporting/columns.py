@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -63,28 +63,15 @@ def reading(row: Row) -> str:
     return READINGS[row.gain.verdict][0] if row.gain else ABSENT
 
 
-@dataclass(frozen=True)
-class Score:
-    """A score beside the mean IoU, a share in [0, 1], shown in percent as mean and deviation over seeds.
+def score_spread(row: Row, key: str) -> Spread | None:
+    """Return mean and deviation over seeds of a score in ``results.json``, None where no run has it."""
+    values = known(getattr(run.results, key) for run in row.method.runs)
+    return Spread.of(values) if values else None
 
-    Attributes:
-        key: in ``report.json`` and ``table.csv``.
-        head: of its column.
-        of_run: its value in a run.
-    """
 
-    key: str
-    head: str
-    of_run: Callable[[Results], float | None]
-
-    def over_seeds(self, row: Row) -> Spread | None:
-        """Return mean and deviation of a row, None where no run has the score."""
-        values = known(self.of_run(run.results) for run in row.method.runs)
-        return Spread.of(values) if values else None
-
-    def text(self, row: Row) -> str:
-        """Return the score of a row as its column shows it."""
-        return spread(self.over_seeds(row))
+def score_text(key: str) -> Callable[[Row], str]:
+    """Return what shows such a score of a row."""
+    return lambda row: spread(score_spread(row, key))
 
 
 @dataclass(frozen=True)
@@ -125,7 +112,8 @@ def losses(key: str) -> Callable[[Results], float | None]:
     return lambda run: getattr(run.distillation_cost, key, None)
 
 
-SCORES = (Score("pixel_accuracy", "pixel accuracy, %", lambda run: run.pixel_accuracy),)
+SCORES = {"pixel_accuracy": "pixel accuracy, %"}
+"""Scores beside the mean IoU, shares in [0, 1]: the key in ``results.json``, head of the column."""
 COSTS = (
     Cost("params", "parameters, M", lambda run: run.params, 2, unit=1e6, summary=min),
     Cost("gmacs", "GMAC", lambda run: run.gmacs, 2, summary=min),
@@ -140,7 +128,7 @@ COSTS = (
 METHOD = Column("method", "text")
 
 
-def score_table(rows: Sequence[Row], confidence: float, scores: Sequence[Score] = SCORES) -> TextTable:
+def score_table(rows: Sequence[Row], confidence: float, scores: Mapping[str, str] = SCORES) -> TextTable:
     """Return the table of mean IoU, gains, and further scores."""
     columns: dict[Column, Callable[[Row], str]] = {
         METHOD: lambda row: row.method.title,
@@ -151,7 +139,7 @@ def score_table(rows: Sequence[Row], confidence: float, scores: Sequence[Score] 
         Column("reading", "text"): reading,
         Column("of the gap, %"): lambda row: percent(row.recovered, 1),
     }
-    columns |= {Column(score.head): score.text for score in scores}
+    columns |= {Column(head): score_text(key) for key, head in scores.items()}
     emphasis = tuple(READINGS[row.gain.verdict][1] if row.gain else "" for row in rows)
     return TextTable.of(columns, rows, emphasis=emphasis, groups=tuple(row.method.kind for row in rows))
 

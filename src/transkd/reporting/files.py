@@ -16,18 +16,27 @@ from PIL import Image
 from transkd.errors import ConfigError, did_you_mean
 from transkd.reporting import columns, notes
 from transkd.reporting.build import Report, Table
-from transkd.reporting.columns import COSTS, SCORES, class_table, cost_table, left_out_table, run_table, score_table
+from transkd.reporting.columns import (
+    COSTS,
+    SCORES,
+    class_table,
+    cost_table,
+    left_out_table,
+    run_table,
+    score_spread,
+    score_table,
+)
 from transkd.reporting.notes import LITERAL, commands, provenance
-from transkd.reporting.plots import Plot, figures, file_content, plot_style, table_plots
+from transkd.reporting.plots import figures, file_content, plot_style, table_plots
 from transkd.reporting.rows import Row
-from transkd.reporting.scenes import Scene, example_scenes
+from transkd.reporting.scenes import example_scenes
 from transkd.reporting.tables import latex_table, markdown_code, markdown_table, markdown_text
 
 JSON, PAGE, TEXT = "report.json", "report.html", "report.md"
 CSV_COLUMNS = (
     *("method", "kind", "seeds", "miou", "miou_std"),
     *("gain", "gain_low", "gain_high", "gain_how", "gain_verdict", "gain_over", "gap_recovered"),
-    *(name for score in SCORES for name in (score.key, f"{score.key}_std")),
+    *(name for key in SCORES for name in (key, f"{key}_std")),
     *(cost.key for cost in COSTS),
 )
 
@@ -35,8 +44,8 @@ CSV_COLUMNS = (
 def report_files(report: Report) -> dict[str, bytes]:
     """Return name -> content of each file: page, text, numbers, and tables and plots of each table.
 
-    Where a report has several tables, their files end with their number: ``table-2.csv``. The same runs give the same
-    bytes.
+    Where a report has several tables, their files end with their number: ``table-2.csv``. The page loads nothing and
+    runs no script. The same runs give the same bytes.
     """
     options = report.options
     endings = [f"-{number}" if len(report.tables) > 1 else "" for number in range(1, len(report.tables) + 1)]
@@ -50,8 +59,13 @@ def report_files(report: Report) -> dict[str, bytes]:
         for plot in drawn:
             files |= {f"{plot.name}{ending}.svg": plot.svg, f"{plot.name}{ending}.png": plot.png}
         pictures.append({plot.title: f"{plot.name}{ending}.png" for plot in drawn})
+    environment = Environment(
+        loader=PackageLoader("transkd.reporting", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    page, tables = environment.get_template(PAGE), zip(report.tables, plots, scenes, strict=True)
     return {
-        PAGE: encoded(page(report, plots, scenes)),
+        PAGE: encoded(page.render(report=report, tables=tables, columns=columns, notes=notes)),
         TEXT: encoded("\n".join(markdown_lines(report, pictures)).rstrip() + "\n"),
         JSON: encoded(report_json(report)),
         **files,
@@ -86,16 +100,6 @@ def draw_plot(report: Report, name: str, *, table: int = 0, width: int = 640) ->
             raise ConfigError(f"the plot '{name}' has nothing to show: no run of the table has numbers for it")
         picture = Image.open(io.BytesIO(file_content(figure, "png"))).convert("RGB")
     return picture.resize((width, round(width * picture.height / picture.width)), Image.Resampling.LANCZOS)
-
-
-def page(report: Report, plots: Sequence[Sequence[Plot]], scenes: Sequence[Sequence[Scene]]) -> str:
-    """Return the HTML page, which loads nothing and runs no script; plots and scenes are those of each table."""
-    environment = Environment(
-        loader=PackageLoader("transkd.reporting", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
-    tables = zip(report.tables, plots, scenes, strict=True)
-    return environment.get_template(PAGE).render(report=report, tables=tables, columns=columns, notes=notes)
 
 
 def markdown_lines(report: Report, plots: Sequence[Mapping[str, str]]) -> Iterator[str]:
@@ -165,7 +169,7 @@ def table_csv(table: Table) -> str:
     writer.writeheader()
     for row in map(numbers, table.rows):
         flat = {**row, **row["costs"], "seeds": " ".join(map(str, row["seeds"]))}
-        for name in ("miou", "gain", *(score.key for score in SCORES)):
+        for name in ("miou", "gain", *SCORES):
             values = flat.pop(name) or {}
             flat |= {name if key == "mean" else f"{name}_{key}": value for key, value in values.items()}
         writer.writerow(flat)
@@ -180,7 +184,7 @@ def numbers(row: Row) -> dict[str, Any]:
         "kind": row.method.kind,
         "seeds": row.method.seeds,
         "miou": asdict(row.miou),
-        **{score.key: asdict(found) if (found := score.over_seeds(row)) else None for score in SCORES},
+        **{key: asdict(found) if (found := score_spread(row, key)) else None for key in SCORES},
         "gain": gain and {key: getattr(gain, key) for key in ("mean", "low", "high", "how", "verdict", "seeds")},
         "gain_over": row.baseline.title if row.baseline else None,
         "gap_recovered": row.recovered,

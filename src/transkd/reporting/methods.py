@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from transkd.errors import ConfigError, did_you_mean
+from transkd.errors import ConfigError
 from transkd.runs.finished import PLAIN, Run, architecture, comparison_facts, method_options, recipe_facts
 from transkd.runs.recipe import frozen, shown
 
@@ -62,11 +62,6 @@ def group_by_method(
 ) -> tuple[Method, ...]:
     """Sort the runs of one table into methods: teachers first, then plain students, then the others, the best first.
 
-    Args:
-        students: runs that compare with each other.
-        teachers: the teachers to show.
-        teacher_of: a student's folder -> the run that taught it.
-
     Raises:
         ConfigError: runs of the same method and seed with different results: their mean would not be over seeds.
     """
@@ -76,14 +71,17 @@ def group_by_method(
     for run in teachers:
         by_recipe[_trained_as(run)].append(run)
     titles = method_titles([runs[0] for runs in by_method.values()], teacher_of)
-    titles += teacher_titles([runs[0] for runs in by_recipe.values()])
+    backbones = [runs[0].results.backbone for runs in by_recipe.values()]
+    for backbone, runs in zip(backbones, by_recipe.values(), strict=True):
+        titles.append(f"teacher {backbone}" + f" ({runs[0].name})" * (backbones.count(backbone) > 1))
     methods = []
     for number, (title, runs) in enumerate(zip(titles, [*by_method.values(), *by_recipe.values()], strict=True)):
         kind: Kind = "teacher" if number >= len(by_method) else "plain" if runs[0].is_plain else "distilled"
         by_seed: dict[int, Run] = {}
         for run in sorted(runs, key=lambda run: run.seed):
             kept = by_seed.setdefault(run.seed, run)
-            if not same_scores(kept, run):
+            scores = [(one.results.miou, one.results.pixel_accuracy, one.results.per_class) for one in (kept, run)]
+            if scores[0] != scores[1]:
                 raise ConfigError(
                     f"{title}, seed {run.seed} has different results, so that a mean would not be over seeds: mIoU "
                     f"{100 * kept.miou:.2f} in {kept.folder} and {100 * run.miou:.2f} in {run.folder}; leave one of "
@@ -99,12 +97,6 @@ def group_by_method(
         return ORDER.index(method.kind), str(method.student), -mean, method.title
 
     return tuple(sorted(methods, key=position))
-
-
-def same_scores(one: Run, other: Run) -> bool:
-    """Return whether two runs have equal scores, those of the classes included."""
-    mine, theirs = one.results, other.results
-    return (mine.miou, mine.pixel_accuracy, mine.per_class) == (theirs.miou, theirs.pixel_accuracy, theirs.per_class)
 
 
 def _identity(run: Run, teacher_of: Mapping[Path, Run]) -> str:
@@ -140,11 +132,9 @@ def _losses(file: Path) -> Iterator[str]:
 
 
 def method_name(run: Run) -> str:
-    """Return the name of a run's method, with the losses that were added to or removed from what the name stands for.
+    """Return the name of a run's method with losses added or removed: ``weight selection + transkd_ea + kd - csf``.
 
-    ``transkd_ea`` with ``kd`` added is ``transkd_ea + kd``, and without ``csf`` it is ``transkd_ea - csf``. A name that
-    is neither that of a file in ``conf/distillation`` nor a loss's is the user's, and stands as it is. A start from the
-    teacher's weights comes first: ``weight selection + kd``.
+    A name that is neither that of a file in ``conf/distillation`` nor a loss's is the user's, and stands as it is.
     """
     name, losses = " ".join(run.results.distillation.split()), run.losses
     if run.is_plain:
@@ -158,10 +148,7 @@ def method_name(run: Run) -> str:
 
 
 def method_titles(runs: Sequence[Run], teacher_of: Mapping[Path, Run]) -> list[str]:
-    """Return a title for each method: its name, and as much of options, network and teacher as distinguishes it.
-
-    ``runs`` holds one of each method, and ``teacher_of`` the run that taught it by the student's folder.
-    """
+    """Return a title for a run of each method: its name, and what of options, network and teacher distinguishes it."""
     teachers = [teacher_of.get(run.folder) for run in runs]
     taught_by = [
         {} if run.is_plain else {"from": f"{one.results.backbone} ({one.name})" if one else run.teacher_weights}
@@ -175,13 +162,6 @@ def method_titles(runs: Sequence[Run], teacher_of: Mapping[Path, Run]) -> list[s
         networks, [{"head": head, "head_width": width} for head, width in zip(*heads, strict=True)]
     )
     return [", ".join(filter(None, both)) for both in zip(networks, titles, strict=True)]
-
-
-def teacher_titles(runs: Sequence[Run]) -> list[str]:
-    """Return a title for each teacher: its network, and its run's name where several have that."""
-    backbones = [run.results.backbone for run in runs]
-    names = [f" ({run.name})" if backbones.count(run.results.backbone) > 1 else "" for run in runs]
-    return [f"teacher {backbone}{name}" for backbone, name in zip(backbones, names, strict=True)]
 
 
 def _distinguished(titles: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -216,17 +196,3 @@ def find_baselines(methods: Sequence[Method], title: str) -> dict[Network, Metho
         if other is not method:
             raise ConfigError(f"baseline={title} is {other.title} and {method.title} of one network: name one of them")
     return found
-
-
-def check_baseline(title: str, methods: Iterable[Method]) -> None:
-    """Raise a ConfigError where a baseline is requested that no method of any table is."""
-    methods = list(methods)
-    if title and not any(find_baselines([method], title) for method in methods):
-        titles = {method.title for method in methods if method.kind != "teacher"}
-        raise ConfigError(f"baseline={title}: no method has this title; {did_you_mean(title, titles)}")
-
-
-def baseline_name(baselines: Iterable[Method]) -> str:
-    """Return what gains are over, as it reads in a sentence."""
-    titles = dict.fromkeys(PLAIN_STUDENT if method.kind == "plain" else method.title for method in baselines)
-    return " / ".join(titles) or PLAIN_STUDENT

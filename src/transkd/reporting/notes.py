@@ -23,28 +23,27 @@ def table_notes(rows: Sequence[Row], confidence: float, baseline: str = PLAIN_ST
         yield "± is the sample standard deviation over seeds (n - 1)."
     if single := _titles(row for row in rows if row.miou.count == 1 and row.method.kind != "teacher"):
         yield f"One seed only, so no deviation and no interval: {single}."
-    yield from baseline_notes(rows, baseline)
+    plain = {row.method.student for row in rows if row.method.kind == "plain"}
+    distilled = [row for row in rows if row.method.kind == "distilled"]
+    compared = [row for row in distilled if row.method.student in plain]
+    if baseline != PLAIN_STUDENT:
+        gap = "; the share of the gap is that between the plain student and its teacher"
+        yield f"Gains are over {baseline}{gap * any(row.recovered is not None for row in rows)}."
+    elif len(compared) < len(distilled):
+        yield (
+            "Gains are absent where there is no plain student of the same network and recipe to compare with: train it "
+            "with distillation=none."
+        )
     yield from gain_notes(rows, confidence, baseline)
-    yield from gap_notes(rows)
+    if compared and not any(row.method.kind == "teacher" for row in rows):
+        yield "There is no teacher's run in this table, so the share of the gap that was recovered is absent."
+    if lower := _titles(row for row in compared if row.method.teachers and row.recovered is None):
+        yield f"The teacher is not above the plain student, so there is no gap to recover: {lower}."
     yield from run_notes([run for row in rows for run in row.method.runs])
 
 
 def _titles(rows: Iterable[Row]) -> str:
     return ", ".join(row.method.title for row in rows)
-
-
-def baseline_notes(rows: Sequence[Row], baseline: str) -> Iterator[str]:
-    """Yield what gains are over, where it is not the plain student, or that there is none."""
-    if baseline != PLAIN_STUDENT:
-        gap = "; the share of the gap is that between the plain student and its teacher"
-        yield f"Gains are over {baseline}{gap * any(row.recovered is not None for row in rows)}."
-        return
-    plain = {row.method.student for row in rows if row.method.kind == "plain"}
-    if any(row.method.kind == "distilled" and row.method.student not in plain for row in rows):
-        yield (
-            "Gains are absent where there is no plain student of the same network and recipe to compare with: train it "
-            "with distillation=none."
-        )
 
 
 def gain_notes(rows: Sequence[Row], confidence: float, baseline: str) -> Iterator[str]:
@@ -53,15 +52,12 @@ def gain_notes(rows: Sequence[Row], confidence: float, baseline: str) -> Iterato
     if any(row.gain.how == "paired" for row in rows if row.gain):
         yield f"Intervals are of {level}, by Student's t on the differences seed by seed."
     for row in rows:
-        if row.gain and row.baseline and row.gain.seeds:
-            sides = [
-                (" and ".join(str(seed) for seed in method.seeds if seed not in row.gain.seeds), method.title)
-                for method in (row.method, row.baseline)
-            ]
-            if left := ", ".join(f"{seeds} of {title}" for seeds, title in sides if seeds):
-                paired = ", ".join(map(str, row.gain.seeds))
-                yield f"{row.method.title}: gain and interval are of seeds {paired}, which both have; left out: {left}."
-        if row.gain and row.gain.how == "unpaired":
+        if row.gain is None or row.baseline is None:
+            continue
+        if row.gain.seeds and {*row.method.seeds, *row.baseline.seeds} != set(row.gain.seeds):
+            paired = ", ".join(map(str, row.gain.seeds))
+            yield f"{row.method.title}: gain and interval are of seeds {paired} alone, which both have."
+        if row.gain.how == "unpaired":
             yield f"{row.method.title}: the seeds do not pair with {baseline}'s: Welch's interval ({level})."
     if noise := _titles(row for row in rows if row.gain and row.gain.verdict == "within the noise"):
         yield f"Within the noise (the interval covers 0, so no effect is shown): {noise}."
@@ -72,16 +68,6 @@ def gain_notes(rows: Sequence[Row], confidence: float, baseline: str) -> Iterato
             f"Each interval is for its method alone: of {round(1 / (1 - confidence))} methods without any effect, one "
             "is expected to leave the noise."
         )
-
-
-def gap_notes(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield why the share of the gap is absent."""
-    plain = {row.method.student: row.miou.mean for row in rows if row.method.kind == "plain"}
-    compared = [row for row in rows if row.method.kind == "distilled" and row.method.student in plain]
-    if compared and not any(row.method.kind == "teacher" for row in rows):
-        yield "There is no teacher's run in this table, so the share of the gap that was recovered is absent."
-    if lower := _titles(row for row in compared if row.method.teachers and row.recovered is None):
-        yield f"The teacher is not above the plain student, so there is no gap to recover: {lower}."
 
 
 def run_notes(runs: Sequence[Run]) -> Iterator[str]:
@@ -105,6 +91,8 @@ def run_notes(runs: Sequence[Run]) -> Iterator[str]:
 def provenance(runs: Sequence[Run]) -> dict[str, str]:
     """Return how runs were made, name -> text; what not all have in common lists every value."""
     results = [run.results for run in runs]
+    # students come last; the start is that of those with their own
+    recipe = recipe_facts(next((run for run in reversed(runs) if not run.starts_from_teacher), runs[-1]))
     versions = dict.fromkeys(", ".join(f"{name} {text}" for name, text in one.versions.items()) for one in results)
     precisions = dict.fromkeys(one.training.precision for one in results if one.training.precision)
     facts = {
@@ -112,16 +100,10 @@ def provenance(runs: Sequence[Run]) -> dict[str, str]:
         "scored on": f"{results[0].data.count} scenes, file list {results[0].data.sha256[:12]}",
         "device": "; ".join(dict.fromkeys(one.device or NOT_RECORDED for one in results)),
         "versions": "; ".join(text or NOT_RECORDED for text in versions),
-        RECIPE: shared_recipe(runs),
+        RECIPE: " ".join(f"{key}={shown(value)}" for key, value in sorted(recipe.items())),
         "training precision": ", ".join(precisions),
     }
     return {name: text for name, text in facts.items() if text or name != "training precision"}
-
-
-def shared_recipe(runs: Sequence[Run]) -> str:
-    """Return what training shared among the students of a table, who come last; the start of those with their own."""
-    facts = recipe_facts(next((run for run in reversed(runs) if not run.starts_from_teacher), runs[-1]))
-    return " ".join(f"{key}={shown(value)}" for key, value in sorted(facts.items()))
 
 
 def commands(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,6 @@ from matplotlib.ticker import MaxNLocator
 
 from transkd.reporting.build import Table
 from transkd.reporting.columns import COSTS, READINGS, points, reading, signed
-from transkd.reporting.methods import Method
 from transkd.reporting.rows import Row, Spread
 from transkd.runs.finished import Run
 
@@ -119,15 +119,11 @@ def folded(name: str) -> str:
     return "\n".join(lines or [NAMELESS])
 
 
-def method_styles(methods: Sequence[Method]) -> list[tuple[str, str]]:
-    """Return colour and line of each method: teachers in ink, plain students in grey, then one colour each."""
+def row_styles(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Return line and colour of each row: teachers in ink, plain students in grey, then one colour each."""
     palettes = {"teacher": (INK,), "plain": (NOISE,), "distilled": METHODS}
-    kinds = [method.kind for method in methods]
-    found = []
-    for index, kind in enumerate(kinds):
-        turn, number = divmod(kinds[:index].count(kind), len(palettes[kind]))
-        found.append((palettes[kind][number], LINES[turn % len(LINES)]))
-    return found
+    styles = {kind: cycle(product(LINES, colours)) for kind, colours in palettes.items()}
+    return [next(styles[row.method.kind]) for row in rows]
 
 
 def gains_figure(rows: Sequence[Row], confidence: float, baseline: str) -> Figure | None:
@@ -141,10 +137,9 @@ def gains_figure(rows: Sequence[Row], confidence: float, baseline: str) -> Figur
     for position, (row, gain) in enumerate(compared):
         emphasis = READINGS[gain.verdict][1]
         colour = {"gain": GAIN, "loss": LOSS, "": NOISE}[emphasis]
-        filled = PAPER
         if gain.low is not None and gain.high is not None:
             axes.plot([100 * gain.low, 100 * gain.high], [position, position], color=colour, linewidth=2.2)
-            filled = colour
+        filled = PAPER if gain.verdict == "unknown" else colour
         axes.plot(100 * gain.mean, position, "o", markersize=7, color=colour, markerfacecolor=filled)
         text = f"  {points(gain.mean)}  {reading(row)}"
         side = axes.get_yaxis_transform()
@@ -171,7 +166,7 @@ def curves_figure(rows: Sequence[Row]) -> Figure | None:
     if not any(curves):
         return None
     figure, axes = new_axes(3.8)
-    for row, curve, (colour, line) in zip(rows, curves, method_styles([row.method for row in rows]), strict=True):
+    for row, curve, (line, colour) in zip(rows, curves, row_styles(rows), strict=True):
         if curve:
             steps = [step for step, _ in curve]
             means = np.array([100 * miou.mean for _, miou in curve])
@@ -193,7 +188,7 @@ def cost_figure(rows: Sequence[Row], key: str, axis: str) -> Figure | None:
     if all(value is None for value in values):
         return None
     figure, axes = new_axes(3.4)
-    for row, value, (colour, _) in zip(rows, values, method_styles([row.method for row in rows]), strict=True):
+    for row, value, (_, colour) in zip(rows, values, row_styles(rows), strict=True):
         if value is not None:
             deviation = None if row.miou.std is None else 100 * row.miou.std
             shape: dict[str, Any] = {"fmt": MARKERS[row.method.kind], "color": colour}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
@@ -95,11 +95,9 @@ class Row:
     Attributes:
         method: the runs behind it.
         miou: over seeds.
-        baseline: what it is compared with, of the same network: the plain student, or the method that was named; None
-            for that itself, or without one.
+        baseline: what it is compared with, of the same network; None for that itself, or without one.
         gain: of the mean IoU over the baseline.
-        recovered: share of the gap between plain student and teacher; None where one of the two is missing, or the
-            teacher is not above the plain student.
+        recovered: share of the gap between plain student and teacher; None without a gap.
         per_class: class -> mean IoU over the seeds that have it; None where none has.
         class_gains: class -> gain over the baseline.
         network_runs: all runs of the table with the same network on the same devices.
@@ -127,22 +125,24 @@ def build_rows(methods: Sequence[Method], confidence: float, baseline: str = "")
         other = baselines.get(method.student)
         compared = None if method is other or method.kind == "teacher" else other
         per_class = class_means(method.runs)
-        gain, class_gains = None, {}
+        gain, class_gains = None, dict[str, float | None]()
         if compared:
             ours, theirs = map(class_means, compared_runs(method, compared))
             gain = difference(method.mious, compared.mious, confidence)
-            class_gains = {name: minus(ours.get(name), theirs.get(name)) for name in per_class}
+            for name in per_class:
+                mine, its = ours.get(name), theirs.get(name)
+                class_gains[name] = None if mine is None or its is None else mine - its
         recovered = gap_share(method, plain.get(method.student))
         miou, network_runs = Spread.of(list(method.mious.values())), same_network(method, methods)
         rows.append(Row(method, miou, compared, gain, recovered, per_class, class_gains, network_runs))
     return tuple(rows)
 
 
-def compared_runs(method: Method, other: Method) -> tuple[Sequence[Run], Sequence[Run]]:
-    """Return the runs of two methods that a gain is of: those of the seeds that both have, or else all."""
-    if seeds := paired_seeds(method.mious, other.mious):
-        return [run for run in method.runs if run.seed in seeds], [run for run in other.runs if run.seed in seeds]
-    return method.runs, other.runs
+def compared_runs(*methods: Method) -> Iterator[list[Run]]:
+    """Yield the runs of two methods that a gain is of: those of the seeds that both have, or else all."""
+    seeds = paired_seeds(*(method.mious for method in methods))
+    for method in methods:
+        yield [run for run in method.runs if not seeds or run.seed in seeds]
 
 
 def gap_share(method: Method, plain: Method | None) -> float | None:
@@ -173,8 +173,3 @@ def same_network(method: Method, methods: Sequence[Method]) -> tuple[Run, ...]:
 def known(values: Iterable[float | None]) -> list[float]:
     """Return the values that are not None."""
     return [value for value in values if value is not None]
-
-
-def minus(one: float | None, other: float | None) -> float | None:
-    """Return a difference, None where one of the two is missing."""
-    return None if one is None or other is None else one - other

@@ -5,32 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from transkd.errors import ConfigError, did_you_mean
 from transkd.evaluation.comparison import CLASSES
 from transkd.runs.finished import Run, comparison_facts, score_facts
-from transkd.runs.recipe import differing_keys, frozen, shown
+from transkd.runs.recipe import differing_keys, shown
 
 DIGEST_SHOWN, CLASSES_SHOWN = 16, 5
 
 
-class Condition(NamedTuple):
-    """A key and the value, or the pattern with ``*`` and ``?``, that it must have."""
-
-    key: str
-    value: str
-
-    def holds(self, run: Run) -> bool:
-        """Return whether it holds for a run; a key that the run does not have is null."""
-        value = selectable(run).get(self.key)
-        return value == _parsed(self.value) or fnmatchcase(shown(value), self.value)
-
-
-def parse_condition(text: str) -> Condition:
-    """Return the condition that ``KEY:VALUE`` means.
+def parse_condition(text: str) -> tuple[str, str]:
+    """Return key and value of a condition ``KEY:VALUE``.
 
     Raises:
         ConfigError: it is not of that form.
@@ -38,19 +26,17 @@ def parse_condition(text: str) -> Condition:
     key, colon, value = text.partition(":")
     if not (key and colon and value):
         raise ConfigError(f"'{text}' is not of the form KEY:VALUE, such as trainer.max_epochs:40 or seed:0")
-    return Condition(key, value.strip())
+    return key, value.strip()
 
 
-def _parsed(text: str) -> object:
-    """Return a value as YAML has it, and numbers as people write them, such as 1e-3."""
+def matches(value: object, text: str) -> bool:
+    """Return whether a text is a value in YAML (or a number such as 1e-3), or a pattern of it with ``*`` and ``?``."""
     try:
-        value = yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):  # ValueError: a date that does not exist
-        return text
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+        meant = yaml.safe_load(text)
+        meant = float(meant) if isinstance(meant, str) else meant
+    except (ValueError, yaml.YAMLError):  # a word, or a date that does not exist
+        meant = text
+    return value == meant or fnmatchcase(shown(value), text)
 
 
 def selectable(run: Run) -> dict[str, Any]:
@@ -65,25 +51,25 @@ def select_runs(runs: Sequence[Run], only: Sequence[str], exclude: Sequence[str]
     Raises:
         ConfigError: a condition on a key that no run has, or nothing is left.
     """
-    required: dict[str, list[Condition]] = defaultdict(list)
-    for text in only:
-        condition = parse_condition(text)
-        required[condition.key].append(condition)
+    required: dict[str, list[str]] = defaultdict(list)
+    for key, value in map(parse_condition, only):
+        required[key].append(value)
     excluded = [parse_condition(text) for text in exclude]
-    known = {key for run in runs for key in selectable(run)}
-    for key in (*required, *(condition.key for condition in excluded)):
+    values = [selectable(run) for run in runs]
+    known = set().union(*values)
+    for key in (*required, *(key for key, _ in excluded)):
         if key not in known:
             raise ConfigError(f"no run has a key '{key}'; {did_you_mean(key, known)}")
     kept = tuple(
         run
-        for run in runs
-        if all(any(one.holds(run) for one in conditions) for conditions in required.values())
-        and not any(one.holds(run) for one in excluded)
+        for run, has in zip(runs, values, strict=True)
+        if all(any(matches(has.get(key), text) for text in texts) for key, texts in required.items())
+        and not any(matches(has.get(key), text) for key, text in excluded)
     )
     if not kept:
         given = " ".join((*(f"only={text}" for text in only), *(f"exclude={text}" for text in exclude)))
-        values = {key: dict.fromkeys(shown(selectable(run).get(key)) for run in runs) for key in required}
-        there = "; ".join(f"{key} is {', '.join(texts)}" for key, texts in values.items()) or "exclude fewer"
+        found = {key: dict.fromkeys(shown(has.get(key)) for has in values) for key in required}
+        there = "; ".join(f"{key} is {', '.join(texts)}" for key, texts in found.items()) or "exclude fewer"
         raise ConfigError(f"{given}: none of the {len(runs)} runs is left; {there}")
     return kept
 
@@ -93,11 +79,7 @@ def _first(texts: Sequence[str], count: int) -> str:
 
 
 def comparable_groups(runs: Sequence[Run], *, split: bool) -> list[tuple[str, list[Run]]]:
-    """Sort students' runs into groups that compare, of which there may be several where ``split`` is true.
-
-    Returns:
-        For each group its title and runs. The title has the values that not all groups have,
-        ``"trainer.max_epochs=25"``; it is empty for an only group.
+    """Sort students' runs into groups that compare, each with a title: the values that not all groups have.
 
     Raises:
         ConfigError: there are several, and ``split`` is false: lists the keys that differ, the values, and the runs.
@@ -122,12 +104,9 @@ def comparable_groups(runs: Sequence[Run], *, split: bool) -> list[tuple[str, li
     lines = ["these runs do not compare in one table, since they were not made in one way:"]
     for key in keys:
         runs_of: dict[str, list[Run]] = defaultdict(list)
-        texts: dict[str, str] = {}
         for facts, members in groups:
-            value = frozen(facts.get(key))
-            texts[value] = _short(key, facts, common)
-            runs_of[value] += members
-        values = [f"{texts[value]} in {_first([str(run.folder) for run in of], 1)}" for value, of in runs_of.items()]
+            runs_of[_short(key, facts, common)] += members
+        values = [f"{text} in {_first([str(run.folder) for run in of], 1)}" for text, of in runs_of.items()]
         lines.append(f"  {key}: {'; '.join(values)}")
     lines.append(
         "choose those that do by only=KEY:VALUE or exclude=KEY:VALUE (folder:PATH is one), or make a table of each of "

@@ -95,17 +95,12 @@ def latex_table(table: TextTable, caption: str, label: str) -> str:
         rf"\label{{tab:{label}}}",
         rf"\begin{{tabular}}{{{''.join('r' if column.kind == 'number' else 'l' for column in table.columns)}}}",
         r"\toprule",
-        _latex_line(column.head for column in table.columns),
     ]
-    for index, row in enumerate(table.rows):
-        if not index or table.groups[index] != table.groups[index - 1]:
+    for index, row in enumerate([tuple(column.head for column in table.columns), *table.rows]):
+        if index == 1 or (index > 1 and table.groups[index - 1] != table.groups[index - 2]):
             lines.append(r"\midrule")
-        lines.append(_latex_line(row))
+        lines.append(rf"{' & '.join(map(latex_text, row))} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
-
-
-def _latex_line(cells: Iterable[str]) -> str:
-    return rf"{' & '.join(map(latex_text, cells))} \\"
 
 
 def latex_text(text: str) -> str:
@@ -114,13 +109,7 @@ def latex_text(text: str) -> str:
 
 
 def terminal_table(table: TextTable, title: str, unbroken: Sequence[str] = ()) -> Table:
-    """Return a table for the terminal, whose cells break between words only.
-
-    Args:
-        table: what to show.
-        title: above it; may be empty.
-        unbroken: heads of the columns that do not break.
-    """
+    """Return a table for the terminal, whose cells break between words only, not at all below ``unbroken`` heads."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
