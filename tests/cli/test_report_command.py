@@ -169,13 +169,13 @@ def test_a_narrow_terminal_shows_every_column_in_whole_words(
     make: Maker,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     width: int,
 ) -> None:
     few(make)
     monkeypatch.chdir(tmp_path)
     print_report(build_report(ReportOptions(("runs",))), Console(width=width))
-    text = capsys.readouterr().out
+    text = capfd.readouterr().out
     assert max(len(line) for line in text.splitlines() if not line.startswith("- ")) <= width
     for word in ("transkd_ea", "plain", "student", "50.50 ± 0.71", "+10.00", "a gain", "33.9", "gap,"):
         assert word in text, word

@@ -89,7 +89,7 @@ def test_folders_of_frames_are_replaced_only_if_they_hold_nothing_else(tmp_path:
         plan_outputs([source("in/v.mp4")], tmp_path, ["ids"], "overwrite")
 
 
-def test_places_that_cannot_be_written_to_are_found_out_at_once(tmp_path: Path) -> None:
+def test_folders_that_cannot_be_written_to_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="file is not a folder that can be written to"):
         plan_outputs([source("in/a.jpg")], tmp_path / "file/deep", ["ids"], "error")

@@ -84,7 +84,7 @@ def test_a_source_has_to_exist(make: Maker, source: str) -> None:
 def test_nothing_found(make: Maker) -> None:
     (make("none") / "results.json").unlink()
     with pytest.raises(ConfigError, match=r"no finished run(.|\n)*made-none-s0: unfinished: it has no results.json$"):
-        collect_runs(["runs"])
+        folders("runs")
 
 
 def test_curves_leave_the_final_scoring_out(make: Maker) -> None:

@@ -102,14 +102,6 @@ def test_each_network_has_its_own_plain_student(make: Maker) -> None:
     assert [gain and gain.mean for gain in gains] == pytest.approx([0.05, 0.08])
 
 
-def test_a_head_that_is_named_is_the_usual_one(make: Maker) -> None:
-    make("none")
-    make("none", 1, overrides=("student.head=segformer",))
-    assert titles() == ["plain student"]
-    make("none", 2, overrides=("student.head=semantic_fpn",))
-    assert sorted(titles()) == ["head segformer, plain student", "head semantic_fpn, plain student"]
-
-
 def test_two_runs_of_a_method_and_seed(make: Maker) -> None:
     make("none", miou=0.4, at="a")
     make("none", miou=0.4, at="b")
