@@ -142,16 +142,7 @@ class OpenSection(Section):
 
 
 class Declared(NamedTuple):
-    """What a section declares of one key: for ``--help`` and the reference.
-
-    Attributes:
-        path: the whole key, such as ``data.batch_size``.
-        default: the default; of a group, its choice.
-        help: what it does.
-        heading: what it stands under.
-        is_group: whether it is a config group.
-        kind: its type, as annotated.
-    """
+    """What a section declares of one key, such as ``data.batch_size``; the default of a config group is its choice."""
 
     path: str
     default: Any

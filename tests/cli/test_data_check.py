@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_runs import Command, tiny_run
+from command_runs import Command
 from PIL import Image
 
 
@@ -58,13 +58,6 @@ def test_the_contact_sheet_shows_labels_in_their_colours(check: Command, own: Pa
     assert not (tmp_path / "bare.png").exists()
 
 
-def test_the_weights_can_be_trained_with(run: Command, check: Command, scenes: Path, tmp_path: Path) -> None:
-    check("data=synthetic", f"data.root={scenes}", "output=found.json")
-    weights = json.loads((tmp_path / "found.json").read_text())["class_weights"]["erfnet"]
-    outcome = run(*tiny_run(scenes), f"objective.class_weights={json.dumps(weights, separators=(',', ':'))}")
-    assert outcome.code == 0, outcome.err
-
-
 def test_problems_end_with_code_1_and_are_all_written(check: Command, own: Path, tmp_path: Path) -> None:
     for i in range(7):
         (own / f"masks/{i}.png").write_bytes(b"broken")
@@ -108,48 +101,22 @@ def test_one_split(check: Command, scenes: Path) -> None:
     assert "no split 'vall'" in check("data=synthetic", f"data.root={scenes}", "split=vall").out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reported"),
-    [
-        ("data=camvid data.root=nowhere", "nowhere does not exist"),
-        ("data=camvid data.root=own", "holds no train/, trainannot/"),
-        ("data=folder data.root=own output=own/classes.yaml/x/out.json", "is no folder that can be written to"),
-        ("data=folder data.root=own output=/proc/x/y.json", "cannot write"),
-    ],
-)
-def test_a_root_or_an_output_that_cannot_be_used(check: Command, own: Path, arguments: str, reported: str) -> None:
-    assert own.name == "own"
-    assert reported in check(*arguments.split()).refused("transkd-data", code=1)
-
-
-def test_splits_of_other_names_than_training_looks_for(check: Command, own: Path) -> None:
-    for kind in ("images", "masks"):
-        for split in ("training", "validation"):
-            (own / kind / split).mkdir()
-        for path in sorted((own / kind).glob("*.png")):
-            path.rename(own / kind / ("training" if path.stem != "9" else "validation") / path.name)
-    arguments = ["data=folder", f"data.root={own}"]
-    outcome = check(*arguments)
-    assert outcome.code == 0
-    assert "there is no split 'val'; to train, set data.val_split; known: training, validation" in " ".join(
-        outcome.out.split()
-    )
-    named = ["data.train_split=training", "data.val_split=validation"]
-    assert "note: there is no split" not in check(*arguments, *named).out
+def test_a_root_or_an_output_that_cannot_be_used(check: Command, own: Path) -> None:
+    assert "nowhere does not exist" in check("data=camvid", "data.root=nowhere").refused("transkd-data", code=1)
+    output = "output=own/classes.yaml/x/out.json"
+    message = check("data=folder", f"data.root={own}", output).refused("transkd-data", code=1)
+    assert "cannot write own/classes.yaml/x/out.json (Not a directory): choose another output=…" in message
 
 
 def test_images_turned_by_exif_are_reported_and_drawn(check: Command, own: Path, tmp_path: Path) -> None:
-    for i in range(10):
-        Image.new("RGB", (64, 48), (90, 90, 90)).save(own / f"images/{i}.png")
     exif = Image.Exif()
     exif[0x0112] = 3
-    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(own / "images/9.png", exif=exif)
+    Image.new("RGB", (64, 48), (90, 91, 92)).save(own / "images/9.png", exif=exif)
     (own / "train.txt").write_text("".join(f"{i}\n" for i in range(10)))
     text = " ".join(check("data=folder", f"data.root={own}", "pictures=1").out.split())
     assert "1 images of train are turned or mirrored by their EXIF orientation" in text
-    shown = np.asarray(Image.open(tmp_path / "checks/folder.png"))
-    assert len(np.unique(shown[40:100, 40:200].reshape(-1, 3), axis=0)) > 50, "the turned one is in the sheet"
+    sheet = np.asarray(Image.open(tmp_path / "checks/folder.png"))
+    assert (sheet == (90, 91, 92)).all(2).sum() > 1000, "the turned one is in the sheet"
 
 
 def test_names_with_brackets_are_printed_as_they_are(check: Command, own: Path) -> None:

@@ -34,13 +34,11 @@ TOGETHER = (
         "=3": "=3: is not of the form key=value",
         "data.size=[64,128": "data.size=[64,128: is not of the form key=value",
         "data.batchsize=4": "data.batchsize: there is no such key; did you mean 'data.batch_size'?",
-        "data.root.deeper=1": "data.root.deeper: there is no such key; did you mean 'data.root'?",
         "~nothing": "nothing: there is no such key; known: augment",
         "+seed=1": "+seed=1: there is such a key; write it without the +",
         "+objective=paper": "+objective=paper: there is a choice of objective already; write it without the +",
         "pictures=1,2": "pictures=1,2: several values are a sweep, a run each: add -m; for a list write pictures=[…]",
         "student=base": "student=base: there is no such choice; known: ",
-        "augment=null": "augment=null: there is no such choice; did you mean 'none'?",
         "help": "help: options have two dashes: --help",
         "+foo=1": "foo: there is no such key; known: augment,",
         "seed=abc": "seed: give a whole number (it is 'abc')",
@@ -49,15 +47,14 @@ TOGETHER = (
     # Values of the wrong kind, which the declared types know.
     {
         "seed=-1": "seed: give 0 or more (it is -1)",
-        "data.val_batch_size=0": "data.val_batch_size: give 1 or more (it is 0)",
         "data.size=[64,64,64]": "data.size: give a short side in pixels (512), [height, width] ([512, 1024]), 32 or",
         "data.batch_size=1.5": "data.batch_size: give a whole number (it is 1.5)",
         "augment.options.flipp=0.5": "augment.options.flipp: there is no such key; did you mean 'flip'?",
-        "augment.options.flip=3": "augment.options.flip: give 1 or less (it is 3)",
         "student.backbone=mit_b9": "student.backbone: there is no backbone 'mit_b9'; did you mean 'mit_b",
         "student.head=segformr": "student.head: there is no head 'segformr'; did you mean 'segformer'?",
         "objective.loss_resolution=lable": "objective.loss_resolution: there is no such choice; did you mean 'label'?",
         "objective.class_weights=some": "objective.class_weights: give none, dataset or a list of numbers",
+        "trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches: give 1 or more (it is 0)",
         "trainer.max_epoch=3": "trainer.max_epoch: there is no such key; did you mean 'max_epochs'?",
         "trainer.logger=true": "trainer.logger: the run itself sets this; the key for it is logger",
         "optimizer.lr=fast": "optimizer.lr: give a number (it is 'fast')",
@@ -67,11 +64,7 @@ TOGETHER = (
         "callbacks.x=5": "callbacks.x: give {_target_: lightning.pytorch.callbacks.NAME, option: value} (it is 5)",
         "distillation.losses.cfs.weight=1": "distillation.losses.cfs: there is no such loss; did you mean 'csf'?",
         "distillation.losses.csf.widht=1": "distillation.losses.csf.widht: there is no such key; did you mean",
-        "distillation.losses.pea.weight=much": "distillation.losses.pea.weight: give a number (it is 'much')",
-        "distillation.losses.kd.student=3": "distillation.losses.kd.student: there is no such key",
         "imports=losses": "imports: give a list (it is 'losses')",
-        "channels_last=maybe": "channels_last: give true or false (it is 'maybe')",
-        "ema_decay=1": "ema_decay: give a number below 1 (it is 1)",
     },
 )
 
@@ -96,7 +89,6 @@ ALONE = {
     "data.size=native": "augment: size='native': the standard recipe scales images, so it needs a size in pixels",
     "data=camvid objective=paper": "objective.class_weights: CamVid has no published ones; give 11 numbers, or none",
     "data=acdc data.options.condition=[fog]": "data.options.condition: there is no such key; did you mean",
-    "trainer.accumulate_grad_batches=0": "trainer.accumulate_grad_batches: give 1 or more (it is 0)",
     "trainer.accelerator=quantum": "trainer: you selected an invalid accelerator name",
     "optimizer.lr=-1": "optimizer: torch.optim.AdamW refuses its options",
     "logger=wandb logger.wandb.mode=onlin": "logger.wandb.mode: there is no such choice; did you mean 'online'?",
@@ -115,21 +107,10 @@ def test_one_mistake_is_one_line(run: Command, tmp_path: Path, arguments: str) -
     assert line.startswith(ALONE[arguments])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reported"),
-    [
-        ("action=class data=camvid data.root=x", "action=class: there is no such choice; did you mean 'classes'?"),
-        (
-            "action=draw data.root=x",
-            "action=draw: there is no such choice; known: check, classes, download, nyuv2, synth",
-        ),
-    ],
-)
-def test_a_mistyped_choice_makes_no_mistakes_of_what_goes_with_it(run: Command, arguments: str, reported: str) -> None:
-    outcome = run(*arguments.split(), name="transkd-data")
+def test_a_mistyped_choice_makes_no_mistakes_of_what_goes_with_it(run: Command) -> None:
+    outcome = run("action=class", "data=camvid", "data.root=x", name="transkd-data")
     outcome.refused("transkd-data")
-    (line,) = outcome.lines
-    assert line.startswith(reported)
+    assert outcome.lines == ["action=class: there is no such choice; did you mean 'classes'?"]
 
 
 def test_custom_configs_are_choices_too(run: Command, tmp_path: Path) -> None:

@@ -132,19 +132,6 @@ def test_the_same_sweep_again_does_only_what_is_missing(run: Command, tiny: list
     assert all(torch.equal(resumed[name], tensor) for name, tensor in weights.items())
 
 
-def test_a_finished_run_of_other_settings_is_not_taken_for_this_one(
-    run: Command, tiny: list[str], tmp_path: Path
-) -> None:
-    assert run(*tiny, "name=same").code == 0
-    other = run("-m", *[text.replace("max_epochs=1", "max_epochs=2") for text in tiny], "name=same", "seed=0")
-    assert other.code == 1
-    assert fates(other) == ["failed"]
-    assert (
-        "runs/same holds a finished run of other settings (trainer.max_epochs: it was 1, it is 2): give this "
-        "sweep's runs other folders by name=… or output=…, or move that run away"
-    ) in other.err
-
-
 SHARED = "jobs of this sweep share the folder runs/cityscapes-mit_b0-none-s0"
 REFUSED = {
     "student.dropout=0,0.1 distillation=none,transkd_ea teacher.weights=random": [
@@ -155,11 +142,8 @@ REFUSED = {
     ],
     "seed=0,0": [f"{SHARED}, and are the same: leave out what is given twice"],
     "seed=0,1 hydra/launcher=slurm": [
-        "hydra/launcher=slurm: there is no such launcher; known: basic, joblib, submitit_local, submitit_slurm"
-    ],
-    "hydra.sweeper.params.distillation=none,kd": [
-        "hydra.sweeper.params.distillation=none,kd: Hydra's own settings are the same for all jobs; write "
-        "distillation=none,kd"
+        "hydra/launcher=slurm: there is no such launcher; joblib, submitit_local and submitit_slurm need: pip install "
+        "'transkd[sweep]'"
     ],
     "student=mit_b0,mit_b1,timm seed=0,no": [
         "there are 2 mistakes in the sweep:",
@@ -172,29 +156,15 @@ REFUSED = {
         "  student=mit_bb: there is no such choice; did you mean 'mit_b5'?",
         "  distilation: there is no such key; did you mean 'distillation'?",
     ],
-    "--config-dir=mine sweep=wrong": [
-        "there are 2 mistakes in the sweep:",
-        "  hydra.sweeper.params: distillation=transkd_eaa: there is no such choice; did you mean 'transkd_ea'?",
-        "  hydra.sweeper.params: sed: there is no such key; did you mean 'seed'?",
-    ],
-    "--config-dir=mine sweep=wrong distillation=none seed=0": [
-        "there is a mistake in the sweep:",
-        "  hydra.sweeper.params: sed: there is no such key; did you mean 'seed'?",
-    ],
 }
 
 
 @pytest.mark.parametrize("arguments", REFUSED)
 def test_mistakes_in_a_sweep_are_reported_before_the_first_run(run: Command, tmp_path: Path, arguments: str) -> None:
-    (tmp_path / "mine/sweep").mkdir(parents=True)
-    (tmp_path / "mine/sweep/wrong.yaml").write_text(
-        "# @package _global_\nhydra:\n  sweeper:\n    params:\n"
-        "      distillation: none,transkd_eaa\n      sed: 0,1\n      +student.deep: 1\n"
-    )
     outcome = run("-m", *arguments.split(), "data.root=nowhere")
     assert outcome.code == 2
     assert outcome.err.splitlines() == [f"transkd-train: {REFUSED[arguments][0]}", *REFUSED[arguments][1:]]
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

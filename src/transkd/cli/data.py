@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from transkd.cli.progress import counting, output, progress_bar, screen, stoppable
+from transkd.cli.progress import output, progress_bar, stoppable
 from transkd.options import REQUIRED, Count, Section, group, option
 from transkd.training.config import DataConfig
 
 if TYPE_CHECKING:
-    from rich.progress import ProgressColumn
-
     from transkd.data.download.unpack import Progress as Advance
 
 SMALLEST, LARGEST = 64, 4096
@@ -203,24 +200,7 @@ class _Screen:
     def bytes(self, what: str) -> AbstractContextManager[Advance]:
         from rich.progress import DownloadColumn, TransferSpeedColumn
 
-        return self._bar(what, DownloadColumn(), TransferSpeedColumn())
+        return progress_bar(what, "bytes", DownloadColumn(), TransferSpeedColumn())
 
     def items(self, what: str) -> AbstractContextManager[Advance]:
-        from rich.progress import MofNCompleteColumn
-
-        return self._bar(what, MofNCompleteColumn())
-
-    @contextmanager
-    def _bar(self, what: str, *columns: ProgressColumn) -> Iterator[Advance]:
-        """Show a bar from the first time that something is known to be done, so that its speed is of this call only."""
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-
-        shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
-        with counting(screen(), *shown) as progress:
-
-            def advance(done: int, total: int | None) -> None:
-                if not progress.task_ids:
-                    progress.add_task(what, total=total, completed=done)
-                progress.update(progress.task_ids[0], completed=done, total=total)
-
-            yield advance
+        return progress_bar(what, "scenes")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,7 @@ from rich.text import Text
 
 from transkd.cli.progress import output as terminal
 from transkd.cli.progress import progress_bar
-from transkd.data import Sample
-from transkd.data.check import Kind, SplitSurvey, Survey, survey
+from transkd.data.check import Kind, Survey, survey
 from transkd.data.datasets import find_scenes
 from transkd.data.reading import read_image
 from transkd.errors import ConfigError, DataError, did_you_mean
@@ -26,8 +25,6 @@ PANEL, PANELS = 256, 2
 """Width of a scene on the contact sheet in pixels, and scenes in a row."""
 DARK = 0.04
 """Mean level, 0 to 1, below which a split's images look black, as 12-bit numbers in 16-bit files do."""
-SUMMED_UP = 10
-"""How many ids or colours of no class the screen sums up for a split."""
 MOST_SIZES = 3
 """How many sizes of images the screen lists one by one."""
 SHOWN = 5
@@ -52,9 +49,8 @@ def check_dataset(
         DataError: there are problems, the root or the classes are missing, or the output cannot be written.
     """
     report = _report_file(data.name, output, overwrite=overwrite)
-    there = next(path for path in report.absolute().parents if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise DataError(f"cannot write {report}: {there} is no folder that can be written to; choose another output=…")
+    with _writing(report):  # before the hours that reading may take
+        report.parent.mkdir(parents=True, exist_ok=True)
     with progress_bar("reading scenes", "scenes") as progress:
         found = survey(
             data.name,
@@ -67,13 +63,10 @@ def check_dataset(
             options=data.options,
         )
     sheet = report.with_suffix(".png")
-    try:
-        report.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(report):
         sheet.unlink(missing_ok=True)
         _draw(found, data.options, pictures, sheet)
         report.write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot write {report}: {error.strerror or error}") from error
     terminal().print(_overview(found), _class_table(found))
     for line in [*_notes(found), *_missing_splits(found, data, splits), *_findings(found)]:
         print(line)
@@ -83,6 +76,14 @@ def check_dataset(
     if found.findings:
         raise DataError(f"{len(found.findings)} problems in {found.name} at {found.root}; all are in {report}")
     print("no problems found")
+
+
+@contextmanager
+def _writing(report: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot write {report} ({error.strerror or error}): choose another output=…") from error
 
 
 def _report_file(name: str, output: str | None, *, overwrite: bool) -> Path:
@@ -99,35 +100,24 @@ def _report_file(name: str, output: str | None, *, overwrite: bool) -> Path:
 
 
 def _draw(found: Survey, options: Mapping[str, Any], pictures: int, path: Path) -> None:
-    """Draw scenes from all over the splits, where there are sound ones."""
-    splits = [(name, split) for name, split in found.splits.items() if split.sound]
+    """Draw sound scenes from all over the splits, first those that EXIF turns, whose labels may not be turned."""
     cells = []
-    for place, (name, split) in enumerate(splits):
-        share = pictures // len(splits) + (place < pictures % len(splits))
+    splits = {name: split for name, split in found.splits.items() if split.sound}
+    for name, split in splits.items():
+        turned = set(split.turned)
+        sound = sorted(split.sound, key=lambda sample: sample.image not in turned)
+        count = min(-(-pictures // len(splits)), len(sound))
         read = find_scenes(found.name, found.root, name, complete=False, **options).read_label
-        for sample in _chosen(split, min(share, len(split.sound))):
+        for sample in (sound[i * len(sound) // count] for i in range(count)):
             cells.append((read_image(sample.image), {f"{sample.name} ({name})": read(sample.label)}))
     if cells:
         classes = found.classes
-        scene_sheet(cells, classes.names, classes.palette, panel_width=PANEL, columns=PANELS).save(path)
-
-
-def _chosen(split: SplitSurvey, count: int) -> list[Sample]:
-    """Choose sound scenes from all over a split, half of them turned ones if there are any, whose labels may not be."""
-    paths = set(split.turned)
-    turned = [sample for sample in split.sound if sample.image in paths]
-    others = [sample for sample in split.sound if sample.image not in paths]
-    first = min(len(turned), max(count - len(others), (count + 1) // 2))
-    parts = ((turned, first), (others, count - first))
-    return [samples[i * len(samples) // number] for samples, number in parts for i in range(number)]
+        scene_sheet(cells[:pictures], classes.names, classes.palette, panel_width=PANEL, columns=PANELS).save(path)
 
 
 def _overview(found: Survey) -> Table:
-    ways = {name: split.split_by.replace(f"{found.root}/", "") for name, split in found.splits.items()}
-    common = len(set(ways.values())) == 1
-    way = f", split by {next(iter(ways.values()))}" if common else ""
-    apart = [] if common else [f"{name}: by {way_of_one}" for name, way_of_one in ways.items()]
-    table = Table(title="\n".join([f"{found.name} at {found.root}{way}", *apart]), title_justify="left")
+    ways = dict.fromkeys(split.split_by.replace(f"{found.root}/", "") for split in found.splits.values())
+    table = Table(title=f"{found.name} at {found.root}, split by {' and '.join(ways)}", title_justify="left")
     for head in ("split", "scenes", "height x width", "mean (R, G, B)", "std", "ignored"):
         table.add_column(head, no_wrap=head in ("mean (R, G, B)", "std"), overflow="fold")
     for name, split in found.splits.items():
@@ -205,11 +195,9 @@ def _findings(found: Survey) -> Iterator[str]:
         yield f"{kind}: {len(messages)}"
         if kind is Kind.IDS:  # one line that is missing in classes.yaml is a problem of every label
             for name, split in found.splits.items():
-                common = ", ".join(f"{value} in {number}" for value, number in split.unknown.most_common(SUMMED_UP))
-                rest = len(split.unknown) - SUMMED_UP
+                common = ", ".join(f"{value} in {number}" for value, number in split.unknown.most_common(SHOWN))
                 if common:
-                    more = f", and {rest} more" if rest > 0 else ""
-                    yield f"  {name}, of {len(split.samples)} labels: {common}{more}"
+                    yield f"  {name}, of {len(split.samples)} labels: {common}"
         yield from (f"  {message}" for message in messages[:SHOWN])
         if len(messages) > SHOWN:
             yield f"  and {len(messages) - SHOWN} more"

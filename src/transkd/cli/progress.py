@@ -75,7 +75,7 @@ def working(what: str) -> AbstractContextManager[object]:
 def counting(console: Console, *columns: ProgressColumn) -> Progress:
     """Return bars that vanish when they are done, and are not shown where nobody watches.
 
-    By default they show what is done of how much, how fast (in a task's ``unit``) and how long it still takes.
+    By default their columns are what is done of how much, and how fast, in a task's ``unit``.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.text import Text
@@ -93,14 +93,14 @@ def counting(console: Console, *columns: ProgressColumn) -> Progress:
             return Text(f"{speed:.1f} {unit}/s" if unit else f"{speed:.1f}/s")
 
     description = TextColumn("{task.description}", markup=False)
-    shown = columns or (description, BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn())
+    shown = (description, BarColumn(), *(columns or (MofNCompleteColumn(), Speed())), TimeRemainingColumn())
     return Progress(*shown, console=console, disable=not console.is_interactive, transient=True)
 
 
 @contextmanager
-def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(what: str, unit: str, *columns: ProgressColumn) -> Iterator[Callable[[int, int | None], None]]:
     """Show one bar of what is done, counted in a unit such as ``"images"``; gives what is called with (done, total)."""
-    with counting(screen()) as bars:
+    with counting(screen(), *columns) as bars:
         task = bars.add_task(what, total=None, unit=unit)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 

@@ -29,15 +29,13 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 from rich.text import Text
 
-from transkd.cli.arguments import users_form
 from transkd.cli.compose import composing
-from transkd.cli.mistakes import find_mistakes, missing_keys, value_problems
+from transkd.cli.mistakes import missing_keys, value_problems
 from transkd.cli.progress import output
 from transkd.errors import ConfigError, TransKDError, first_line
 from transkd.files import write_text
 from transkd.options import mistakes
 
-LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm")
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 IN_SWEEP = "in the sweep"
 Fate = Literal["done", "done before", "failed", "stopped", "cut off", "not started"]
@@ -54,29 +52,21 @@ def plan_sweep(name: str, overrides: Sequence[str], *, config_dir: str | None = 
     """
     with composing(name, config_dir) as primary:
         parsed = _parsed(overrides)
-        for override in parsed:
-            if override.is_hydra_override() and override.is_sweep_override():
-                own = str(override.input_line).removeprefix("hydra.sweeper.params.")
-                hint = f"write {own}" if not own.startswith("hydra") else "give one value"
-                raise ConfigError(f"{override.input_line}: Hydra's own settings are the same for all jobs; {hint}")
+        if swept := [one for one in parsed if one.is_hydra_override() and one.is_sweep_override()]:
+            raise ConfigError(f"{swept[0].input_line}: Hydra's own settings are the same for all jobs; give one value")
         hydra = _hydra_config(primary, [str(one.input_line) for one in parsed if not one.is_sweep_override()])
     folder = Path(hydra.sweep.dir).absolute()
     if hydra.sweeper._target_ != BASIC_SWEEPER:
         return Sweep(name, folder, ())
     params = [f"{key}={values}" for key, values in (hydra.sweeper.get("params") or {}).items()]
-    given = {_key(text) for text in overrides}
-    if left := [text for text in params if _key(text) not in given]:
-        arguments = users_form([*overrides, *left, "--multirun"])[:-1]
-        problems, _ = find_mistakes(name, arguments, config_dir=config_dir, sweeps=True)
-        if problems:
-            raise ConfigError(mistakes([f"hydra.sweeper.params: {problem}" for problem in problems], IN_SWEEP))
     with composing(name, config_dir) as primary:
-        jobs = _jobs([*_parsed(params), *(one for one in parsed if not one.is_hydra_override())])
+        overridden = [*_parsed(params), *(one for one in parsed if not one.is_hydra_override())]
+        jobs = [job for batch in BasicSweeper.split_arguments(overridden, None) for job in batch]
         if not jobs:
             raise ConfigError("the sweep has no jobs: one of its keys has no value, such as range(0,0)")
-        swept = [tuple(text.lstrip("+") for text in job if any(text not in other for other in jobs)) for job in jobs]
-        _check_jobs(name, primary, jobs, swept)
-    return Sweep(name, folder, tuple(swept))
+        own = [tuple(text.lstrip("+") for text in job if any(text not in other for other in jobs)) for job in jobs]
+        _check_jobs(name, primary, jobs, own)
+    return Sweep(name, folder, tuple(own))
 
 
 def _parsed(overrides: Sequence[str]) -> list[Override]:
@@ -88,19 +78,13 @@ def _hydra_config(primary: str, overrides: Sequence[str]) -> DictConfig:
     try:
         config = compose(primary, list(overrides), return_hydra_config=True)
     except HydraException as error:
-        launcher = next((text.partition("=")[2] for text in overrides if text.startswith("hydra/launcher=")), None)
-        if launcher is None or f"hydra/launcher/{launcher}" not in str(error):
-            raise ConfigError(" ".join(str(error).split())) from error
-        hint = f"known: basic, {', '.join(LAUNCHERS)}"
-        if launcher in LAUNCHERS:
-            hint = "it needs: pip install 'transkd[sweep]'"
-        raise ConfigError(f"hydra/launcher={launcher}: there is no such launcher; {hint}") from error
+        launchers = [text for text in overrides if text.startswith("hydra/launcher=")]
+        if launchers and "hydra/launcher/" in str(error):
+            hint = "; joblib, submitit_local and submitit_slurm need: pip install 'transkd[sweep]'"
+            raise ConfigError(f"{launchers[-1]}: there is no such launcher{hint}") from error
+        raise ConfigError(" ".join(str(error).split())) from error
     assert isinstance(config.hydra, DictConfig)
     return config.hydra
-
-
-def _jobs(overrides: Sequence[Override]) -> list[list[str]]:
-    return [job for batch in BasicSweeper.split_arguments(list(overrides), None) for job in batch]
 
 
 def _check_jobs(name: str, primary: str, jobs: Sequence[Sequence[str]], swept: Sequence[tuple[str, ...]]) -> None:
@@ -127,8 +111,7 @@ def _check_jobs(name: str, primary: str, jobs: Sequence[Sequence[str]], swept: S
             wrong.setdefault(problem, []).append(f"job {index + 1} ({' '.join(own)})" if own else f"job {index + 1}")
     if wrong:
         more = {problem: f" and {len(found) - 1} more" if found[1:] else "" for problem, found in wrong.items()}
-        lines = [f"{problem}, in {found[0]}{more[problem]}" for problem, found in wrong.items()]
-        raise ConfigError(mistakes(lines, IN_SWEEP))
+        raise ConfigError(mistakes([f"{what}, in {found[0]}{more[what]}" for what, found in wrong.items()], IN_SWEEP))
     if shared:
         raise ConfigError(shared[0])
 
@@ -138,10 +121,9 @@ def _shared_folder(config: DictConfig, keys: Sequence[str]) -> str:
     what = f"jobs of this sweep share the folder {config.output}"
     if not keys:
         return f"{what}, and are the same: leave out what is given twice"
-    names = [f"{key}.{end}" for key in keys for end in ("name", "backbone", "recipe")]
-    values = [name for name in names if OmegaConf.select(config, name) is not None]
-    plain = [key for key in keys if not isinstance(OmegaConf.select(config, key), DictConfig)]
-    ending = "".join(f"-${{{key}}}" for key in [*plain, *values])
+    ends = ("name", "backbone", "recipe")
+    names = [[f"{key}.{end}" for end in ends if OmegaConf.select(config, f"{key}.{end}") is not None] for key in keys]
+    ending = "".join(f"-${{{(found or [key])[0]}}}" for key, found in zip(keys, names, strict=True))
     return f"{what}: its name says nothing of {', '.join(keys)}. Add {ending} to its name=… or output=…"
 
 
@@ -151,18 +133,7 @@ def _key(text: str) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep and what became of it.
-
-    Attributes:
-        number: its place in the sweep, from 0.
-        overrides: its values of the swept keys.
-        fate: what became of it; ``"cut off"`` is what a job leaves that was killed.
-        folder: where its results are.
-        scores: what the table shows of them, name -> value.
-        seconds: how long it took.
-        message: why it did not end well.
-        code: its exit code.
-    """
+    """One job of a sweep and what became of it: ``"cut off"`` is what a job leaves that was killed."""
 
     number: int
     overrides: tuple[str, ...] = ()

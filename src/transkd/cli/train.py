@@ -116,10 +116,9 @@ def _grouped(values: dict[str, Any]) -> dict[str, Any]:
     from transkd.cli.sweep import sweep_name
 
     logger = values.get("logger") or {}
-    wandb = logger.get("wandb")
-    if wandb is None or wandb.get("group") is not None:
-        return values
-    return {**values, "logger": {**logger, "wandb": {**wandb, "group": sweep_name()}}}
+    if (wandb := logger.get("wandb")) and wandb.get("group") is None:
+        return {**values, "logger": {**logger, "wandb": {**wandb, "group": sweep_name()}}}
+    return values
 
 
 if __name__ == "__main__":

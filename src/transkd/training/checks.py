@@ -129,6 +129,9 @@ def trainer_problems(options: Mapping[str, Any]) -> Iterator[Problem]:
     found = [Problem(key, f"the run itself sets this; the key for it is {SET_BY_RUN[key]}") for key in taken]
     others = {key: value for key, value in options.items() if key not in SET_BY_RUN}
     found += signature_problems(L.Trainer, others, given=tuple(SET_BY_RUN))
+    for key in ("accumulate_grad_batches", "check_val_every_n_epoch"):  # Lightning takes 0, and fails in training
+        if type(options.get(key)) is int and options[key] < 1:
+            found.append(Problem(key, f"give 1 or more (it is {options[key]})"))
     yield from found
     if not found:
         try:

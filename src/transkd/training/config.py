@@ -199,11 +199,11 @@ class TrainerConfig(OpenSection):
         'Wall-clock time that training may take, over all its sessions, "DD:HH:MM:SS"; it cuts schedules short. null: '
         "no limit.",
     )
-    accumulate_grad_batches: Positive = option(1, "Batches whose gradients are added up before a step.")
+    accumulate_grad_batches: Any = option(1, "Batches whose gradients are added up before a step.")
     gradient_clip_val: Any = option(None, "The norm that gradients are clipped to; null: no clipping.")
     limit_train_batches: Any = option(1.0, "Training batches of an epoch: a whole number, or a share.")
     limit_val_batches: Any = option(1.0, "Validation batches: a whole number, or a share.")
-    check_val_every_n_epoch: Positive | None = option(1, "Epochs between validations.")
+    check_val_every_n_epoch: Any = option(1, "Epochs between validations.")
     log_every_n_steps: Any = option(10, "Steps between rows of metrics.csv.")
     num_sanity_val_steps: Any = option(1, "Validation batches to try before the first step.")
     deterministic: Any = option("warn", "A warning where a training step is not reproducible; true makes it an error.")

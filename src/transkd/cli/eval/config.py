@@ -127,10 +127,7 @@ class EvalConfig(InferenceConfig):
         elif self.format is not None and self.format not in known:
             yield Problem("format", f"there is no such choice; {did_you_mean(self.format, known)}")
         elif self.format not in (None, self.data.name):
-            remedy = "leave it out; transkd-predict writes ids of any images"
-            if self.data.name in known:
-                remedy = f"use format={self.data.name}"
-            yield Problem("format", f"{self.format} is for data={self.format}, not for {self.data.name}: {remedy}")
+            yield Problem("format", f"{self.format} is for data={self.format}, not for {self.data.name}: leave it out")
         instead = INSTEAD if self.protocol.size is None else INSTEAD | {"data.size": "protocol.size"}
         given = given_keys(sys.argv[1:])
         for key in (key for key in instead if key in given):

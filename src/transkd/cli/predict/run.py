@@ -17,13 +17,10 @@ from rich.progress import TaskID
 from transkd.cli.inference import find_device, logits_function
 from transkd.cli.predict.config import PredictConfig
 from transkd.cli.progress import counting, screen, stoppable
-from transkd.data.classes import ClassSet
 from transkd.data.datasets import available_datasets, classes_of, get_layout, named_classes
 from transkd.data.datasets.layout import IMAGE_SUFFIXES
 from transkd.data.reading import read_image
 from transkd.errors import ConfigError, DataError, TransKDError
-from transkd.evaluation.class_match import plain_name
-from transkd.evaluation.inference import Inference
 from transkd.evaluation.pictures import Colour
 from transkd.models import Segmenter
 from transkd.models.exported import ExportedModel, load_model
@@ -43,23 +40,15 @@ MOST_IDS = 256
 
 @dataclass
 class Done:
-    """What was made.
-
-    Attributes:
-        stills: what became of the pictures.
-        videos: how many videos were predicted and written.
-        frames: of these videos.
-        failures: a line for each video that could not be predicted, or not to its end.
-    """
+    """What was made: of the pictures, with a line for each input that failed, and how many videos and frames."""
 
     stills: Tally = field(default_factory=Tally)
     videos: int = 0
     frames: int = 0
-    failures: list[str] = field(default_factory=list)
 
     def listing(self, inputs: int) -> str:
         """Return a text that lists the inputs that could not be predicted to the end; empty for none."""
-        failures = [*self.stills.failures, *self.failures]
+        failures = self.stills.failures
         if not failures:
             return ""
         more = [f"  and {len(failures) - MOST_LISTED} more"] if len(failures) > MOST_LISTED else []
@@ -101,15 +90,13 @@ def run_predict(config: PredictConfig) -> None:
     done, start = Done(), time.perf_counter()
     with stoppable(lambda: done.stopped(len(jobs))):
         predict(jobs, models, done)
-    pictures, seconds = done.stills.done, time.perf_counter() - start
-    parts = [counted(pictures, "picture")] if pictures or not done.videos else []
+    parts = [counted(done.stills.done, "picture")] if done.stills.done or not done.videos else []
     if done.videos:
         parts.append(f"{counted(done.videos, 'video')} ({counted(done.frames, 'frame')})")
-    rate = (pictures + done.frames) / max(seconds, 1e-9)
-    unit = "frames/s" if done.videos and not pictures else "images/s"
     kept = f"; {skipped} were there already" if skipped else ""
-    if pictures or done.videos or skipped:
-        print(f"{' and '.join(parts)} predicted in {seconds:.1f} s ({rate:.3g} {unit}), written to {output}{kept}")
+    if done.stills.done or done.videos or skipped:
+        seconds = time.perf_counter() - start
+        print(f"{' and '.join(parts)} predicted in {seconds:.1f} s, written to {output}{kept}")
     if failed := done.listing(len(jobs)):
         raise DataError(failed)
 
@@ -135,11 +122,11 @@ def predict(jobs: Sequence[Job], models: Sequence[Model], done: Done) -> None:
             try:
                 clip = predict_clip(job, models, progress=show)
             except TransKDError as error:
-                done.failures.append(str(error))
+                done.stills.failures.append(str(error))
             else:
                 done.videos += 1
                 done.frames += clip.frames
-                done.failures += [clip.shortfall] if clip.shortfall else []
+                done.stills.failures += [clip.shortfall] if clip.shortfall else []
                 for text in clip.notes:
                     note(text)
             bars.remove_task(task)
@@ -154,21 +141,30 @@ def load_predictor(config: PredictConfig, source: str, device: torch.device) -> 
     """
     model = load_model(source, threads=config.threads)
     gives_logits = isinstance(model, Segmenter) or model.result == "logits"
-    if not gives_logits and (wanting := needs_scores(config)):
-        raise ConfigError(
-            f"{source} gives classes without scores, which {' and '.join(wanting)} need: export it again with "
-            "result=logits, or use the model that it was made from"
-        )
+    if not gives_logits:
+        scales = f"scales=[{','.join(f'{scale:g}' for scale in config.scales)}]"
+        averages = {"inference=slide": config.inference == "slide", "flip=true": config.flip}
+        needs = {"confidences": "confidence" in config.kinds, **averages, scales: config.scales != [1.0]}
+        if wanting := [what for what, is_asked in needs.items() if is_asked]:
+            raise ConfigError(
+                f"{source} gives classes without scores, which {' and '.join(wanting)} need: export it again with "
+                "result=logits, or use the model that it was made from"
+            )
     if "ids" in config.kinds and model.num_classes > MOST_IDS:
         raise ConfigError(f"{source} has {model.num_classes} classes, but ids are written with 8 bits a pixel")
     size, least = sizes_of(config, source, None if isinstance(model, Segmenter) else model.size)
+    for problem in config.window_problems("native" if size is None else size):
+        raise ConfigError(str(problem))
+    views = config.views(size)
+    if views.crop and views.steps and config.crop is None:
+        note(f"{source} predicts by windows of {sides(views.crop)} pixels, {sides(views.steps)} apart")
     network = Network(
         logits_function(model, device, config.precision) if gives_logits else None,
         model.predict,
         device if isinstance(model, Segmenter) else torch.device("cpu"),
         size=size,
         least=least,
-        views=views_of(config, source, size),
+        views=views,
         batch_size=config.batch_size,
         confidence="confidence" in config.kinds and source == config.model,
     )
@@ -176,28 +172,6 @@ def load_predictor(config: PredictConfig, source: str, device: torch.device) -> 
     title = f"{path.expanduser().absolute().parent.name}/{path.name}" if path.name in GENERIC_FOLDERS else path.name
     classes = classes_for(model, source, config.classes)
     return Model(network, Drawer(title, classes, config.opacity, config.legend))
-
-
-def needs_scores(config: PredictConfig) -> list[str]:
-    """Name what was asked for that classes alone cannot give."""
-    scales = f"scales=[{','.join(f'{scale:g}' for scale in config.scales)}]"
-    asked = {
-        "confidences": "confidence" in config.kinds,
-        "inference=slide": config.inference == "slide",
-        scales: config.scales != [1.0],
-        "flip=true": config.flip,
-    }
-    return [what for what, is_asked in asked.items() if is_asked]
-
-
-def views_of(config: PredictConfig, source: str, size: Size) -> Inference:
-    """Return windows, scales and flip, and print the windows where the config leaves them to the size."""
-    for problem in config.window_problems("native" if size is None else size):
-        raise ConfigError(str(problem))
-    views = config.views(size)
-    if views.crop and views.steps and config.crop is None:
-        note(f"{source} predicts by windows of {sides(views.crop)} pixels, {sides(views.steps)} apart")
-    return views
 
 
 def sizes_of(config: PredictConfig, source: str, only: tuple[int, int] | None) -> tuple[Size, tuple[int, int]]:
@@ -238,10 +212,6 @@ def classes_for(model: Segmenter | ExportedModel, source: str, named: str | None
         if spare not in (0, 1):  # TransKD's released networks have one output more
             raise ConfigError(f"classes={named} has {classes.num_classes} classes, but the model has {count} outputs")
         shown = (*classes.names, *["ignore"] * spare)
-        for number, (name, other) in enumerate(zip(model.class_names or (), shown, strict=False)):
-            if plain_name(name) != plain_name(other):
-                note(f"classes={named}: class {number} of {source} is {name}, which is shown as {other}")
-                break
         return Classes(shown, (*classes.palette, *[(0, 0, 0)] * spare))
     own: tuple[Colour, ...] | None = getattr(model, "palette", None)
     if own is not None and len(own) == count:
@@ -252,11 +222,11 @@ def classes_for(model: Segmenter | ExportedModel, source: str, named: str | None
 
 def legends(source: str) -> list[Mapping[str, Colour]]:
     """Return name -> colour of the dataset that a model was trained on, and of all datasets."""
-    found: list[ClassSet | None] = [get_layout(name).classes for name in available_datasets()]
+    found = [get_layout(name).classes for name in available_datasets()]
     if run := config_of_run(source):
-        data = run[0].get("data", {})
         with suppress(TransKDError, KeyError, TypeError, OSError):  # its dataset is not here any more
-            found.insert(0, classes_of(str(data["name"]), str(data["root"]), **dict(data.get("options") or {})))
+            data = run[0]["data"]
+            found.insert(0, classes_of(data["name"], data["root"], **(data.get("options") or {})))
     return [dict(zip(each.names, each.palette, strict=True)) for each in found if each is not None]
 
 
