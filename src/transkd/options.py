@@ -120,25 +120,13 @@ class Section(BaseModel):
 
 
 class OpenSection(Section):
-    """A section that takes any further option, which :meth:`problems` judges; it reads like a mapping of them all."""
+    """A section that takes any further option, which :meth:`problems` judges; ``dict`` of it holds them all."""
 
     model_config = ConfigDict(extra="allow")
 
-    def keys(self) -> Iterable[str]:
-        """Return the names of all options, the declared ones first."""
-        return [*type(self).model_fields, *(self.model_extra or {})]
-
-    def __getitem__(self, key: str) -> Any:
-        """Return the value of an option.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
-        return {**self.__dict__, **(self.model_extra or {})}[key]
-
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of an option, or ``default`` where there is none of that name."""
-        return self[key] if key in self.keys() else default
+        return dict(self).get(key, default)
 
 
 class Declared(NamedTuple):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from command_runs import Command, tiny_run
 from PIL import Image
 
@@ -74,25 +73,6 @@ def test_weights_that_do_not_fit(
 ) -> None:
     message = run(*tiny, *arguments.format(teachers=teachers).split()).refused(code=1)
     assert all(part in message for part in reported), message
-
-
-class Trap:
-    """Runs code when it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("open('sprung', 'w').close()",)
-
-
-def test_a_malicious_checkpoint_runs_nothing(run: Command, tiny: list[str], tmp_path: Path) -> None:
-    checkpoint = tmp_path / "held/checkpoints/last.ckpt"
-    checkpoint.parent.mkdir(parents=True)
-    torch.save({"global_step": 3, "trap": Trap()}, checkpoint)
-    (tmp_path / "held/config.yaml").write_text("seed: 0\n")
-    message = run(*tiny, "output=held", "resume=auto").refused(code=1)
-    assert "is refused" in message
-    assert not (tmp_path / "sprung").exists()
-    torch.load(checkpoint, weights_only=False)
-    assert (tmp_path / "sprung").exists(), "the trap is one"
 
 
 def test_a_run_trains_saves_and_reports_where(run: Command, tiny: list[str], tmp_path: Path, teachers: Path) -> None:

@@ -92,15 +92,13 @@ def test_the_mistakes_of_each_action(data: Command, arguments: str, lines: list[
     assert sorted(outcome.lines) == lines
 
 
-def test_the_legend(data: Command, tmp_path: Path) -> None:
+def test_the_legend(data: Command) -> None:
     outcome = data("action=classes", "data=voc2012")
     assert outcome.code == 0
     rows = [[cell.strip() for cell in line.strip("│┃").split("│")] for line in outcome.out.splitlines() if "│" in line]
     assert rows[0] == ["0", "background", "0, 0, 0"]
     assert rows[15] == ["15", "person", "192, 128, 128"]
     assert rows[21] == ["255", "ignored", ""]
-    (tmp_path / "classes.yaml").write_text("road: [1, 2, 3]\n")
-    assert "1, 2, 3" in data("action=classes", "data=folder", f"data.root={tmp_path}").out
 
 
 def test_nyuv2_is_written_and_read(data: Command, tmp_path: Path) -> None:

@@ -59,7 +59,6 @@ def test_a_program_of_one_size(export, tmp_path: Path) -> None:
             ],
         ),
         ("format=torch dynamic=false", ["size: dynamic=false needs the images' size"]),
-        ("tolerance=0", ["format: is missing"]),
     ],
 )
 def test_every_mistake_is_named(export, arguments: str, reported: list[str]) -> None:

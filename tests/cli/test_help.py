@@ -96,11 +96,10 @@ def test_help_lists_every_key_and_every_choice_of_a_group(name: str) -> None:
         assert set(choices(group)) <= set(re.findall(r"[\w.-]+", listed[0])), group
 
 
-@pytest.mark.parametrize("argument", ["--help", "--cfg=job"])
-def test_a_closed_pipe_prints_no_traceback(argument: str) -> None:
+def test_a_closed_pipe_prints_no_traceback() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "transkd.cli.train", argument]
+    command = [sys.executable, "-m", "transkd.cli.train", "--cfg=job"]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from command_runs import Command
-
-TRAIN = [sys.executable, "-m", "transkd.cli.train"]
-
-
-def test_a_mistyped_group_in_a_process_of_its_own(tmp_path: Path) -> None:
-    arguments = ["+experiment=camvid_mitb0", "distilation=transkd_ea", "--cfg", "job"]
-    done = subprocess.run([*TRAIN, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr == (
-        "transkd-train: there is a mistake in the arguments:\n"
-        "  distilation: there is no such key; did you mean 'distillation'?\n"
-    )
-    assert list(tmp_path.iterdir()) == []
-
 
 TOGETHER = (
     # Arguments that are wrong on their own, in keys, in choices and in form.

@@ -209,12 +209,10 @@ def test_every_mistake_is_named(predict) -> None:
         "scales: give factors ([0.75, 1, 1.25])",
         "size: give a short side in pixels (512), [height, width], 32 or more, native, or null",
     ]
-    both = "output=y crop=[64,64] kinds=[ids,ids] classes=camvit model2=z existing=skip overwrite=true"
+    both = "output=y crop=[64,64] kinds=ids classes=camvit model2=z existing=skip overwrite=true"
     second = predict("input=", *both.split())
     second.refused(NAME)
-    assert [line.partition(":")[0] for line in second.lines] == [
-        *("crop", "kinds", "model2", "input", "overwrite", "classes")
-    ]
+    assert [line.partition(":")[0] for line in second.lines] == [*("crop", "model2", "input", "overwrite", "classes")]
 
 
 def test_what_is_not_there(predict, photos: Path, tmp_path: Path) -> None:

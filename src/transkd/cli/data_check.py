@@ -17,7 +17,7 @@ from transkd.cli.progress import progress_bar
 from transkd.data.check import Kind, Survey, survey
 from transkd.data.datasets import find_scenes
 from transkd.data.reading import read_image
-from transkd.errors import ConfigError, DataError, did_you_mean
+from transkd.errors import ConfigError, DataError
 from transkd.evaluation.pictures import scene_sheet
 from transkd.training.config import DataConfig
 
@@ -68,7 +68,7 @@ def check_dataset(
         _draw(found, data.options, pictures, sheet)
         report.write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf-8")
     terminal().print(_overview(found), _class_table(found))
-    for line in [*_notes(found), *_missing_splits(found, data, splits), *_findings(found)]:
+    for line in [*_notes(found), *_findings(found)]:
         print(line)
     print(f"numbers in {report}")
     if sheet.exists():
@@ -178,13 +178,6 @@ def _notes(found: Survey) -> Iterator[str]:
         if split.repeated:
             first = " and ".join(map(str, split.repeated[0][:2]))
             yield f"note: {len(split.repeated)} pictures are in {name} more than once, such as {first}"
-
-
-def _missing_splits(found: Survey, data: DataConfig, splits: Sequence[str] | None) -> Iterator[str]:
-    """Yield which splits training would look for and not find."""
-    for key, split in (("train_split", data.train_split), ("val_split", data.val_split)):
-        if splits is None and found.splits and split not in found.splits:
-            yield f"note: there is no split '{split}'; to train, set data.{key}; {did_you_mean(split, found.splits)}"
 
 
 def _findings(found: Survey) -> Iterator[str]:

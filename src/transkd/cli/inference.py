@@ -113,12 +113,7 @@ def find_device(name: str) -> torch.device:
 def logits_function(
     model: Segmenter | ExportedModel, device: torch.device, precision: str
 ) -> Callable[[Tensor], Tensor]:
-    """Return what gives a model's logits, float32, of images that are on the device.
-
-    Args:
-        model: a segmenter, which is moved to the device, or an exported file, which stays where it runs.
-        device: where to compute.
-        precision: "fp32", or "bf16" by autocast.
+    """Return what gives the logits, float32, of images on the device; an exported file stays where it runs.
 
     Raises:
         ConfigError: a precision for an exported file, which has its own.

@@ -157,12 +157,9 @@ def sweep_name() -> str:
 
 @dataclass
 class Sweep:
-    """The jobs of one sweep.
+    """The jobs of one sweep, and the folder where what became of them is written.
 
-    Attributes:
-        command: the command's name, such as ``"transkd-train"``.
-        folder: where what became of its jobs is written.
-        planned: each job's values of the swept keys, as ``key=value``; empty where the sweeper chooses them as it goes.
+    What is planned are each job's values of the swept keys, ``key=value``; empty where the sweeper chooses as it goes.
     """
 
     command: str

@@ -163,11 +163,11 @@ def print_preflight(
     counts = f"{len(data.train_dataset)} training and {len(data.val_dataset)} validation scenes"
     weights = module.weights if isinstance(module, DistillModule) else {}
     terms = ["cross-entropy", *(f"{name} x {weight}" for name, weight in weights.items())]
-    optimizer = f"{config.optimizer['_target_'].rpartition('.')[2]}, lr {config.optimizer.get('lr', 'default')}"
+    optimizer = f"{dict(config.optimizer)['_target_'].rpartition('.')[2]}, lr {config.optimizer.get('lr', 'default')}"
     batch = config.data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
     length = f"{trainer.max_steps} steps" if trainer.max_steps > 0 else f"{trainer.max_epochs} epochs"
     if config.trainer.get("max_time") is not None:
-        length += f", at most {config.trainer['max_time']} (days:hours:minutes:seconds)"
+        length += f", at most {config.trainer.max_time} (days:hours:minutes:seconds)"
     device = trainer.accelerator.__class__.__name__.removesuffix("Accelerator")
     lines = {
         "run": f"{config.name} in {config.output}" + (f", resumed from {checkpoint}" if checkpoint else ""),

@@ -42,21 +42,14 @@ from transkd.options import SMALLEST_SIDE
 
 @dataclass(frozen=True)
 class Scored:
-    """A model, prepared to be applied.
-
-    Attributes:
-        model: what was loaded.
-        logits_of: its logits of images on the device.
-        outputs: for each class of the dataset the output that stands for it.
-        device: where images have to be.
-        of_ids: the model gives class ids, and the logits stand for them.
-    """
+    """A model and its logits of images on a device; for each class of the dataset the output that stands for it."""
 
     model: Segmenter | ExportedModel
     logits_of: Callable[[Tensor], Tensor]
     outputs: Sequence[int]
     device: torch.device
     of_ids: bool
+    """The model gives class ids, and the logits stand for them."""
 
 
 def run_eval(config: EvalConfig) -> None:

@@ -74,8 +74,6 @@ class PredictConfig(InferenceConfig):
     def problems(self) -> Iterator[Problem]:
         """Yield values that contradict each other, and classes that do not exist."""
         yield from self.window_problems(self.size)
-        if repeated := sorted({kind for kind in self.kinds if self.kinds.count(kind) > 1}):
-            yield Problem("kinds", f"{', '.join(repeated)} is given more than once")
         if self.model2 is not None and "compare" not in self.kinds:
             yield Problem("model2", "a second model is drawn side by side only: kinds=[compare]")
         for key in ("model", "input", "output"):
