@@ -22,7 +22,6 @@ TOGETHER = (
         "+objective=paper": "+objective=paper: there is a choice of objective already; write it without the +",
         "pictures=1,2": "pictures=1,2: several values are a sweep, a run each: add -m; for a list write pictures=[…]",
         "student=base": "student=base: there is no such choice; known: ",
-        "help": "help: options have two dashes: --help",
         "+foo=1": "foo: there is no such key; known: augment,",
         "seed=abc": "seed: give a whole number (it is 'abc')",
         "schedule.name=polly": "schedule.name: there is no such choice; did you mean 'poly'?",

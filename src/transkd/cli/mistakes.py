@@ -39,7 +39,11 @@ def refuse_mistakes(name: str, options: Namespace, overrides: Sequence[str]) -> 
     if config is not None and not options.cfg:
         chosen = {group for group, _, text in (problem.partition("=") for problem in problems) if "no such" in text}
         of_values = [*(f"{key}: is missing" for key in missing_keys(config)), *map(str, value_problems(name, config))]
-        problems += [_with_choices(text) for text in of_values if text.partition(":")[0] not in chosen]
+        for problem in of_values:
+            key, _, text = problem.partition(": ")
+            known = choices(key) if text == "is missing" else []
+            if key not in chosen:
+                problems.append(f"{problem}; known: {', '.join(known)}" if known else problem)
     if problems:
         raise ConfigError(mistakes(problems, "in the arguments"))
 
@@ -84,15 +88,8 @@ def find_mistakes(
 ) -> tuple[list[str], DictConfig | None]:
     """Compose a command's config; where that fails, check each override on its own, and compose those that are right.
 
-    Args:
-        name: the command, such as ``"transkd-train"``.
-        overrides: its ``key=value`` arguments.
-        config_dir: the user's own configs.
-        sweeps: whether several values, ``seed=0,1``, are allowed.
-
-    Returns:
-        A line for each mistake, and what the right overrides compose, with the first value of each sweep; None where
-        nothing can be composed.
+    Returns a line for each mistake, and what the right overrides compose, with the first value of each sweep, which
+    only ``sweeps`` allows; None where nothing can be composed.
     """
     register_backbones(overrides)
     with composing(name, config_dir) as primary:
@@ -120,7 +117,10 @@ def find_mistakes(
         keys = [one for one in right if one.key_or_group not in groups and not one.is_hydra_override()]
         of_groups = _composed(primary, [one for one in right if one not in keys])
         if isinstance(of_groups, str):
-            return [*problems, *_explained(of_groups, chosen)], None
+            taken = [one for one in chosen if of_groups.startswith(f"Could not override '{one.key_or_group}'")]
+            why = "here: what else is chosen does not take it"
+            explained = [f"{one.input_line}: there is no choice of {one.key_or_group} {why}" for one in taken]
+            return [*problems, *(explained or [of_groups])], None
         known_keys = {*_items(of_groups), *COMMANDS[name].added}
         bad = {one.input_line: problem for one in keys if (problem := _key_problem(one, known_keys))}
         problems += bad.values()
@@ -135,8 +135,6 @@ def _parsed(text: str, parser: OverridesParser, *, sweeps: bool) -> Override | s
     except HydraException:
         override = None
     if override is None or not override.key_or_group:
-        if text in ("help", "version"):
-            return f"{text}: options have two dashes: --{text}"
         return f"{text}: is not of the form key=value (quote values with spaces or special signs: 'key=\"…\"')"
     if not override.is_sweep_override():
         return override
@@ -169,13 +167,6 @@ def _choice_problems(
                 yield f"{group}={written}: there is no such choice; {did_you_mean(str(value), known)}"
 
 
-def _explained(error: str, chosen: Sequence[Override]) -> list[str]:
-    """Return why choices that exist do not compose."""
-    why = "what else is chosen does not take it"
-    taken = [one for one in chosen if error.startswith(f"Could not override '{one.key_or_group}'")]
-    return [f"{one.input_line}: there is no choice of {one.key_or_group} here: {why}" for one in taken] or [error]
-
-
 def _key_problem(override: Override, known: Collection[str]) -> str | None:
     """Return what is wrong with a key; None where nothing is known to be."""
     key = override.key_or_group
@@ -203,13 +194,6 @@ def _composed(primary: str, overrides: Sequence[Override]) -> DictConfig | str:
         return " ".join(str(error).split())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return f"a config file is no YAML in UTF-8: {' '.join(str(error).split())}"
-
-
-def _with_choices(problem: str) -> str:
-    """Add the choices to a problem that says that a config group is missing."""
-    group, _, text = problem.partition(": ")
-    known = choices(group) if text == "is missing" else []
-    return f"{problem}; known: {', '.join(known)}" if known else problem
 
 
 def _items(config: DictConfig) -> dict[str, Any]:

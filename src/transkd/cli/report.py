@@ -25,7 +25,6 @@ OWN_FILES = re.compile(
     r"report\.(html|md|json)|table(-\d+)?\.(csv|tex)|(gains|curves|miou-gmac|miou-latency|classes)(-\d+)?\.(svg|png)"
 )
 
-
 Texts = Annotated[list[str], BeforeValidator(listed)]
 TEXTS = "text, or a list of texts"
 

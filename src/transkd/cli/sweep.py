@@ -255,7 +255,7 @@ class Sweep:
             values = [job.scores.get(name) for name in names]
             scores = ["" if v is None else f"{v:.2f}" if isinstance(v, float) else str(v) for v in values]
             minutes = f"{job.seconds / 60:.1f}" if job.seconds else ""
-            where = _from_here(Path(job.folder)) if job.fate in FINISHED else _in_a_line(job.message)
+            where = _from_here(Path(job.folder)) if job.fate in FINISHED else " ".join(job.message.split())
             fate = Text(job.fate, style=COLOURS.get(job.fate, "yellow"))
             table.add_row(str(job.number + 1), Text("\n".join(job.overrides)), fate, *scores, minutes, Text(where))
         output().print(table)
@@ -286,8 +286,3 @@ def _own_command_line(command: str) -> Iterator[None]:
 
 def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
-def _in_a_line(message: str) -> str:
-    first, *rest = message.splitlines() or [""]
-    return f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
