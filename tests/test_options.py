@@ -35,7 +35,7 @@ class Open(OpenSection):
     known: int = option(1, "A known one.")
 
     def problems(self) -> Iterator[Problem]:
-        if "wrong" in self.keys():
+        if self.get("wrong") is not None:
             yield Problem("wrong", "is wrong")
 
 
@@ -91,7 +91,7 @@ def test_a_right_config_is_read() -> None:
     whole = Whole.validated(VALUES)
     assert (whole.inner.size, whole.share, whole.tags) == (8, "all", [])
     assert dict(whole.further) == {"known": 2, "more": [1]}
-    assert (whole.further["more"], whole.further.get("less", 3)) == ([1], 3)
+    assert (whole.further.get("more"), whole.further.get("less", 3)) == ([1], 3)
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_what_cannot_be_written_for_a_server(write, cityscapes: Path) -> None:
     }.items():
         assert reported in write(cityscapes, arguments).refused("transkd-eval")
     message = write(cityscapes, "split=test").refused("transkd-eval", code=1)
-    assert "transkd-eval format=cityscapes split=test writes what that server takes" in message
+    assert "transkd-eval format=cityscapes split=test writes what it takes" in message
     picture(cityscapes / "leftImg8bit/test/bonn/berlin_000000_000019_leftImg8bit.png", SMALL, 0)
     message = write(cityscapes, "split=test", "format=cityscapes").refused("transkd-eval", code=1)
     assert "1 names of images occur more than once" in message

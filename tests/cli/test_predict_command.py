@@ -201,8 +201,8 @@ def test_every_mistake_is_named(predict) -> None:
     first = predict(*["inptu=x", "kinds=[overlays,ids]", "size=7", "scales=[0,1]", "opacity=2"])
     first.refused(NAME)
     assert [line.partition(" (it is")[0] for line in sorted(first.lines)] == [
-        "input: is missing",
         "inptu: there is no such key; did you mean 'input'?",
+        "input: is missing",
         "kinds: give one or more of overlay, colour, ids, compare, confidence",
         "opacity: give 1 or less",
         "output: is missing",

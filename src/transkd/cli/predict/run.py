@@ -143,8 +143,12 @@ def load_predictor(config: PredictConfig, source: str, device: torch.device) -> 
     gives_logits = isinstance(model, Segmenter) or model.result == "logits"
     if not gives_logits:
         scales = f"scales=[{','.join(f'{scale:g}' for scale in config.scales)}]"
-        averages = {"inference=slide": config.inference == "slide", "flip=true": config.flip}
-        needs = {"confidences": "confidence" in config.kinds, **averages, scales: config.scales != [1.0]}
+        needs = {
+            "confidences": "confidence" in config.kinds,
+            "inference=slide": config.inference == "slide",
+            scales: config.scales != [1.0],
+            "flip=true": config.flip,
+        }
         if wanting := [what for what, is_asked in needs.items() if is_asked]:
             raise ConfigError(
                 f"{source} gives classes without scores, which {' and '.join(wanting)} need: export it again with "
