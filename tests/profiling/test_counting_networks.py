@@ -11,7 +11,7 @@ from transformers import SegformerConfig, SegformerForSemanticSegmentation
 from transkd.evaluation import count_macs, count_parameters, without_computing
 from transkd.evaluation.cost import count_network, count_work, published_forward
 from transkd.models import Segmenter, create_segmenter
-from transkd.profiling import open_network
+from transkd.profiling.networks import LogitsOf
 
 PAPER_SIZE = (512, 1024)
 PUBLISHED = {"mit_b2": (27_362_004, 113.84), "mit_b0": (3_719_284, 13.67)}
@@ -35,39 +35,31 @@ def test_parameters_of_the_other_released_networks(name: str, parameters: int) -
     assert count_parameters(create_segmenter(name, 20)) == parameters
 
 
-def test_transformers_segformer_costs_what_ours_does_as_published() -> None:
+def test_transformers_segformer_costs_what_ours_does_as_published_whichever_attention_runs() -> None:
     ours = count_network(create_segmenter("mit_b0", 20), PAPER_SIZE)
-    theirs = count_network(_Logits(SegformerForSemanticSegmentation(SegformerConfig(num_labels=20))), PAPER_SIZE)
-    assert theirs.as_published == ours.as_published
-    assert theirs.with_attention - theirs.without_attention == ours.with_attention - ours.without_attention
-    assert theirs.with_attention / 1e9 == pytest.approx(17.8, abs=0.05)
-
-
-def test_attention_written_out_is_counted_as_fused_attention_is() -> None:
-    config = SegformerConfig(num_labels=20)
+    made, config = SegformerForSemanticSegmentation._from_config, SegformerConfig(num_labels=20)
     fused, written_out = (
-        count_network(
-            _Logits(SegformerForSemanticSegmentation._from_config(config, attn_implementation=kind)), (64, 96)
-        )
-        for kind in ("sdpa", "eager")
+        count_network(LogitsOf(made(config, attn_implementation=kind)), PAPER_SIZE) for kind in ("sdpa", "eager")
     )
     assert fused == written_out
-    assert fused.with_attention > fused.without_attention
+    assert fused.as_published == ours.as_published
+    assert fused.with_attention - fused.without_attention == ours.with_attention - ours.without_attention
+    assert fused.with_attention / 1e9 == pytest.approx(17.8, abs=0.05)
 
 
-def test_attention_by_hand() -> None:
-    query = torch.rand(2, 4, 10, 8)
-    fused = count_work(lambda: F.scaled_dot_product_attention(query, query, query), [query])
-    assert fused.with_attention == 2 * (2 * 4 * 10 * 10 * 8)
-    assert fused.without_attention == 0
-
-
-def test_a_layer_written_as_a_batched_product_is_no_attention() -> None:
-    tokens, weight = torch.rand(3, 5, 4), nn.Parameter(torch.rand(3, 4, 6))
-    macs = count_work(lambda: torch.bmm(tokens, weight.transpose(1, 2).transpose(1, 2)), [tokens])
-    assert macs.with_attention == macs.without_attention == 3 * 5 * 4 * 6
-    both = count_work(lambda: torch.bmm(tokens + 1, tokens.transpose(1, 2)), [tokens])
-    assert (both.with_attention, both.without_attention) == (3 * 5 * 5 * 4, 0)
+@pytest.mark.parametrize("no_gradients", [torch.no_grad, torch.inference_mode])
+def test_products_by_hand(no_gradients: type[torch.no_grad]) -> None:
+    query, tokens = torch.rand(2, 4, 10, 8), torch.rand(3, 5, 4)
+    layer, weight = nn.Linear(4, 7), nn.Parameter(torch.rand(3, 4, 6))
+    with no_gradients():
+        fused = count_work(lambda: F.scaled_dot_product_attention(query, query, query), [query])
+        linear = count_work(lambda: layer(tokens), [tokens])
+        batched = count_work(lambda: torch.bmm(tokens, weight.transpose(1, 2).transpose(1, 2)), [tokens])
+        attention = count_work(lambda: torch.bmm(tokens + 1, tokens.transpose(1, 2)), [tokens])
+    assert (fused.with_attention, fused.without_attention) == (2 * (2 * 4 * 10 * 10 * 8), 0)
+    assert linear.with_attention == linear.without_attention == 3 * 5 * 4 * 7
+    assert batched.with_attention == batched.without_attention == 3 * 5 * 4 * 6
+    assert (attention.with_attention, attention.without_attention) == (3 * 5 * 5 * 4, 0)
 
 
 def test_what_mmcv_adds_by_hand() -> None:
@@ -82,8 +74,8 @@ def test_what_mmcv_adds_by_hand() -> None:
 
 @pytest.mark.parametrize("name", ["mit_b0", "mit_b0+semantic_fpn", "lvt", "pvt_v2_b0", "convnext_femto"])
 def test_the_total_is_torchs(name: str) -> None:
-    segmenter = open_network(name, 5).segmenter
-    assert segmenter is not None
+    backbone, _, head = name.partition("+")
+    segmenter = create_segmenter(backbone, 5, head=head or None).eval()
     with without_computing(segmenter):
         image = torch.empty(1, 3, 64, 96)
         expected = count_macs(lambda: segmenter(image))
@@ -100,13 +92,3 @@ def test_the_published_head_computes_what_ours_does() -> None:
         torch.testing.assert_close(forward(image), segmenter(image), rtol=1e-4, atol=1e-5)
     assert published_forward(Segmenter("mit_b0", 5, head="semantic_fpn")) is None
     assert published_forward(nn.Conv2d(3, 2, 1)) is None
-
-
-class _Logits(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(images).logits
-        return logits

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, reduce
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -20,15 +19,15 @@ from pydantic import BeforeValidator, Field
 from transkd.cli.commands import config_folder
 from transkd.cli.progress import counting, output, screen, text_table
 from transkd.errors import ConfigError, TransKDError, did_you_mean
+from transkd.files import write_text
 from transkd.options import SMALLEST_SIDE, Count, Positive, Problem, Section, Side, listed, option
 from transkd.runs.command import command_line
 
 if TYPE_CHECKING:
-    from transkd.profiling import Network, Settings
-    from transkd.profiling.profiler import Progress
+    from torch import nn
 
 NOTHING = "–"
-Values = Mapping[str, Any]
+Rows = Sequence[Mapping[str, Any]]
 Item = TypeVar("Item")
 
 
@@ -106,31 +105,34 @@ class ProfileConfig(Section):
         import torch
 
         from transkd.distillation import available_losses
-        from transkd.profiling import name_problem
+        from transkd.profiling import find_network
 
-        for name in dict.fromkeys(self.models):
-            if problem := name_problem(name):
-                yield Problem("models", f"'{name}': {problem}")
-        known = sorted(_method_files() | set(available_losses()))
+        named = [("models", name) for name in dict.fromkeys(self.models)]
+        for key, name in [*named, *([("adapter_teacher", self.adapter_teacher)] if self.adapters else [])]:
+            try:
+                find_network(name, self.num_classes)
+            except ConfigError as error:
+                yield Problem(key, f"'{name}': {error}")
+        known = {*_method_files(), *available_losses()}
         for name in self.adapters:
             if name not in known:
                 yield Problem("adapters", f"there is no method or loss '{name}'; {did_you_mean(name, known)}")
-        if self.adapters and (problem := name_problem(self.adapter_teacher)):
-            yield Problem("adapter_teacher", f"'{self.adapter_teacher}': {problem}")
         if self.device == "cuda" and not torch.cuda.is_available():
             yield Problem("device", "torch finds no GPU here: device=cpu, or auto")
-        path = Path(self.output).expanduser() if self.output is not None else None
-        if path is not None and path.is_dir():
-            yield Problem("output", f"{path} is a folder; give a file")
-        elif path is not None and path.exists() and not self.overwrite:
-            yield Problem("output", f"{path} exists; overwrite=true replaces it")
+        if self.output is not None and (path := Path(self.output).expanduser()).exists():
+            if path.is_dir():
+                yield Problem("output", f"{path} is a folder; give a file")
+            elif not self.overwrite:
+                yield Problem("output", f"{path} exists; overwrite=true replaces it")
 
 
-COUNTED = ("adapter_parameters", "parameters_with_adapters", "adapter_gmacs", "gmacs_with_adapters")
 SETTINGS = ("size", "batch", "precision", "backend")
+COUNTED = ("adapter_parameters", "parameters_with_adapters", "adapter_gmacs", "gmacs_with_adapters")
 GMACS = {"GMAC": "with_attention", "without\nattention": "without_attention", "as\npublished": "as_published"}
 """Heads of the three ways to count multiply-accumulates -> their keys."""
-MEASURED = {
+COSTS = {
+    "parameters\nM": ("parameters", 2),
+    **{head: (f"gmacs.{key}", 2) for head, key in GMACS.items()},
     "peak\nMB": ("peak_memory_mb", 0),
     "median\nms": ("latency_ms.median", 1),
     "p95\nms": ("latency_ms.p95", 1),
@@ -138,6 +140,11 @@ MEASURED = {
     "first pass\ns": ("first_pass_s", 1),
 }
 """Head -> key of the JSON's rows, and digits."""
+ADAPTER_COSTS = {
+    "adapters\nM": ("adapter_parameters", 2),
+    "parameters\nM": ("parameters_with_adapters", 2),
+    **{head: (f"gmacs_with_adapters.{key}", 2) for head, key in GMACS.items()},
+}
 
 
 def run_profile(config: ProfileConfig) -> None:
@@ -149,17 +156,27 @@ def run_profile(config: ProfileConfig) -> None:
     """
     import torch
 
-    from transkd.profiling import Settings, all_cases, profile
+    from transkd.profiling import Case, Settings, profile
 
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    threads, memory = config.threads or torch.get_num_threads(), config.memory and config.latency
-    settings = Settings(device, threads, config.runs, config.warm_up, config.latency, memory)
-    path = None if config.output is None else _writable(Path(config.output).expanduser())
-    cases = all_cases(config.models, config.size, config.batch, config.precision, config.backend, config.num_classes)
-    with _progress_bars() as progress:
-        measured = profile(cases, settings, export=_export_onnx, progress=progress)
+    path = None if config.output is None else Path(config.output).expanduser()
+    if path is not None:
+        try:  # before minutes of measuring
+            path.parent.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise ConfigError(f"output: {path} cannot be written: {error.strerror}") from error
+    device = {"auto": "cuda" if torch.cuda.is_available() else "cpu"}.get(config.device, config.device)
+    threads = config.threads or torch.get_num_threads()
+    settings = Settings(device, threads, config.runs, config.warm_up, config.num_classes, config.latency, config.memory)
+    cases = product(config.models, config.size, config.batch, config.precision, config.backend)
+    with counting(screen()) as bars:
+        task_of = cache(lambda what: bars.add_task(what, total=None))
+        measured = profile(
+            [Case(*values) for values in cases],
+            settings,
+            export=_export_onnx,
+            progress=lambda what, done, total: bars.update(task_of(what), completed=done, total=total),
+        )
         adapters = list(_adapter_rows(config)) if config.adapters else []
     rows = [row.as_json() for row in measured]
     report = {
@@ -176,52 +193,69 @@ def run_profile(config: ProfileConfig) -> None:
     }
     text = json.dumps(report, indent=2)
     if path is not None:
-        path.write_text(f"{text}\n", encoding="utf-8")
-    problems = [f"{row.title}: {row.problem}" for row in measured if row.problem]
-    problems += [f"{_title(row)}: {row['problem']}" for row in adapters if row["problem"]]
+        write_text(path, f"{text}\n")
+    problems = [f"{_title(row)}: {row['problem']}" for row in (*rows, *adapters) if row["problem"]]
     if config.format == "json":
         print(text)
     else:
-        _print_costs(rows, settings)
+        texts = {key: [_text(row[key]) for row in rows] for key in SETTINGS}
+        shared = {key: values[0] for key, values in texts.items() if len(set(values)) == 1}
+        where = f"{device}, {threads} threads" if device == "cpu" else device
+        title = ", ".join([*(f"{key} {value}" for key, value in shared.items()), where])
+        title += f"; median and p95 of {config.runs} passes in turns" if config.latency else ""
+        varying = {key: values for key, values in texts.items() if key not in shared}
+        print_costs(title, {"model": [row["model"] for row in rows], **varying}, rows, COSTS)
         if adapters:
-            _print_adapters(adapters, config.adapter_teacher)
+            title = f"While {config.adapter_teacher} teaches (the adapters leave with the losses)"
+            labels = {"student + adapters": list(map(_title, adapters))}
+            labels["size"] = [_text(row["size"]) for row in adapters]
+            print_costs(title, labels, adapters, ADAPTER_COSTS)
         print(*problems, *([f"written to {path}"] if path else []), sep="\n")
     if problems:
         raise TransKDError(f"{len(problems)} of {len(rows) + len(adapters)} rows could not be measured; each says why")
 
 
-def _writable(path: Path) -> Path:
-    """Return the path, once it is known before minutes of measuring that its folder can be written to."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent):
-            return path
-    except OSError as error:
-        raise ConfigError(f"output: {path} cannot be written: {error.strerror}") from error
+def print_costs(title: str, labels: Mapping[str, list[str]], rows: Rows, costs: Mapping[str, tuple[str, int]]) -> None:
+    """Print labels and costs, a line a row; where the terminal is too narrow for all, with one count of the three.
+
+    Args:
+        title: of the table.
+        labels: head -> a text for each row.
+        rows: of the JSON; those without a problem have all that was measured.
+        costs: head -> key, and digits. A head that ends with M counts millions.
+    """
+    columns = dict(labels)
+    for head, (keys, digits) in costs.items():
+        unit = 1e6 if head.endswith("\nM") else 1
+        values: list[Any] = [reduce(lambda value, key: value and value[key], keys.split("."), row) for row in rows]
+        columns[head] = [NOTHING if value is None else f"{value / unit:.{digits}f}" for value in values]
+        if set(columns[head]) == {NOTHING} and "gmacs" not in keys:
+            del columns[head]
+    console = output()
+    table = text_table(list(columns), zip(*columns.values(), strict=True), title)
+    if console.measure(table, options=console.options.update(width=1000)).maximum > console.width:
+        narrow = {head: cells for head, cells in columns.items() if head not in list(GMACS)[1:]}
+        table = text_table(list(narrow), zip(*narrow.values(), strict=True), title)
+        table.caption = "GMAC with attention; the other two counts: a wider terminal, or output=FILE"
+        table.caption_justify = "left"
+    console.print(table)
 
 
-@contextmanager
-def _progress_bars() -> Iterator[Progress]:
-    """Give what shows the progress of each step by a bar."""
-    with counting(screen()) as bars:
-        task_of = cache(lambda what: bars.add_task(what, total=None))
-        yield lambda what, done, total: bars.update(task_of(what), completed=done, total=total)
+def _export_onnx(network: nn.Module, precision: str, path: Path) -> None:
+    from transkd.export import export_segmenter
+    from transkd.models import Segmenter
 
-
-def _export_onnx(network: Network, precision: str, path: Path) -> None:
-    """Write a network to ``path`` as an ONNX file in a precision."""
-    if network.segmenter is None:
+    if not isinstance(network, Segmenter):
         raise ConfigError("only segmenters of transkd are exported here; export it yourself, and name the .onnx file")
     if precision == "bf16":
         raise ConfigError("ONNX files are made in fp32 and fp16")
-    from transkd.export import export_segmenter
-
-    export_segmenter(network.segmenter, path, "onnx", precision=precision)
+    export_segmenter(network, path, "onnx", precision=precision)
 
 
 def _adapter_rows(config: ProfileConfig) -> Iterator[dict[str, Any]]:
     """Yield a row for each segmenter among the models, method and size; other networks have no taps to distil."""
     from transkd.evaluation.cost import count_network, count_parameters
+    from transkd.models import Segmenter
     from transkd.profiling import open_network
     from transkd.training.preflight import method_cost
 
@@ -230,14 +264,12 @@ def _adapter_rows(config: ProfileConfig) -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = {"student": name, "teacher": config.adapter_teacher, "distillation": method}
         row |= {"size": list(size), **dict.fromkeys(COUNTED), "problem": None}
         try:
-            student = network(name, config.num_classes).segmenter
-            if student is None:
+            student = network(name, config.num_classes)
+            if not isinstance(student, Segmenter):
                 continue
-            teacher = network(config.adapter_teacher, config.num_classes).segmenter
-            if teacher is None:
-                raise TransKDError(
-                    f"adapter_teacher={config.adapter_teacher} is no segmenter of transkd: it has no taps"
-                )
+            teacher = network(config.adapter_teacher, config.num_classes)
+            if not isinstance(teacher, Segmenter):
+                raise ConfigError(f"adapter_teacher={row['teacher']} is no segmenter of transkd: it has no taps")
             cost = method_cost(_method_losses(method), student, teacher, size)
             parameters, macs = count_parameters(student) + cost.parameters, alone(student, size) + cost.macs
             row |= zip(COUNTED, (cost.parameters, parameters, cost.macs.in_giga(), macs.in_giga()), strict=True)
@@ -246,70 +278,22 @@ def _adapter_rows(config: ProfileConfig) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _method_files() -> set[str]:
-    return {path.stem for path in (config_folder() / "distillation").glob("*.yaml")} - {"none", "base"}
+def _method_files() -> dict[str, Path]:
+    files = {path.stem: path for path in (config_folder() / "distillation").glob("*.yaml")}
+    return {name: path for name, path in files.items() if name not in ("none", "base")}
 
 
 def _method_losses(method: str) -> dict[str, dict[str, Any]]:
     """Return the losses of a method of ``conf/distillation``, or the one loss of that name, with their options."""
-    if method not in _method_files():
-        return {method: {}}
-    return dict(yaml.safe_load((config_folder() / "distillation" / f"{method}.yaml").read_text())["losses"])
+    file = _method_files().get(method)
+    return dict(yaml.safe_load(file.read_text())["losses"]) if file else {method: {}}
 
 
-def _print_costs(rows: Sequence[Values], settings: Settings) -> None:
-    """Print parameters, counts, memory and latency, a line a row; what all rows share is in the title."""
-    texts = {key: [_size(row[key]) if key == "size" else str(row[key]) for row in rows] for key in SETTINGS}
-    shared = [f"{key} {texts[key][0]}" for key in SETTINGS if len(set(texts[key])) == 1]
-    columns = {"model": [row["model"] for row in rows]}
-    columns |= {key: texts[key] for key in SETTINGS if len(set(texts[key])) > 1}
-    columns["parameters\nM"] = [_number(row["parameters"], 2, 1e6) for row in rows]
-    columns |= {head: [_number(_at(row, f"gmacs.{key}"), 2) for row in rows] for head, key in GMACS.items()}
-    measured = {head: [_number(_at(row, key), digits) for row in rows] for head, (key, digits) in MEASURED.items()}
-    columns |= {head: cells for head, cells in measured.items() if set(cells) != {NOTHING}}
-    where = f"{settings.device}, {settings.threads} threads" if settings.device == "cpu" else settings.device
-    runs = f"; median and p95 of {settings.runs} passes in turns" if settings.latency else ""
-    _print_fitting(", ".join([*shared, where]) + runs, columns)
+def _title(row: Mapping[str, Any]) -> str:
+    if "student" in row:
+        return f"{row['student']} + {row['distillation']}"
+    return f"{row['model']} ({_text(row['size'])}, batch {row['batch']}, {row['precision']}, {row['backend']})"
 
 
-def _print_adapters(rows: Sequence[Values], teacher: str) -> None:
-    """Print what students cost with their adapters, which leave them after training."""
-    columns = {
-        "student + adapters": [_title(row) for row in rows],
-        "size": [_size(row["size"]) for row in rows],
-        "adapters\nM": [_number(row["adapter_parameters"], 2, 1e6) for row in rows],
-        "parameters\nM": [_number(row["parameters_with_adapters"], 2, 1e6) for row in rows],
-    }
-    counts = {head: [_number(_at(row, f"gmacs_with_adapters.{key}"), 2) for row in rows] for head, key in GMACS.items()}
-    _print_fitting(f"While {teacher} teaches (the adapters leave with the losses)", columns | counts)
-
-
-def _print_fitting(title: str, columns: Mapping[str, Iterable[str]]) -> None:
-    """Print a table; where the terminal is too narrow for it, with one count of the three."""
-    console = output()
-    table = text_table(list(columns), list(zip(*columns.values(), strict=True)), title)
-    if console.measure(table, options=console.options.update(width=1000)).maximum > console.width:
-        narrow = {head: cells for head, cells in columns.items() if head not in list(GMACS)[1:]}
-        table = text_table(list(narrow), list(zip(*narrow.values(), strict=True)), title)
-        table.caption = "GMAC with attention; the other two counts: a wider terminal, or output=FILE"
-        table.caption_justify = "left"
-    console.print(table)
-
-
-def _title(row: Values) -> str:
-    return f"{row['student']} + {row['distillation']}"
-
-
-def _size(size: Sequence[int]) -> str:
-    return "x".join(map(str, size))
-
-
-def _at(row: Values, path: str) -> float | None:
-    value: Any = row
-    for key in path.split("."):
-        value = None if value is None else value[key]
-    return None if value is None else float(value)
-
-
-def _number(value: float | None, digits: int, unit: float = 1) -> str:
-    return NOTHING if value is None else f"{value / unit:.{digits}f}"
+def _text(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,21 +18,22 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.module_tracker import ModuleTracker
 
 from transkd.models import Segmenter
 from transkd.models.heads.segformer import SegFormerHead
 
 aten = torch.ops.aten
 
-PRODUCTS = (aten.mm, aten.addmm, aten.bmm, aten.baddbmm)
-CONVOLUTIONS = (aten.convolution, aten._convolution, aten.cudnn_convolution)
 # Versions of torch before 2.15 have no formula for the attention that CPUs run.
 flop_registry.setdefault(
     aten._scaled_dot_product_flash_attention_for_cpu, flop_registry[aten._scaled_dot_product_flash_attention]
 )
+PRODUCTS = (aten.mm, aten.addmm, aten.bmm, aten.baddbmm)
 FUSED_ATTENTION = tuple(
     op for op in flop_registry if str(op).startswith("aten.") and "attention" in str(op) and "backward" not in str(op)
 )
+CONVOLUTIONS = (aten.convolution, aten._convolution, aten.cudnn_convolution)
 NORMS = (
     aten.native_layer_norm,
     aten.native_group_norm,
@@ -44,7 +44,6 @@ NORMS = (
 )
 ACTIVATIONS = (aten.relu, aten.relu_, aten.hardtanh, aten.hardtanh_, aten._prelu_kernel, aten.elu, aten.leaky_relu)
 POOLS = (aten.avg_pool2d, aten._adaptive_avg_pool2d, aten.max_pool2d_with_indices, aten.mean)
-TAG = "_transkd_from_the_image"
 STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 RESET_PEAK = "5"  # proc(5): the peak of the resident set becomes its present size
 MEGA = 1e6
@@ -118,11 +117,58 @@ class Macs:
 
     def __add__(self, other: Macs) -> Macs:
         """Return the sum of each of the three counts."""
-        return Macs(
-            self.with_attention + other.with_attention,
-            self.without_attention + other.without_attention,
-            self.as_published + other.as_published,
-        )
+        return Macs(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts operations, and marks every tensor that is computed from a marked one.
+
+    Attributes:
+        flops: of all matrix products and convolutions.
+        attention: the part of ``flops`` that multiplies two marked tensors.
+        elements: what mmcv's counter adds to the products of layers.
+        modules: the modules that run.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = self.attention = self.elements = 0
+        self.modules = ModuleTracker()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.namespace == "aten":  # in inference mode, not split yet into the operations that are counted
+            with self:
+                if (out := func.decompose(*args, **kwargs)) is not NotImplemented:
+                    return out
+        out, op = func(*args, **kwargs), func._overloadpacket
+        results = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if op in flop_registry:
+            flops = int(flop_registry[op](*args, **kwargs, out_val=out))
+            self.flops += flops
+            if op in FUSED_ATTENTION or (op in PRODUCTS and all(map(_is_marked, args[-2:]))):
+                self.attention += flops
+        if op in CONVOLUTIONS and args[2] is not None:
+            self.elements += results[0].numel()
+        elif op in NORMS:
+            affine = any(isinstance(factor, Tensor) for factor in args[1:])
+            self.elements += results[0].numel() * (2 if affine else 1)
+        elif op in ACTIVATIONS:
+            self.elements += results[0].numel()
+        elif op in POOLS and args[0].ndim == results[0].ndim == 4 and len(self.modules.parents) > 2:
+            self.elements += args[0].numel()  # in a layer: no counter of layers sees what a loss averages itself
+        if any(map(_is_marked, tree_leaves((args, kwargs)))):
+            _mark(results)
+        return out
+
+
+def _mark(tensors: Iterable[Tensor]) -> None:
+    for tensor in tensors:
+        tensor._transkd_from_the_image = True  # type: ignore[attr-defined]
+
+
+def _is_marked(leaf: object) -> bool:
+    return isinstance(leaf, Tensor) and hasattr(leaf, "_transkd_from_the_image")
 
 
 def count_work(call: Callable[[], Any], data: Iterable[Tensor]) -> Macs:
@@ -134,14 +180,11 @@ def count_work(call: Callable[[], Any], data: Iterable[Tensor]) -> Macs:
             a product with a parameter is a layer's, however it is written.
     """
     counter = _Counter()
-    tagging = _Tagging()  # type: ignore[no-untyped-call]
-    for tensor in data:
-        setattr(tensor, TAG, True)
-    with tagging, counter.mode:
+    _mark(data)
+    with counter.modules, counter:
         call()
-    total = counter.mode.get_total_flops() // 2
-    layers = total - counter.attention
-    return Macs(total, layers, layers + counter.elements)
+    layers = (counter.flops - counter.attention) // 2
+    return Macs(counter.flops // 2, layers, layers + counter.elements)
 
 
 def count_network(network: nn.Module, size: tuple[int, int]) -> Macs:
@@ -152,53 +195,40 @@ def count_network(network: nn.Module, size: tuple[int, int]) -> Macs:
             that it was published in.
         size: height and width in pixels.
     """
-    published = published_forward(network)
-    built = _count_pass(network, network, size)
-    if published is None:
-        return built
-    return Macs(built.with_attention, built.without_attention, _count_pass(published, network, size).as_published)
-
-
-def _count_pass(forward: Callable[[Tensor], object], network: nn.Module, size: tuple[int, int]) -> Macs:
     device = next(iter(network.parameters()), torch.empty(0)).device
-    with without_computing(network):
-        image = torch.empty(1, 3, *size, device=device)
-        return count_work(lambda: forward(image), [image])
+
+    def count(forward: Callable[[Tensor], object]) -> Macs:
+        with without_computing(network):
+            image = torch.empty(1, 3, *size, device=device)
+            return count_work(lambda: forward(image), [image])
+
+    built, published = count(network), published_forward(network)
+    return replace(built, as_published=count(published).as_published) if published else built
 
 
 def published_forward(network: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """Return a forward pass of ``network`` through the published form of its SegFormer head.
+    """Return a forward pass through the SegFormer head as published (Xie et al., 2021, section 3.2).
+
+    Each feature map goes through its linear layer and is upsampled to the size of the first; a 1x1 convolution fuses
+    their concatenation, deepest first. In evaluation it computes the same as the segmenter, up to rounding.
 
     Returns:
         From (B, 3, H, W) images to (B, K, H/4, W/4) logits; None for a network that has no such head.
     """
-    if not isinstance(network, Segmenter) or not isinstance(network.head, SegFormerHead):
+    if not isinstance(network, Segmenter) or not isinstance(head := network.head, SegFormerHead):
         return None
-    head = network.head
-    return lambda images: unfactorised(head, network.encode(images).features)
 
+    def forward(images: Tensor) -> Tensor:
+        features = network.encode(images).features
+        size = features[0].shape[2:]
+        widened = [
+            F.interpolate(layer(feature.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), size, mode="bilinear")
+            for layer, feature in zip(head.linear, features, strict=True)
+        ]
+        fused = head.norm(head.fuse(torch.cat(widened[::-1], dim=1)))
+        return head.classifier(head.dropout(F.relu(fused)))  # type: ignore[no-any-return]
 
-def unfactorised(head: SegFormerHead, features: Sequence[Tensor]) -> Tensor:
-    """Return the head's logits as SegFormer computes them (Xie et al., 2021, section 3.2).
-
-    Each feature map goes through its linear layer and is upsampled to the size of the first; a 1x1 convolution fuses
-    their concatenation, deepest first.
-
-    Args:
-        head: the head.
-        features: per stage (B, C_i, H_i, W_i), shallowest first.
-
-    Returns:
-        (B, K, H_1, W_1), in evaluation the same as ``head(features)`` up to rounding.
-    """
-    size = features[0].shape[2:]
-    layers = cast("list[nn.Linear]", list(head.linear))
-    widened = [
-        F.interpolate(layer(feature.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), size, mode="bilinear")
-        for layer, feature in zip(layers, features, strict=True)
-    ]
-    fused = head.norm(head.fuse(torch.cat(widened[::-1], dim=1)))
-    return cast(Tensor, head.classifier(head.dropout(F.relu(fused))))
+    return forward
 
 
 def latency_ms(segmenter: nn.Module, size: tuple[int, int], *, runs: int = 10, warm_up: int = 3) -> float:
@@ -208,7 +238,7 @@ def latency_ms(segmenter: nn.Module, size: tuple[int, int], *, runs: int = 10, w
         segmenter: a network from (B, 3, H, W) images to logits; it is put into eval mode for the time being.
         size: height and width in pixels.
         runs: timed passes.
-        warm_up: passes before them that are not timed.
+        warm_up: untimed passes before them.
     """
     device = next(segmenter.parameters()).device
     image = torch.zeros(1, 3, *size, device=device)
@@ -243,76 +273,3 @@ def peak_bytes() -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-class _Tagging(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Marks every tensor that is computed from a marked one."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if any(_is_tagged(leaf) for leaf in tree_leaves((args, kwargs))):
-            for leaf in tree_leaves(out):
-                if isinstance(leaf, Tensor):
-                    setattr(leaf, TAG, True)
-        return out
-
-
-class _Counter:
-    """Sorts what torch's counter counts.
-
-    Attributes:
-        mode: torch's counter.
-        attention: multiply-accumulates between two tensors that both follow from the image.
-        elements: what mmcv's counter adds to the products of layers.
-    """
-
-    def __init__(self) -> None:
-        self.attention = 0
-        self.elements = 0
-        formulas = {op: self._product(op) for op in (*PRODUCTS, *FUSED_ATTENTION)}
-        formulas |= {op: self._convolution(op) for op in CONVOLUTIONS if op in flop_registry}
-        formulas |= {op: self._elementwise(_norm_elements) for op in NORMS}
-        formulas |= {op: self._elementwise(lambda _, out: out.numel()) for op in ACTIVATIONS}
-        formulas |= dict.fromkeys(POOLS, self._pool)
-        for formula in formulas.values():
-            setattr(getattr(formula, "__func__", formula), "_get_raw", True)  # noqa: B010  to see tensors, not shapes
-        self.mode = FlopCounterMode(display=False, custom_mapping=formulas)
-
-    def _product(self, op: Any) -> Callable[..., int]:
-        def count(*args: Any, out_val: Any = None, **options: Any) -> int:
-            flops = int(flop_registry[op](*args, out_val=out_val, **options))
-            if op in FUSED_ATTENTION or all(_is_tagged(factor) for factor in args[-2:]):
-                self.attention += flops // 2
-            return flops
-
-        return count
-
-    def _convolution(self, op: Any) -> Callable[..., int]:
-        def count(images: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, out_val: Any = None) -> int:
-            self.elements += 0 if bias is None else out_val.numel()
-            return int(flop_registry[op](images, weight, bias, *args, out_val=out_val))
-
-        return count
-
-    def _elementwise(self, elements: Callable[[tuple[Any, ...], Tensor], int]) -> Callable[..., int]:
-        def count(*args: Any, out_val: Any = None, **_: Any) -> int:
-            self.elements += elements(args, tree_leaves(out_val)[0])
-            return 0
-
-        return count
-
-    def _pool(self, images: Any, *args: Any, out_val: Any = None, **_: Any) -> int:
-        # Layers pool; what a network or a loss averages itself, no counter of layers sees.
-        in_a_layer = len(self.mode.mod_tracker.parents) > 2
-        if in_a_layer and images.ndim == 4 and tree_leaves(out_val)[0].ndim == 4:
-            self.elements += images.numel()
-        return 0
-
-
-def _norm_elements(args: tuple[Any, ...], out: Tensor) -> int:
-    affine = any(isinstance(factor, Tensor) for factor in args[1:])
-    return math.prod(out.shape) * (2 if affine else 1)
-
-
-def _is_tagged(leaf: object) -> bool:
-    return isinstance(leaf, Tensor) and hasattr(leaf, TAG)

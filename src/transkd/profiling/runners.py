@@ -1,43 +1,78 @@
-"""One pass of a case: on torch as it is or compiled, on ONNX Runtime, or of a torch.export program; and its latency."""
+"""One pass of a network: on torch as it is or compiled, on ONNX Runtime, or of a torch.export program."""
 
 from __future__ import annotations
 
 import copy
-import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from transkd.errors import ConfigError
-from transkd.profiling.cases import PRECISIONS, Case, Row, Settings, reason
+from transkd.errors import ConfigError, TransKDError, first_line
+from transkd.models.weights import file_kind
 from transkd.profiling.networks import Network, imported
 
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 COMPILED_CASES = 256
 """More compiled cases than a program can have: torch.compile falls back to eager past its own limit of 8."""
 
+OUT_OF_MEMORY = "not enough memory"
+ALLOCATORS = ("can't allocate memory", "DefaultCPUAllocator", "bad_alloc", "Failed to allocate memory")
+LONGEST = 300
+
+Run = Callable[[], object]
+"""Does one pass; on a GPU it returns before the pass has ended."""
+
 
 @dataclass(frozen=True)
-class Runner:
-    """A network with its input, prepared to run.
+class Case:
+    """One way to measure one network.
 
     Attributes:
-        run: does one pass; on a GPU it returns before the pass has ended.
-        weight_bytes: size of the network's parameters and buffers.
-        first_pass_s: seconds of the first pass of a compiled network, None for others.
+        model: its name, as the user wrote it.
+        size: height and width in pixels.
+        batch: images a pass.
+        precision: a name of ``PRECISIONS``; ``"file"`` for an exported file, which has its own.
+        backend: ``"eager"``, ``"compiled"``, ``"onnx"`` or ``"torch.export"``.
     """
 
-    run: Callable[[], object]
-    weight_bytes: int = 0
-    first_pass_s: float | None = None
+    model: str
+    size: tuple[int, int]
+    batch: int
+    precision: str
+    backend: str
 
 
-def make_runner(network: Network, case: Case, settings: Settings) -> Runner:
-    """Put a network on its device in its precision, and compile it where the case is compiled.
+@dataclass(frozen=True)
+class Settings:
+    """How cases are measured.
+
+    Attributes:
+        device: ``"cpu"`` or ``"cuda"``.
+        threads: CPU threads of torch and ONNX Runtime.
+        runs: timed passes of each case.
+        warm_up: passes of each case before them.
+        num_classes: outputs of networks that are made with random weights.
+        latency: whether anything runs; only counted otherwise.
+        memory: whether peak memory is measured, where anything runs.
+    """
+
+    device: str
+    threads: int
+    runs: int
+    warm_up: int
+    num_classes: int
+    latency: bool = True
+    memory: bool = True
+
+
+def make_run(network: Network, case: Case, settings: Settings) -> Run:
+    """Put a network on its device in its precision, and return what does one pass; the first one compiles.
 
     Images are random, in [0, 1], on the device already.
 
@@ -46,47 +81,32 @@ def make_runner(network: Network, case: Case, settings: Settings) -> Runner:
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(case.batch, 3, *case.size, generator=generator).to(settings.device)
-    if case.backend == "onnx":
-        return onnx_runner(Path(case.file), images, settings)
-    if case.backend == "torch.export":
-        return program_runner(Path(case.file), images, settings)
-    assert network.module is not None
-    dtype = PRECISIONS[case.precision]
-    module = copy.deepcopy(network.module).to(settings.device, dtype)
-    if case.backend == "compiled":
-        return compiled_runner(module, images.to(dtype))
-    return module_runner(module, images.to(dtype))
+    limit: Any = nullcontext()
+    if not isinstance(network, Path):
+        images = images.to(PRECISIONS[case.precision])
+        module: Any = copy.deepcopy(network).to(settings.device, images.dtype)
+        if case.backend == "compiled":
+            module = torch.compile(module, dynamic=False)
+            limit = torch._dynamo.config.patch(recompile_limit=COMPILED_CASES)
+    elif file_kind(network) == "onnx":
+        return onnx_run(network, images, settings)
+    else:
+        from torch import export
 
-
-def module_runner(module: nn.Module, images: Tensor) -> Runner:
-    """Return a runner of a module that is on the images' device."""
-
-    @torch.inference_mode()
-    def run() -> object:
-        return module(images)
-
-    state = (*module.parameters(), *module.buffers())
-    return Runner(run, sum(tensor.numel() * tensor.element_size() for tensor in state))
-
-
-def compiled_runner(module: nn.Module, images: Tensor) -> Runner:
-    """Return a runner of a module that ``torch.compile`` has compiled in a first pass."""
-    compiled = torch.compile(module, dynamic=False)
+        program: Any = export.load(network)
+        images = as_type(images, program.example_inputs[0][0].dtype if program.example_inputs else torch.float32)
+        module = program.module().to(settings.device)
 
     @torch.inference_mode()
     def run() -> object:
-        with torch._dynamo.config.patch(recompile_limit=COMPILED_CASES):
-            return compiled(images)
+        with limit:
+            return module(images)
 
-    start = time.perf_counter()
-    run()
-    if images.is_cuda:
-        torch.cuda.synchronize()
-    return Runner(run, module_runner(module, images).weight_bytes, time.perf_counter() - start)
+    return run
 
 
-def onnx_runner(path: Path, images: Tensor, settings: Settings) -> Runner:
-    """Return a runner of an ONNX file, whose input's type the images are brought to."""
+def onnx_run(path: Path, images: Tensor, settings: Settings) -> Run:
+    """Return what does one pass of an ONNX file, whose input's type the images are brought to."""
     onnxruntime = imported("onnxruntime", "pip install 'transkd[onnx]'")
     provider = "CUDAExecutionProvider" if settings.device == "cuda" else "CPUExecutionProvider"
     if provider not in onnxruntime.get_available_providers():
@@ -98,16 +118,7 @@ def onnx_runner(path: Path, images: Tensor, settings: Settings) -> Runner:
     expected = session.get_inputs()[0]
     dtypes = {"tensor(uint8)": torch.uint8, "tensor(float16)": torch.float16}
     values = as_type(images.cpu(), dtypes.get(expected.type, torch.float32)).numpy()
-    return Runner(lambda: session.run(None, {expected.name: values}))
-
-
-def program_runner(path: Path, images: Tensor, settings: Settings) -> Runner:
-    """Return a runner of a torch.export program, whose input's type the images are brought to."""
-    from torch import export
-
-    program: Any = export.load(path)
-    expected = program.example_inputs[0][0].dtype if program.example_inputs else torch.float32
-    return module_runner(cast(nn.Module, program.module()).to(settings.device), as_type(images, expected))
+    return lambda: session.run(None, {expected.name: values})
 
 
 def as_type(images: Tensor, dtype: torch.dtype) -> Tensor:
@@ -115,7 +126,7 @@ def as_type(images: Tensor, dtype: torch.dtype) -> Tensor:
     return (255 * images).to(torch.uint8) if dtype == torch.uint8 else images.to(dtype)
 
 
-def milliseconds(run: Callable[[], object], device: str) -> float:
+def milliseconds(run: Run, device: str) -> float:
     """Return how long one pass takes, by CUDA events on a GPU, else by the clock."""
     if device == "cuda":
         events: Any = torch.cuda.Event
@@ -131,27 +142,11 @@ def milliseconds(run: Callable[[], object], device: str) -> float:
     return 1e3 * (time.perf_counter() - begin)
 
 
-def time_in_turns(prepared: Iterable[tuple[Row, Runner]], settings: Settings, step: Callable[[], None]) -> None:
-    """Time runners in rounds, each once a round, every round in another order; their rows keep the times.
-
-    What else the machine does falls on all alike. A runner that fails leaves its reason in its row, without times,
-    and the others continue.
-
-    Args:
-        prepared: rows, each with what it times.
-        settings: how often, and where.
-        step: called after every pass.
-    """
-    order = list(prepared)
-    shuffle = random.Random(0).shuffle
-    for turn in range(settings.warm_up + settings.runs):
-        shuffle(order)
-        for row, runner in order:
-            if row.problem is None:
-                try:
-                    taken = milliseconds(runner.run, settings.device)
-                except Exception as error:  # of any library
-                    row.problem, row.latencies_ms = reason(error), []
-                else:
-                    row.latencies_ms += [taken] if turn >= settings.warm_up else []
-            step()
+def reason(error: BaseException) -> str:
+    """Return, in one line, why a network could not be measured."""
+    text = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in text for words in ALLOCATORS):
+        return OUT_OF_MEMORY
+    if isinstance(error, TransKDError):
+        return " ".join(text.split())
+    return f"{type(error).__name__}: {first_line(error)[:LONGEST]}"
