@@ -29,20 +29,12 @@ def tensor(): return nn.Conv2d(3, 4, 1)
 class Out(nn.Module):
     def forward(self, images): return {"out": images[:, :2]}
 
-def mapping(): return Out()
-
 class Text(nn.Module):
     def forward(self, images): return "logits"
 
-def text(): return Text()
-
 class Hungry(nn.Module):
     def forward(self, images):
-        if isinstance(images, torch._subclasses.FakeTensor):
-            return images
-        return torch.empty(2**50)
-
-def hungry(): return Hungry()
+        return images if isinstance(images, torch._subclasses.FakeTensor) else torch.empty(2**50)
 
 def number(): return 3
 
@@ -52,8 +44,6 @@ class Wide(nn.Module):
         self.weight = nn.Parameter(torch.rand(25_000_000))
 
     def forward(self, images): return images.repeat(1, 20_000, 1, 1).sum(1)
-
-def wide(): return Wide()
 """
 
 
@@ -94,7 +84,7 @@ def test_counts_alone_take_no_time() -> None:
 
 
 def test_networks_of_other_libraries_stand_side_by_side(networks: None) -> None:
-    own = ("python:own_networks:tensor", "python:own_networks:mapping")
+    own = ("python:own_networks:tensor", "python:own_networks:Out")
     rows = profile(_cases("mit_b0", "transformers:segformer-b0", "torchvision:lraspp_mobilenet_v3_large", *own), QUICK)
     assert [row.problem for row in rows] == [None] * 5
     assert rows[0].parameters == rows[1].parameters
@@ -104,7 +94,7 @@ def test_networks_of_other_libraries_stand_side_by_side(networks: None) -> None:
 
 
 def test_what_fails_says_why_and_the_others_are_measured(networks: None) -> None:
-    names = ["python:own_networks:hungry", "python:own_networks:text", "python:own_networks:number", "mit_b0"]
+    names = ["python:own_networks:Hungry", "python:own_networks:Text", "python:own_networks:number", "mit_b0"]
     *failed, last = profile(_cases(*names), QUICK)
     expected = ["not enough memory", "it returns a str; a tensor is needed", "returns a int, not a torch.nn.Module"]
     for row, words in zip(failed, expected, strict=True):
@@ -149,7 +139,7 @@ def test_the_first_pass_of_a_compiled_network_is_timed_apart(networks: None, mon
 
 @pytest.mark.slow
 def test_peak_memory_is_that_of_the_pass_and_the_weights(networks: None) -> None:
-    name = "python:own_networks:wide"
+    name = "python:own_networks:Wide"
     peak, problem = peak_memory_mb(_cases(name)[0], QUICK, name)
     assert problem is None
     repeated, weights = 2 * 3 * 20_000 * 32 * 48 * 4, 25_000_000 * 4
@@ -159,7 +149,7 @@ def test_peak_memory_is_that_of_the_pass_and_the_weights(networks: None) -> None
 def test_a_failure_in_the_process_of_its_own_is_reported(
     networks: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = "python:own_networks:hungry"
+    name = "python:own_networks:Hungry"
     task = {"case": asdict(_cases(name)[0]), "settings": asdict(QUICK), "name": name}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(task)))
     memory.main()

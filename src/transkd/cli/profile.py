@@ -128,6 +128,8 @@ class ProfileConfig(Section):
 
 SETTINGS = ("size", "batch", "precision", "backend")
 COUNTED = ("adapter_parameters", "parameters_with_adapters", "adapter_gmacs", "gmacs_with_adapters")
+COUNTS = ("parameters", "gmacs", *COUNTED)
+"""Keys, or their starts, whose columns stand also where all rows failed."""
 GMACS = {"GMAC": "with_attention", "without\nattention": "without_attention", "as\npublished": "as_published"}
 """Heads of the three ways to count multiply-accumulates -> their keys."""
 COSTS = {
@@ -221,7 +223,7 @@ def print_costs(title: str, labels: Mapping[str, list[str]], rows: Rows, costs: 
     Args:
         title: of the table.
         labels: head -> a text for each row.
-        rows: of the JSON; those without a problem have all that was measured.
+        rows: of the JSON.
         costs: head -> key, and digits. A head that ends with M counts millions.
     """
     columns = dict(labels)
@@ -229,7 +231,7 @@ def print_costs(title: str, labels: Mapping[str, list[str]], rows: Rows, costs: 
         unit = 1e6 if head.endswith("\nM") else 1
         values: list[Any] = [reduce(lambda value, key: value and value[key], keys.split("."), row) for row in rows]
         columns[head] = [NOTHING if value is None else f"{value / unit:.{digits}f}" for value in values]
-        if set(columns[head]) == {NOTHING} and "gmacs" not in keys:
+        if set(columns[head]) == {NOTHING} and not keys.startswith(COUNTS):
             del columns[head]
     console = output()
     table = text_table(list(columns), zip(*columns.values(), strict=True), title)
