@@ -10,10 +10,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 import tiny_backbones  # noqa: F401
-from clear_cut_segmenter import clear_cut
+import torch
 
 from transkd.data.classes import CAMVID
 from transkd.export import export_segmenter
+from transkd.models import create_segmenter
 from transkd.models.exported import TorchProgram, load_model
 
 RESULTS = {
@@ -35,8 +36,14 @@ RESULTS = {
 
 
 def make_run(folder: Path, backbone: str) -> Path:
-    """A run's folder with a student, its config and its results."""
-    clear_cut(backbone).save_pretrained(folder / "student")
+    """A run's folder with its config, its results, and a student of logits far apart, so that few pixels are ties."""
+    torch.manual_seed(0)
+    student = create_segmenter(backbone, 11, class_names=CAMVID.names, mean=(0.4, 0.5, 0.45)).eval()
+    with torch.no_grad():
+        student.head.norm.running_mean.normal_(std=0.1)
+        student.head.classifier.weight.normal_(std=0.5)
+        student.head.classifier.bias.normal_(std=0.2)
+    student.save_pretrained(folder / "student")
     (folder / "config.yaml").write_text("name: camvid\n")
     (folder / "results.json").write_text(json.dumps(RESULTS))
     return folder

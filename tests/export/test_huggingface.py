@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clear_cut_segmenter import clear_cut
 from torch.nn import functional
 from transformers import AutoImageProcessor, SegformerForSemanticSegmentation
 
@@ -19,7 +18,7 @@ from transkd.evaluation.comparison import module_digest
 from transkd.export import export_segmenter, huggingface
 from transkd.export.card import trace_provenance
 from transkd.export.compare import smooth_images
-from transkd.models import load_segmenter
+from transkd.models import create_segmenter, load_segmenter
 
 
 def test_transformers_opens_the_folder_with_the_students_classes_and_logits(mit_run: Path) -> None:
@@ -93,7 +92,7 @@ def test_pushing_uploads_the_folder_or_leaves_it(mit_run: Path, tmp_path: Path, 
 
 def test_scores_belong_to_the_weights_of_the_run(run_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(run_folder, tmp_path / "run")
-    clear_cut("tiny_teacher").save_pretrained(tmp_path / "run/mine")
+    create_segmenter("tiny_teacher", 11).save_pretrained(tmp_path / "run/mine")
     student, other = load_segmenter(tmp_path / "run"), load_segmenter(tmp_path / "run/mine")
     assert trace_provenance(other, tmp_path / "run/mine")["run"] == {}
     assert trace_provenance(student, tmp_path / "run")["run"]["miou"] == 0.46

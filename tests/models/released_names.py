@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
-from transkd.models import Segmenter, create_segmenter
+from transkd.errors import WeightsError
+from transkd.models import Segmenter, create_segmenter, load_segmenter
 from transkd.models.formats.names import RELEASED, TensorNames
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -66,3 +69,18 @@ def nvlabs_state(segmenter: Segmenter) -> dict[str, Tensor]:
         published[("decode_head." if name.startswith("linear_") else "backbone.") + name] = tensor.contiguous()
     unused = {"weight": torch.zeros(3, 128, 1, 1), "bias": torch.zeros(3)}
     return published | {f"decode_head.conv_seg.{name}": tensor for name, tensor in unused.items()}
+
+
+def same(loaded: Segmenter, expected: Segmenter) -> bool:
+    state, wanted = loaded.state_dict(), expected.state_dict()
+    return state.keys() == wanted.keys() and all(torch.equal(state[name], wanted[name]) for name in wanted)
+
+
+def message(source: Path | str, load: Callable[..., object] = load_segmenter, **expected: object) -> str:
+    """The one line that loading fails with, which names the source."""
+    with pytest.raises(WeightsError) as caught:
+        load(source, **expected)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert str(source) in text
+    return text

@@ -77,13 +77,3 @@ def test_our_own_backbones_come_before_timms():
 def test_what_is_no_backbone_is_refused(name, reason):
     with pytest.raises(ConfigError, match=reason):
         create_segmenter(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "width"),
-    [("mit_b0", 256), ("mit_b2", 768), ("pvt_v2_b1", 256), ("pvt_v2_b2", 768), ("convnext_atto", 256)],
-)
-def test_the_head_is_wider_on_a_larger_network(name, width):
-    with torch.device("meta"):
-        assert create_segmenter(name, head="segformer").head.fuse.out_channels == width
-        assert create_segmenter(name, head="segformer", head_width=64).head.fuse.out_channels == 64

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,26 +100,3 @@ def test_a_host_without_an_address_fails_at_once_unless_there_is_a_proxy(fetch, 
 def test_what_can_be_no_repository(name):
     with pytest.raises(WeightsError, match=f"'{name}' is neither a path that exists nor an id of a Hugging Face repo"):
         hub_file(name, "config.json")
-
-
-@pytest.mark.slow
-def test_the_environment_names_the_mirror_and_turns_downloads_off(hub, tmp_path):
-    program = (
-        "from transkd.models.hub import hub_file\n"
-        "from transkd.errors import WeightsError\n"
-        "print(hub_file('acme/net', 'model.safetensors'))\n"
-    )
-    second = "try: hub_file('acme/net', 'sub/config.json')\nexcept WeightsError as error: print(error)\n"
-
-    def printed(program: str, offline: str) -> list[str]:
-        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": offline}
-        run = [sys.executable, "-c", program]
-        return subprocess.check_output(run, env=os.environ | environment, text=True).splitlines()
-
-    (online,) = printed(program, "0")
-    offline, refusal = printed(program + second, "1")
-    assert Path(online).read_bytes() == CONTENT
-    assert offline == online
-    assert str(tmp_path / "home") in refusal
-    assert "downloads are off (HF_HUB_OFFLINE)" in refusal
-    assert f"{hub.endpoint}/{REPO}/resolve/main/sub/config.json" in refusal

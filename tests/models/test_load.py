@@ -10,7 +10,7 @@ import pytest
 import timm
 import torch
 from huggingface_hub import ModelCard
-from released_names import names_of, nvlabs_state
+from released_names import message, names_of, nvlabs_state, same
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -36,20 +36,6 @@ def network() -> Segmenter:
 def saved(network, tmp_path) -> Path:
     network.save_pretrained(tmp_path / "run" / "student")
     return tmp_path / "run" / "student"
-
-
-def same(loaded: Segmenter, expected: Segmenter) -> bool:
-    state, wanted = loaded.state_dict(), expected.state_dict()
-    return state.keys() == wanted.keys() and all(torch.equal(state[name], wanted[name]) for name in wanted)
-
-
-def message(source: Path | str, **expected: object) -> str:
-    with pytest.raises(WeightsError) as caught:
-        load_segmenter(source, **expected)
-    text = str(caught.value)
-    assert "\n" not in text
-    assert str(source) in text
-    return text
 
 
 def rewrite(folder: Path, change) -> None:

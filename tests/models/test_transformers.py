@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 pytest.importorskip("transformers")
+from released_names import message, same
 from transformers import (
     SegformerConfig,
     SegformerForImageClassification,
@@ -22,7 +23,7 @@ from transformers import (
 )
 from transformers_names import SIZES, published_state, reference_segformer
 
-from transkd.errors import ConfigError, WeightsError
+from transkd.errors import WeightsError
 from transkd.models import Segmenter, available_backbones, create_segmenter, hub, load_segmenter
 from transkd.models.formats.recognise import infer_config
 from transkd.models.formats.transformers import to_transformers
@@ -46,20 +47,6 @@ def with_random_norms(segmenter):
         if tensor.ndim == 1:
             tensor.add_(0.2 * torch.rand(tensor.shape, generator=generator))
     return segmenter.eval()
-
-
-def same(a: Segmenter, b: Segmenter) -> bool:
-    state = b.state_dict()
-    return all(torch.equal(state[name], tensor) for name, tensor in a.state_dict().items())
-
-
-def message(source, **expected) -> str:
-    with pytest.raises(WeightsError) as caught:
-        load_segmenter(source, **expected)
-    text = str(caught.value)
-    assert "\n" not in text
-    assert str(source) in text
-    return text
 
 
 @pytest.mark.parametrize(
@@ -123,14 +110,6 @@ def test_class_names_and_numbers_come_along(names, tmp_path):
     assert load_segmenter(tmp_path).config == segmenter.config | {"norm_eps": 1e-5}
     processor, image = SegformerImageProcessor.from_pretrained(tmp_path), torch.zeros(3, 50, 50, dtype=torch.uint8)
     assert processor(images=image, return_tensors="pt")["pixel_values"].shape == (1, 3, 64, 128)
-
-
-@pytest.mark.parametrize(("backbone", "head"), [("pvt_v2_b0", "segformer"), ("mit_b0", "semantic_fpn")])
-def test_only_a_segformer_becomes_one(backbone, head):
-    with pytest.raises(
-        ConfigError, match=f"backbone {backbone} and head {head} cannot become a Hugging Face SegFormer"
-    ):
-        to_transformers(create_segmenter(backbone, head=head))
 
 
 @pytest.fixture(scope="module")

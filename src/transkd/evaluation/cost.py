@@ -219,7 +219,7 @@ def published_forward(network: nn.Module) -> Callable[[Tensor], Tensor] | None:
         return None
 
     def forward(images: Tensor) -> Tensor:
-        features = network.encode(images).features
+        features = network.taps(images).features
         size = features[0].shape[2:]
         widened = [
             F.interpolate(layer(feature.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), size, mode="bilinear")

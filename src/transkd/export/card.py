@@ -65,48 +65,6 @@ def _run_results(source: Path, sha256: str) -> dict[str, Any]:
     return {key: values[key] for key in KEPT if values.get(key) is not None}
 
 
-TEMPLATE = """---
-{{ card_data }}
----
-
-# {{ title }}
-
-A semantic segmentation student ({{ backbone }}), {{ how }} with [TransKD](https://arxiv.org/abs/2202.13393)'s \
-implementation transkd.
-
-## Scores
-
-{{ scores }}
-
-## How it was made
-
-{{ made }}
-
-## Use
-
-With transformers, which needs nothing else:
-
-```python
-from transformers import AutoImageProcessor, SegformerForSemanticSegmentation
-
-processor = AutoImageProcessor.from_pretrained("{{ folder }}")
-model = SegformerForSemanticSegmentation.from_pretrained("{{ folder }}")
-outputs = model(**processor(images=image, return_tensors="pt"))
-classes = processor.post_process_semantic_segmentation(outputs, target_sizes=[(height, width)])[0]
-```
-
-With transkd, which runs the same network at about half of its multiplications:
-
-```python
-import transkd
-
-classes = transkd.load_segmenter("{{ folder }}").predict(images)  # uint8 (B, 3, H, W) -> (B, H, W)
-```
-
-Weights: sha256 `{{ sha256 }}` of the segmenter's tensors; exported by transkd {{ version }}.
-"""
-
-
 def model_card(provenance: Mapping[str, Any], folder: str) -> ModelCard:
     """Return the card: scores with their protocol, data, teacher, losses and the command, as far as they are known.
 
@@ -116,10 +74,18 @@ def model_card(provenance: Mapping[str, Any], folder: str) -> ModelCard:
     """
     run, config = provenance["run"], provenance["segmenter"]
     protocol, method = run.get("protocol") or {}, run.get("distillation")
-    results = []
+    title = f"{config['backbone']} with a {config['head']} head, {config['num_classes']} classes"
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="image-segmentation",
+        tags=["semantic-segmentation", "knowledge-distillation", "segformer", "transkd"],
+        metrics=["mean_iou"],
+    )
+    scores = "None are known: the student was not exported from the folder of a run that scored it."
     if run.get("miou") is not None:
         labels = "labels at a quarter of the input" if protocol.get("resolution") == "logit" else "labels at full size"
-        results.append(
+        data.model_name = title
+        data.eval_results = [
             EvalResult(
                 task_type="image-segmentation",
                 task_name="Semantic segmentation",
@@ -130,40 +96,55 @@ def model_card(provenance: Mapping[str, Any], folder: str) -> ModelCard:
                 metric_name=f"mIoU (input {protocol.get('input_size')}, {labels})",
                 metric_value=round(100 * run["miou"], 2),
             )
-        )
-    title = f"{config['backbone']} with a {config['head']} head, {config['num_classes']} classes"
-    data = ModelCardData(
-        library_name="transformers",
-        pipeline_tag="image-segmentation",
-        tags=["semantic-segmentation", "knowledge-distillation", "segformer", "transkd"],
-        metrics=["mean_iou"],
-        model_name=title if results else None,
-        eval_results=results or None,
-    )
-    card: ModelCard = ModelCard.from_template(
-        data,
-        template_str=TEMPLATE,
-        title=title,
-        backbone=config["backbone"],
-        how=f"distilled by {method}" if method not in (None, "none") else "trained on labels",
-        scores=_scores(run, protocol),
-        made=_made(run, protocol),
-        folder=folder,
-        sha256=provenance["weights_sha256"],
-        version=provenance["versions"]["transkd"],
-    )
-    return card
+        ]
+        rows = [("mIoU", run["miou"]), ("pixel accuracy", run["pixel_accuracy"]), *run.get("per_class", {}).items()]
+        table = [f"| {name} | {'absent' if value is None else f'{100 * value:.2f}'} |" for name, value in rows]
+        counted = f" on {run['data']['count']} images" if (run.get("data") or {}).get("count") else ""
+        scores = "\n".join(["| | % |", "| --- | ---: |", *table, "", f"Protocol{counted}: `{json.dumps(protocol)}`"])
+    return ModelCard(
+        f"""---
+{data.to_yaml()}
+---
 
+# {title}
 
-def _scores(run: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
-    if run.get("miou") is None:
-        return "None are known: the student was not exported from the folder of a run that scored it."
-    rows = [("mIoU", run["miou"]), ("pixel accuracy", run["pixel_accuracy"]), *run.get("per_class", {}).items()]
-    table = ["| | % |", "| --- | ---: |"]
-    table += [f"| {name} | {'absent' if value is None else f'{100 * value:.2f}'} |" for name, value in rows]
-    images = (run.get("data") or {}).get("count")
-    counted = f" on {images} images" if images else ""
-    return "\n".join([*table, "", f"Protocol{counted}: `{json.dumps(protocol)}`"])
+A semantic segmentation student ({config["backbone"]}), \
+{f"distilled by {method}" if method not in (None, "none") else "trained on labels"} with \
+[TransKD](https://arxiv.org/abs/2202.13393)'s implementation transkd.
+
+## Scores
+
+{scores}
+
+## How it was made
+
+{_made(run, protocol)}
+
+## Use
+
+With transformers, which needs nothing else:
+
+```python
+from transformers import AutoImageProcessor, SegformerForSemanticSegmentation
+
+processor = AutoImageProcessor.from_pretrained("{folder}")
+model = SegformerForSemanticSegmentation.from_pretrained("{folder}")
+outputs = model(**processor(images=image, return_tensors="pt"))
+classes = processor.post_process_semantic_segmentation(outputs, target_sizes=[(height, width)])[0]
+```
+
+With transkd, which runs the same network at about half of its multiplications:
+
+```python
+import transkd
+
+classes = transkd.load_segmenter("{folder}").predict(images)  # uint8 (B, 3, H, W) -> (B, H, W)
+```
+
+Weights: sha256 `{provenance["weights_sha256"]}` of the segmenter's tensors; exported by transkd \
+{provenance["versions"]["transkd"]}.
+"""
+    )
 
 
 def _made(run: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:

@@ -135,11 +135,8 @@ def check_differences(
         by_logits = precision == "fp32" and not math.isnan(difference.logit)
         found = difference.logit / difference.scale if by_logits else difference.pixels
         if math.isnan(found) or found > allowed:
-            what = (
-                f"its logits differ by {found:.2e} of the largest logit"
-                if by_logits
-                else f"{found:.2%} of its pixels differ"
-            )
+            pixels = f"{found:.2%} of its pixels differ"
+            what = f"its logits differ by {found:.2e} of the largest logit" if by_logits else pixels
             raise ExportError(
                 f"the exported file does not do what its source does: {what} on {difference.batch} image(s) of "
                 f"{'x'.join(map(str, difference.size))}, and the tolerance is {allowed:g}; it is not kept. {remedy}, "

@@ -122,8 +122,7 @@ def _published(name: str, *, from_file: bool) -> Published:
             f"nobody publishes weights of the backbone '{name}' that could be fetched: start from random ones, or load "
             "a whole segmenter"
         )
-    files = (config.hf_hub_filename,) if config.hf_hub_filename else WEIGHTS_FILES
-    tag = config.tag or ""
+    files, tag = (config.hf_hub_filename,) if config.hf_hub_filename else WEIGHTS_FILES, config.tag or ""
     learned = [f"ImageNet-{thousands}k" for thousands in re.findall(r"(?:^|_)in(\d+)k", tag)]
     about = f"{', then '.join(learned) or tag}, license: {config.license or 'not stated'}"
     return Published(config.hf_hub_id or None, files, about, tuple(config.mean), tuple(config.std))

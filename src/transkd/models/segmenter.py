@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,14 +147,9 @@ class Segmenter(
             images: (B, 3, H, W).
             logits: also run the head, which for large segmenters is a large part of the work.
         """
-        taps = self.encode(images)
-        return replace(taps, logits=self.decode(taps.features)) if logits else taps
-
-    def encode(self, images: Tensor) -> Taps:
-        """Return the taps of ``images`` (B, 3, H, W) without logits."""
         normalised = self.normalise(images)
         embeddings, features = self.backbone(normalised)
-        return Taps(normalised, embeddings, features)
+        return Taps(normalised, embeddings, features, self.decode(features) if logits else None)
 
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Return class logits (B, K, H_1, W_1) of the feature maps (B, C_i, H_i, W_i) of every stage."""
@@ -235,15 +229,11 @@ def filled_segmenter(
         raise WeightsError(
             f"{tensors_from} does not fit the {config['backbone']} segmenter of {config_from}: {differences}{guess}"
         )
-    unfit = {
-        "are not floating point, as quantised weights": [
-            name for name, t in tensors.items() if state[name].is_floating_point() and not t.is_floating_point()
-        ],
-        "hold NaN or infinite values": [name for name, t in tensors.items() if not torch.isfinite(t).all()],
-    }
-    for what, names in unfit.items():
-        if names:
-            raise WeightsError(f"{tensors_from}: {len(names)} tensors {what}: {first_few(names)}; give others")
+    quantised = [n for n, t in tensors.items() if state[n].is_floating_point() and not t.is_floating_point()]
+    infinite = [name for name, t in tensors.items() if not torch.isfinite(t).all()]
+    if names := quantised or infinite:
+        what = "are not floating point, as quantised weights" if quantised else "hold NaN or infinite values"
+        raise WeightsError(f"{tensors_from}: {len(names)} tensors {what}: {first_few(names)}; give others")
     segmenter.load_state_dict(dict(tensors))
     return segmenter.eval()
 

@@ -10,6 +10,7 @@ from typing import cast
 
 import torch
 from timm.layers import DropPath, Mlp
+from timm.models.pvt_v2 import OverlapPatchEmbed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -166,20 +167,6 @@ class DepthwiseMlp(nn.Module):
         return cast(Tensor, self.fc2(hidden).permute(0, 2, 3, 1))
 
 
-class OverlapPatchEmbedding(nn.Module):
-    """A strided convolution padded by half its kernel, and a layer norm."""
-
-    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(in_channels, channels, kernel, stride, padding=kernel // 2)
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed (B, in_channels, H, W): before the norm as (B, C, h, w), after it as (B, h, w, C)."""
-        embedding: Tensor = self.proj(maps)
-        return embedding, self.norm(embedding.permute(0, 2, 3, 1))
-
-
 class Block(nn.Module):
     """A pre-norm transformer block on maps (B, H, W, C) of a stage.
 
@@ -220,12 +207,13 @@ class Stage(nn.Module):
     def __init__(self, index: int, drop_paths: list[float]) -> None:
         super().__init__()
         before, kernel, stride = (3, 7, 4) if index == 0 else (CHANNELS[index - 1], 3, 2)
-        self.patch_embed = OverlapPatchEmbedding(before, CHANNELS[index], kernel, stride)
+        self.patch_embed = OverlapPatchEmbed(kernel, stride, before, CHANNELS[index])
         self.blocks = nn.ModuleList(Block(index, drop_path) for drop_path in drop_paths)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Return the patch embedding before its norm and the feature map, both (B, C, h, w)."""
-        embedding, x = self.patch_embed(maps)
+        embedding = self.patch_embed.proj(maps)
+        x = self.patch_embed.norm(embedding.permute(0, 2, 3, 1))
         for block in self.blocks:
             x = block(x)
         return embedding, x.permute(0, 3, 1, 2)
@@ -260,14 +248,11 @@ class LiteVisionTransformer(Backbone):
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Run the stages; see the base class, and above for what is tapped."""
-        embeddings: list[Tensor] = []
-        features: list[Tensor] = []
-        x = images
+        taps: list[tuple[Tensor, Tensor]] = []
         for stage in self.stages:
-            embedding, x = stage(x)
-            embeddings.append(embedding)
-            features.append(x)
-        return tuple(embeddings), tuple(features)
+            taps.append(stage(taps[-1][1] if taps else images))
+        embeddings, features = zip(*taps, strict=True)
+        return embeddings, features
 
 
 def _initialise(module: nn.Module) -> None:

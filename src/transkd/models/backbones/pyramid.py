@@ -50,9 +50,7 @@ class PyramidBackbone(Backbone):
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Run the stages; see the base class."""
-        embeddings: list[Tensor] = []
-        features: list[Tensor] = []
-        x = images
+        embeddings, features, x = list[Tensor](), list[Tensor](), images
         for stage in self.stages:
             embed = self.patch_embed if stage.downsample is None else stage.downsample
             tokens = embed(x)  # (B, H_i, W_i, C_i)
@@ -90,13 +88,8 @@ def _mit(size: int) -> Callable[..., nn.Module]:
     embed_dims, depths = SIZES[size]
 
     def create(pretrained: bool = False, **options: object) -> nn.Module:
-        settings = {
-            "depths": depths,
-            "embed_dims": embed_dims,
-            "num_heads": (1, 2, 5, 8),
-            "sr_ratios": (8, 4, 2, 1),
-            "mlp_ratios": (4, 4, 4, 4),
-        }
+        heads_and_ratios = {"num_heads": (1, 2, 5, 8), "sr_ratios": (8, 4, 2, 1), "mlp_ratios": (4, 4, 4, 4)}
+        settings = {"depths": depths, "embed_dims": embed_dims, **heads_and_ratios}
         model: nn.Module = build_model_with_cfg(
             PyramidVisionTransformerV2,
             create.__name__,

@@ -108,17 +108,16 @@ class TimmBackbone(Backbone):
         step, (height, width) = self.hierarchy.size_step, images.shape[2:]
         if step == 1:
             return images
-        if torch.compiler.is_exporting() and step in PADDED_STEPS:  # whether to pad may not depend on the size there
-            down, right = ((side + step - 1) // step * step - side for side in (height, width))
-            return F.pad(images, (0, right, 0, down))
-        if height % step == 0 and width % step == 0:
+        exporting = torch.compiler.is_exporting() and step in PADDED_STEPS
+        if not exporting and height % step == 0 and width % step == 0:  # an exported program may not depend on that
             return images
         if step not in PADDED_STEPS:
             raise ValueError(
                 f"{self.hierarchy.name} takes images whose sides are multiples of {step} pixels, not {height}x{width}: "
                 f"resize or crop them, or take a backbone of any size, such as {EXAMPLES}"
             )
-        return F.pad(images, (0, -width % step, 0, -height % step))
+        down, right = ((side + step - 1) // step * step - side for side in (height, width))
+        return F.pad(images, (0, right, 0, down))
 
 
 def _keep(layer: nn.Module, _: Any, output: Any) -> None:

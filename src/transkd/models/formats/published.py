@@ -60,7 +60,8 @@ def segmenter_tensors(content: Any, where: str) -> tuple[dict[str, Tensor], dict
     Raises:
         WeightsError: it is in none of the formats; the message says what it seems to be.
     """
-    if is_training_checkpoint(content):
+    trained = content.get("state_dict") if isinstance(content, Mapping) else None
+    if isinstance(trained, Mapping) and any(str(name).startswith("segmenter.backbone.") for name in trained):
         config = content.get(CHECKPOINT_CONFIG)
         if not isinstance(config, Mapping):
             raise WeightsError(f"{where} is a training checkpoint that does not say what segmenter it is of")
@@ -71,7 +72,12 @@ def segmenter_tensors(content: Any, where: str) -> tuple[dict[str, Tensor], dict
     if has_transformers_segmenter(state):
         return from_transformers(state), {"norm_eps": TRANSFORMERS_EPS}
     if {"backbone.patch_embed1.proj.weight", "decode_head.linear_pred.weight"} <= state.keys():
-        return from_nvlabs(state), {"class_names": _mmsegmentation_classes(content)}
+        meta = content.get("meta")  # of mmsegmentation 0.x
+        names = meta.get("CLASSES") if isinstance(meta, Mapping) else None
+        known = [str(name) for name in names] if isinstance(names, list | tuple) else None
+        # the head never runs conv_seg
+        ours = {NVLABS.ours(n): tensor for n, tensor in state.items() if not n.startswith("decode_head.conv_seg.")}
+        return ours, {"class_names": known}
     if looks_released(state):
         try:
             config, tensors = from_released(state)
@@ -79,12 +85,6 @@ def segmenter_tensors(content: Any, where: str) -> tuple[dict[str, Tensor], dict
             raise WeightsError(f"{where}: {error}") from error
         return tensors, config
     raise no_segmenter(state, where)
-
-
-def is_training_checkpoint(content: Any) -> bool:
-    """Return whether the content of a file is a checkpoint of a training run of ours."""
-    state = content.get("state_dict") if isinstance(content, Mapping) else None
-    return isinstance(state, Mapping) and any(str(name).startswith("segmenter.backbone.") for name in state)
 
 
 def checkpoint_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -98,19 +98,6 @@ def checkpoint_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
         for name, tensor in state.items()
         if name.startswith(prefix)
     }
-
-
-def from_nvlabs(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return an NVlabs SegFormer's state dict under our names, without ``conv_seg``, which its head never runs."""
-    return {NVLABS.ours(n): tensor for n, tensor in state.items() if not n.startswith("decode_head.conv_seg.")}
-
-
-def _mmsegmentation_classes(checkpoint: Mapping[str, Any]) -> list[str] | None:
-    """Return the class names that mmsegmentation keeps in a checkpoint's ``meta``, None where it has none."""
-    meta = checkpoint.get("meta")
-    meta = meta if isinstance(meta, Mapping) else {}
-    names = meta.get("CLASSES") or (meta.get("dataset_meta") or {}).get("classes")
-    return [str(name) for name in names] if isinstance(names, list | tuple) else None
 
 
 def has_transformers_segmenter(names: Iterable[str]) -> bool:
