@@ -21,8 +21,6 @@ from transkd.models import create_segmenter, load_segmenter
     ("options", "reasons"),
     [
         ({"format": "onxn"}, ["format: there is no such choice; did you mean 'onnx'?"]),
-        ({"precision": "fp8"}, ["precision: there is no such choice"]),
-        ({"input": "int32"}, ["input: there is no such choice"]),
         ({"result": "clases"}, ["result: there is no such choice; did you mean 'classes'?"]),
         ({"presicion": "fp16"}, ["presicion: there is no such key; did you mean 'precision'?"]),
         ({"size": (8, 64)}, ["size.0: give 32 or more (it is 8)"]),

@@ -40,13 +40,13 @@ def test_every_tensor_has_its_released_name_and_shape(backbone, prefix):
 
 @pytest.mark.parametrize(
     ("backbone", "prefix"),
-    [*RELEASED, ("mit_b1", ""), ("lvt", "")],
+    [*RELEASED, ("lvt", ""), *((f"{family}_b{size}", "") for family in ("mit", "pvt_v2") for size in range(1, 6))],
 )
 def test_architecture_and_classes_are_inferred(backbone, prefix):
     state = empty_state(released_shapes(backbone, prefix, num_classes=11))
     config, renamed = from_released(state)
     head, width = HEADS[backbone[:3]]
-    width = 768 if backbone == "mit_b2" else width
+    width = 768 if backbone in ("mit_b2", "mit_b3", "mit_b4", "mit_b5") else width
     expected = {"backbone": backbone, "num_classes": 11, "head": head, "head_width": width}
     assert config == expected | {"mean": (0, 0, 0), "std": (1, 1, 1)}
     with torch.device("meta"):

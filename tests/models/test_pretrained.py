@@ -10,7 +10,6 @@ import timm
 import torch
 from hub_server import HubServer, serving
 from huggingface_hub import constants
-from released_names import nvlabs_state
 from safetensors.torch import save, save_file
 
 from transkd.errors import ConfigError, WeightsError
@@ -138,15 +137,6 @@ def test_a_file_fills_a_backbone_whatever_its_classes(tmp_path, name, classes, w
     ours = segmenter.backbone.network.state_dict()
     assert len(ours) > 100
     assert all(torch.equal(tensor, state[name]) for name, tensor in ours.items())
-
-
-def test_a_mit_is_filled_from_a_folder_and_from_nvlabs_names(tmp_path, mit_folder):
-    first, second = (create_segmenter("mit_b0", 3) for _ in range(2))
-    load_pretrained(first, mit_folder)
-    torch.save({"state_dict": nvlabs_state(first)}, tmp_path / "mit_b0.pth")
-    load_pretrained(second, tmp_path / "mit_b0.pth")
-    for ours, theirs in zip(features_of(second), features_of(first), strict=True):
-        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["mit_b0", "convnext_femto", "pvt_v2_b0", "convnext_atto"])

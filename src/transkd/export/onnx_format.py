@@ -48,18 +48,13 @@ def write_onnx(graph: ExportGraph, path: Path, metadata: Mapping[str, Any], *, s
         raise ExportError(_reason(error, fixed=size is not None)) from error
     _name_axes(model)
     _remove_paths(model)
-    describe(model, metadata)
-    onnx.checker.check_model(model)
-    save(model, path)
-
-
-def describe(model: Any, metadata: Mapping[str, Any]) -> None:
-    """Store ``metadata`` in the model as JSON, with the entries that other tools look for beside it."""
     del model.metadata_props[:]
-    entries = {METADATA: dict(metadata), "class_names": metadata.get("class_names"), "palette": metadata.get("palette")}
-    for key, value in entries.items():
+    entries = {METADATA: dict(metadata), **{key: metadata.get(key) for key in ("class_names", "palette")}}
+    for key, value in entries.items():  # other tools look for the last two
         if value is not None:
             model.metadata_props.add(key=key, value=json.dumps(value, sort_keys=True))
+    onnx.checker.check_model(model)
+    save(model, path)
 
 
 def save(model: Any, path: Path, described_as: Any = None) -> None:

@@ -116,9 +116,8 @@ def find_patch_embeddings(
 
 
 class Node(NamedTuple):
-    """One tensor: the operation that made it, its kind, the tensors it was made from, and its shape."""
+    """One tensor: the kind of the operation that made it, the tensors it was made from, and its shape."""
 
-    operation: str
     kind: str
     parents: frozenset[int]
     shape: tuple[int, ...]
@@ -178,7 +177,7 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()
-        self.nodes = [Node("input", OTHER, frozenset(), tuple(image.shape))]
+        self.nodes = [Node(OTHER, frozenset(), tuple(image.shape))]
         self._latest = {id(image): 0}  # an operation in place makes a new node of the same tensor
         self._alive = [image]  # so that no id is used twice
         self._whole = 0  # how many layers, one in another, are being recorded whole
@@ -195,7 +194,7 @@ class Recorder(TorchFunctionMode):
             if name == "conv2d" and args[0].shape[1] == args[1].shape[1]:  # a grouped one reads a part of the channels
                 kind = PROJECTION
             for tensor in _tensors(args[0] if name == "__setitem__" else result):
-                self._add(Node(name, kind, parents, tuple(tensor.shape)), tensor)
+                self._add(Node(kind, parents, tuple(tensor.shape)), tensor)
         return result
 
     def node(self, tensor: Tensor) -> int | None:
@@ -211,7 +210,7 @@ class Recorder(TorchFunctionMode):
         def after(_: nn.Module, inputs: Any, output: Tensor) -> None:
             self._whole -= 1
             if parents := self._nodes_of(inputs):
-                self._add(Node(type(layer).__name__, kind, parents, tuple(output.shape)), output)
+                self._add(Node(kind, parents, tuple(output.shape)), output)
 
         return [layer.register_forward_pre_hook(before), layer.register_forward_hook(after)]
 
