@@ -151,7 +151,6 @@ def test_semantic_fpn_equals_the_plain_head(size):
         ("pvt_v2_b1", "segformer", ("segformer", 256)),
         ("pvt_v2_b2", "segformer", ("segformer", 768)),
         ("mit_b2", None, ("segformer", 768)),
-        ("convnext_atto", None, ("segformer", 256)),
         ("mit_b0", None, ("segformer", 256)),
         ("mit_b0", "semantic_fpn", ("semantic_fpn", 128)),
         ("lvt", None, ("segformer", 256)),

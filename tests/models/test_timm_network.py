@@ -122,7 +122,8 @@ def test_every_parameter_learns_and_the_embeddings_carry_gradients(name):
 
 def test_stochastic_depth_is_the_networks_own_unless_requested():
     assert create_segmenter("swin_tiny_patch4_window7_224").config["drop_path_rate"] == 0.1
-    assert create_segmenter("convnext_atto").config["drop_path_rate"] == 0.0
+    small = create_segmenter("convnext_atto").config
+    assert (small["drop_path_rate"], small["head_width"]) == (0.0, 256)
     deepest = create_segmenter("convnext_atto", drop_path_rate=0.3).backbone.network.stages[3].blocks[-1].drop_path
     assert deepest.drop_prob == pytest.approx(0.3)
     assert create_segmenter("repvit_m0_9").config["drop_path_rate"] == 0.0

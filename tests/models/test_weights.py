@@ -185,7 +185,7 @@ def test_code_is_refused_and_never_run(tmp_path, zipped, wrapped):
     torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
     assert "is refused, and nothing of it was executed" in message(tmp_path / "w.pth", read_state)
     (tmp_path / "w.pkl").write_bytes(pickle.dumps(bomb))
-    assert "is refused, and nothing of it was executed" in message(tmp_path / "w.pkl", read_state)
+    assert "nothing of it was executed: it is a bare Python pickle" in message(tmp_path / "w.pkl", read_state)
     assert not (tmp_path / "exploded").exists()
     assert torch.load(tmp_path / "w.pth", weights_only=False)["state_dict"]
     assert (tmp_path / "exploded").exists()  # it would have gone off

@@ -48,6 +48,7 @@ _NOT_THE_FILE = {
     **dict.fromkeys((b"<!doctype html", b"<html", b"<?xml"), "a web page, not weights; download the file itself"),
 }
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)|<class '([\w.]+)'>")
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")  # at the start of torch.save's older format
 # numpy's scalars and arrays, which training scripts keep among their numbers; they run nothing.
 _HARMLESS: list[Any] = [
     np.ndarray,
@@ -135,6 +136,13 @@ def _read_pickle(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             if (broken := archive.testzip()) is not None:
                 raise ValueError(f"the checksum of its record '{broken}' is wrong")
+    else:
+        with path.open("rb") as file:
+            if _MAGIC_NUMBER not in file.read(32):
+                raise WeightsError(
+                    f"{path} is refused, and nothing of it was executed: it is a bare Python pickle, not a file that "
+                    "torch.save wrote; save its state dict with torch.save(state_dict, …)"
+                )
     try:
         # The open file, since torch.load would take a path's suffix for its format.
         with path.open("rb") as file, torch.serialization.safe_globals(_HARMLESS):
