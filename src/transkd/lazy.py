@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def lazy_names(
+    package: str, modules: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return ``__getattr__`` and ``__dir__`` (PEP 562) of a package.
 
     Args:
         package: its ``__name__``.
-        homes: the module that each public name is imported from.
+        modules: the public names that each of its modules gives.
 
     Example:
-        >>> __getattr__, __dir__ = lazy_names(__name__, {"Segmenter": "transkd.models"})
+        >>> __getattr__, __dir__ = lazy_names(__name__, {"models": ["Segmenter", "Taps"]})
     """
+    homes = {name: f"{package}.{module}" for module, names in modules.items() for name in names}
 
     def get(name: str) -> Any:
         if name not in homes:

@@ -25,14 +25,9 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "CAMVID": "transkd.data.classes",
-        "CITYSCAPES": "transkd.data.classes",
-        "ClassSet": "transkd.data.classes",
-        "Pick": "transkd.data.dataset",
-        "Sample": "transkd.data.datasets",
-        "SceneDataModule": "transkd.data.module",
-        "SegmentationDataset": "transkd.data.dataset",
-        "available_datasets": "transkd.data.datasets",
-        "build_dataset": "transkd.data.dataset",
+        "classes": ["CAMVID", "CITYSCAPES", "ClassSet"],
+        "dataset": ["Pick", "SegmentationDataset", "build_dataset"],
+        "datasets": ["Sample", "available_datasets"],
+        "module": ["SceneDataModule"],
     },
 )

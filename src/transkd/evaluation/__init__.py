@@ -38,16 +38,15 @@ __all__ = [
     "without_computing",
 ]
 
-_MODULES = {
-    "class_match": ("ClassMatch", "match_classes", "outputs_for_classes", "select_outputs"),
-    "comparison": ("protocol_differences", "require_comparable", "result_differences"),
-    "cost": ("count_macs", "count_parameters", "latency_ms", "segmenter_gmacs", "without_computing"),
-    "evaluate": ("score_model",),
-    "pictures": ("colourise", "scene_picture"),
-    "protocol": ("Protocol", "Resolution", "classes_and_labels", "match_resolution"),
-    "scores": ("IGNORE_INDEX", "Scores", "score_meter"),
-}
-
 __getattr__, __dir__ = lazy_names(
-    __name__, {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
+    __name__,
+    {
+        "class_match": ["ClassMatch", "match_classes", "outputs_for_classes", "select_outputs"],
+        "comparison": ["protocol_differences", "require_comparable", "result_differences"],
+        "cost": ["count_macs", "count_parameters", "latency_ms", "segmenter_gmacs", "without_computing"],
+        "evaluate": ["score_model"],
+        "pictures": ["colourise", "scene_picture"],
+        "protocol": ["Protocol", "Resolution", "classes_and_labels", "match_resolution"],
+        "scores": ["IGNORE_INDEX", "Scores", "score_meter"],
+    },
 )

@@ -151,6 +151,10 @@ class Segmenter(
         embeddings, features = self.backbone(normalised)
         return Taps(normalised, embeddings, features, self.decode(features) if logits else None)
 
+    def encode(self, images: Tensor) -> Taps:
+        """Return the taps of ``images`` (B, 3, H, W) without logits."""
+        return self.taps(images)
+
     def decode(self, features: Sequence[Tensor]) -> Tensor:
         """Return class logits (B, K, H_1, W_1) of the feature maps (B, C_i, H_i, W_i) of every stage."""
         logits: Tensor = self.head(features)

@@ -14,12 +14,8 @@ __all__ = ["Report", "ReportOptions", "build_report", "collect_runs", "draw_plot
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Report": "transkd.reporting.build",
-        "ReportOptions": "transkd.reporting.build",
-        "build_report": "transkd.reporting.build",
-        "collect_runs": "transkd.reporting.collect",
-        "draw_plot": "transkd.reporting.files",
-        "report": "transkd.reporting.build",
-        "report_files": "transkd.reporting.files",
+        "build": ["Report", "ReportOptions", "build_report", "report"],
+        "collect": ["collect_runs"],
+        "files": ["draw_plot", "report_files"],
     },
 )

@@ -23,12 +23,9 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "DistillModule": "transkd.training.distill_module",
-        "History": "transkd.training.fitting",
-        "LinearEpochDecay": "transkd.training.schedules",
-        "PolyWarmUp": "transkd.training.schedules",
-        "SegmentationModule": "transkd.training.segmentation_module",
-        "draw_predictions": "transkd.training.fitting",
-        "fit": "transkd.training.fitting",
+        "distill_module": ["DistillModule"],
+        "fitting": ["History", "draw_predictions", "fit"],
+        "schedules": ["LinearEpochDecay", "PolyWarmUp"],
+        "segmentation_module": ["SegmentationModule"],
     },
 )
