@@ -16,7 +16,8 @@ from tiny_runs import rows, state, weights
 
 from transkd import DistillModule, SceneDataModule, create_segmenter
 from transkd.distillation import DistillationLoss
-from transkd.training.callbacks import LossTime, RunClock
+from transkd.training.callbacks.losses import LossTime
+from transkd.training.callbacks.timing import RunClock
 
 pytestmark = pytest.mark.usefixtures("lean")
 

@@ -14,7 +14,7 @@ from tiny_runs import rows, state
 
 from transkd import DistillModule, SceneDataModule, create_segmenter
 from transkd.distillation import DistillationLoss
-from transkd.training.callbacks import FirstGradients, LossTime
+from transkd.training.callbacks.losses import FirstGradients, LossTime
 
 
 class CutOff(DistillationLoss):

@@ -21,7 +21,7 @@ from test_distill_module import quiet_trainer
 from tiny_runs import rows
 
 from transkd.runs.results import read_results
-from transkd.training.callbacks import EpochBar, LineProgress
+from transkd.training.callbacks.timing import EpochBar, LineProgress
 from transkd.training.config import WandbConfig
 from transkd.training.trainer import MetricsCSV, log_to_wandb, start_wandb
 

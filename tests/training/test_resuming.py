@@ -15,7 +15,7 @@ import yaml
 from tiny_runs import DISTILLED, At, Runner, assert_same_run, rows, state, weights
 
 from transkd.errors import CheckpointError, ConfigError
-from transkd.training.callbacks import RunCheckpoints, StopRequestedError
+from transkd.training.callbacks.checkpoints import RunCheckpoints, StopRequestedError
 
 pytestmark = pytest.mark.usefixtures("lean")
 

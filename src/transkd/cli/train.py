@@ -34,7 +34,7 @@ def run_train(values: dict[str, Any]) -> dict[str, Any] | None:
 
 def _run(values: dict[str, Any]) -> dict[str, Any]:
     with starting("transkd-train"):
-        from transkd.training.callbacks import StopRequestedError
+        from transkd.training.callbacks.checkpoints import StopRequestedError
         from transkd.training.run import train
 
     try:

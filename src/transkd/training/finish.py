@@ -24,7 +24,9 @@ from transkd.runs.checkpoints import read_checkpoint
 from transkd.runs.command import as_typed, command_line, next_steps
 from transkd.runs.folder import RunFolder
 from transkd.runs.results import Results
-from transkd.training.callbacks import FirstGradients, LossTime, RunCheckpoints, RunClock
+from transkd.training.callbacks.checkpoints import RunCheckpoints
+from transkd.training.callbacks.losses import FirstGradients, LossTime
+from transkd.training.callbacks.timing import RunClock
 from transkd.training.config import TrainConfig
 from transkd.training.distill_module import DistillModule
 from transkd.training.preflight import total_cost

@@ -24,15 +24,10 @@ from transkd.files import replacing
 from transkd.runs.checkpoints import SafeCheckpointIO
 from transkd.runs.folder import RunFolder
 from transkd.runs.results import Results
-from transkd.training.callbacks import (
-    EpochBar,
-    LineProgress,
-    RandomState,
-    RunCheckpoints,
-    RunClock,
-    ScenePictures,
-    StudentEMA,
-)
+from transkd.training.callbacks.checkpoints import RandomState, RunCheckpoints
+from transkd.training.callbacks.pictures import ScenePictures
+from transkd.training.callbacks.timing import EpochBar, LineProgress, RunClock
+from transkd.training.callbacks.weights import StudentEMA
 from transkd.training.checks import make
 from transkd.training.config import TrainConfig, WandbConfig
 
