@@ -90,6 +90,7 @@ def test_the_installed_copy_is_what_runs_and_finds_its_configs(installed: Path, 
     assert str(TOP) not in out
 
 
+@pytest.mark.slow
 def test_an_installed_command_has_all_its_modules(installed: Path, tmp_path: Path) -> None:
     """A wrong value is found by training's own checks, which reach into every room."""
     arguments = ["+experiment=camvid_mitb0", "distilation=transkd_ea", "seed=abc"]
@@ -110,6 +111,7 @@ def test_an_installed_command_has_all_its_modules(installed: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_every_command_is_installed(installed: Path, tmp_path: Path) -> None:
     for command in ("train", "eval", "predict", "export", "profile", "data", "report", "doctor"):
         assert "Examples" in call(installed / f"bin/transkd-{command}", "--help", cwd=tmp_path)

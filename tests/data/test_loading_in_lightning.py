@@ -85,7 +85,7 @@ def run(
         (0, False, {"max_epochs": -1, "max_steps": 8}),
         (0, False, {"val_check_interval": 2}),
         (0, False, {"asks_for_length": True}),
-        (2, True, {"asks_for_length": True}),
+        pytest.param(2, True, {"asks_for_length": True}, marks=pytest.mark.slow),
     ],
 )
 def test_resumed_runs_see_what_they_would_have_seen(

@@ -142,6 +142,7 @@ def test_options_that_make_no_sense(recipe: str, size: object, options: dict, me
         build_transform(recipe, size, **options)
 
 
+@pytest.mark.slow
 def test_importing_asks_no_registry_and_keeps_opencv_to_one_thread() -> None:
     code = (
         "import urllib.request as u, socket\n"

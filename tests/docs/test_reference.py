@@ -100,6 +100,7 @@ def compare(listed: dict[str, bool], there: list[str]) -> None:
     assert missing == []
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves_is_as_documented(workshop: Console) -> None:
     run = workshop.folder / "runs/tiny"
     results = json.loads((run / "results.json").read_text())
@@ -117,6 +118,7 @@ def test_what_a_run_leaves_is_as_documented(workshop: Console) -> None:
     assert not [key for key in config if key not in keys and not key.endswith(".name")]
 
 
+@pytest.mark.slow
 def test_scores_json_is_as_documented(workshop: Console) -> None:
     arguments = "model=runs/tiny data=synthetic data.size=[32,64] workers=0 batch_size=2 resamples=10 output=scored"
     assert workshop.run(f"transkd-eval {arguments} format=cityscapes zip=true pictures=1").code == 0
@@ -127,6 +129,7 @@ def test_scores_json_is_as_documented(workshop: Console) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_checks_json_is_as_documented(workshop: Console) -> None:
     answer = workshop.run("transkd-data action=check data=synthetic workers=0 pictures=0 output=check.json")
     assert answer.code == 0, answer.message
@@ -162,6 +165,7 @@ def exit_codes() -> set[int]:
     }
 
 
+@pytest.mark.slow
 def test_exit_codes_of_commands(workshop: Console) -> None:
     assert exit_codes() == {0, 1, 2, 129, 130, 137, 141, 143}
     assert workshop.run("transkd-data action=classes data=camvid").code == 0
@@ -169,6 +173,7 @@ def test_exit_codes_of_commands(workshop: Console) -> None:
     assert workshop.run("transkd-eval modell=nothing data=synthetic").code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_exit_codes_of_signals(workshop: Console, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: object, **__: object) -> None:

@@ -48,6 +48,7 @@ def validated_at(folder: Path) -> list[str]:
     return [row["step"] for row in rows(folder) if row.get("val/miou")]
 
 
+@pytest.mark.slow
 def test_steps_cut_an_epoch_after_validating_it_and_more_steps_resume_it(run, tmp_path) -> None:
     run(tmp_path / "base", *PAPER, "trainer.max_steps=8")
     cut = run(tmp_path / "run", *PAPER, "trainer.max_steps=6")["training"]

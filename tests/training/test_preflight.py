@@ -18,6 +18,7 @@ from transkd.training.preflight import loss_cost, loss_table, taps_without_compu
 PUBLISHED = {"pea": (4_563_124, 16.47), "gl_mixer": (5_219_254, 16.80), "ea": (5_534_076, 17.84)}
 
 
+@pytest.mark.slow
 def test_the_papers_rows_with_adapters_to_their_last_digit() -> None:
     size = (512, 1024)
     student, teacher = create_segmenter("mit_b0", 20), create_segmenter("mit_b2", 20)
