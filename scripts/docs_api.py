@@ -30,7 +30,8 @@ def api_page() -> str:
     parts += _members(package, [name for name in package.exports if not name.startswith("__")], seen)
     for subpackage in SUBPACKAGES:
         module = package[subpackage]
-        names = [name for name in module.exports if _resolved(module[name]).path not in seen]
+        losses = [name for name, inner in module.modules.items() if any(_is_loss(inner, of) for of in inner.members)]
+        names = [name for name in [*module.exports, *losses] if _resolved(module[name]).path not in seen]
         if names:
             parts += [f"## transkd.{subpackage}", _text(module), *_members(module, names, seen)]
     errors = package["errors"]
