@@ -75,6 +75,7 @@ def test_weights_that_do_not_fit(
     assert all(part in message for part in reported), message
 
 
+@pytest.mark.slow
 def test_a_run_trains_saves_and_reports_where(run: Command, tiny: list[str], tmp_path: Path, teachers: Path) -> None:
     taught = ("teacher=auto", f"teacher.weights={teachers}/b1_11")  # of other classes: it teaches by its features
     outcome = run(*tiny, "distillation=transkd_ea", *taught, "output=out")
@@ -86,6 +87,7 @@ def test_a_run_trains_saves_and_reports_where(run: Command, tiny: list[str], tmp
     assert run(*tiny, "output=out").code == 2
 
 
+@pytest.mark.slow
 def test_a_custom_folder_trains(run: Command, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for kind in ("images", "masks"):

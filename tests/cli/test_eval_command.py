@@ -146,6 +146,7 @@ def test_a_changed_protocol_has_another_name(name: str, size, resolution, label_
     assert ProtocolConfig(name=name, size=size, resolution=resolution, label_size=label_size).title == title
 
 
+@pytest.mark.slow
 def test_a_file_of_class_ids_scores_what_its_source_scores(score, teachers: Path, tmp_path: Path, monkeypatch) -> None:
     fast = ("pictures=1", "boundary=false")
     assert score("output=own", *fast).code == 0

@@ -32,6 +32,7 @@ def test_a_transformers_folder_is_compared_and_scored(export, drawn: Path, tmp_p
     assert "out exists already" in export("format=huggingface", "output=out").refused("transkd-export")
 
 
+@pytest.mark.slow
 def test_a_program_of_one_size(export, tmp_path: Path) -> None:
     options = ("dynamic=false", "size=[64,96]", "result=classes")
     assert export("format=torch", "output=deep/er/student.pt2", *options).code == 0

@@ -37,6 +37,7 @@ def test_seeds_give_separate_folders(run: Command, tiny: list[str], tmp_path: Pa
     assert first["command"].endswith(" seed=0")
 
 
+@pytest.mark.slow
 def test_a_failing_job_does_not_stop_the_others(run: Command, tiny: list[str], tmp_path: Path) -> None:
     outcome = run("-m", *tiny, "data.train_split=trian,train", "name=from-${data.train_split}")
     assert outcome.code == 1
@@ -76,6 +77,7 @@ def test_a_bug_is_one_line_and_its_traceback_a_log(
     assert all(log.read_text().endswith("RuntimeError: sizes do not fit\n") for log in logs)
 
 
+@pytest.mark.slow
 def test_a_finished_run_of_other_data_is_not_taken_for_this_one(
     run: Command, tiny: list[str], tmp_path: Path, drawn: Path
 ) -> None:
@@ -165,6 +167,7 @@ def test_a_folder_of_a_sweep_forgets_an_earlier_one(run: Command, tmp_path: Path
     assert sorted(path.name for path in jobs.iterdir()) == ["0.json", "notes.json"]
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_quote_in_its_name(run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "o'clock d'é").mkdir()
     monkeypatch.chdir(tmp_path / "o'clock d'é")
@@ -200,6 +203,7 @@ def test_other_weights_of_the_same_training_are_another_run(tmp_path: Path) -> N
         train._finished(values | {"checkpoint": {"select": "last"}}, RunFolder(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_job_of_several_processes_is_refused(run: Command, tiny: list[str]) -> None:
     outcome = run("-m", *tiny, "trainer.devices=2", "seed=0,1")
     assert outcome.code == 2

@@ -40,6 +40,7 @@ def test_a_table_for_people_and_a_file_for_programs(profile: Command, tmp_path: 
     assert (found["runs"], found["warm_up"], found["threads"]) == (2, 0, 1)
 
 
+@pytest.mark.slow
 def test_the_papers_table_as_json(profile: Command) -> None:
     sizes = "size=[[512,1024],[32,64]]"
     outcome = profile("models=mit_b0", "adapters=[transkd_ea]", sizes, "batch=[1,2]", *COUNTS, "format=json")
@@ -67,6 +68,7 @@ def test_names_stay_in_a_narrow_terminal(
     assert ("a wider terminal" in text) == (counts == 1)
 
 
+@pytest.mark.slow
 def test_the_table_of_adapters(profile: Command) -> None:
     table = profile("models=[mit_b0]", "adapters=[csf,ea]", "size=[64,64]", "adapter_teacher=mit_b1", *COUNTS).out
     rows = [line.split() for line in table.splitlines() if "mit_b0 +" in line]

@@ -76,6 +76,7 @@ def test_an_onnx_file_holds_its_provenance_and_no_path(exported_onnx: Path, run_
         assert path.encode() not in content
 
 
+@pytest.mark.slow
 def test_a_program_gives_the_segmenters_classes_and_names_no_path(
     program: TorchProgram, exported_program: Path, run_folder: Path
 ) -> None:
@@ -108,6 +109,7 @@ def test_class_ids_of_float_images_at_one_size(run_folder: Path, tmp_path: Path)
         model.predict(smooth_images(1, (64, 64)))
 
 
+@pytest.mark.slow
 def test_images_that_a_file_does_not_take(program: TorchProgram) -> None:
     model = copy.copy(program)
     with pytest.raises(ValueError, match="gives class ids, not logits: use predict"):
@@ -158,6 +160,7 @@ def test_eight_bits_calibrated_on_a_folder(exported_onnx: Path, photographs: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["small.onnx"]
 
 
+@pytest.mark.slow
 def test_files_are_recognised_by_content_and_damage_is_found(
     exported_onnx: Path, exported_program: Path, tmp_path: Path
 ) -> None:

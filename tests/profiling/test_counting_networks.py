@@ -18,7 +18,7 @@ PUBLISHED = {"mit_b2": (27_362_004, 113.84), "mit_b0": (3_719_284, 13.67)}
 COUNTED = {"mit_b2": (52.48, 36.91), "mit_b0": (9.21, 5.05)}
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", [pytest.param("mit_b2", marks=pytest.mark.slow), "mit_b0"])
 def test_the_papers_columns_to_their_last_digit(name: str) -> None:
     segmenter = create_segmenter(name, 20)
     parameters, gflops = PUBLISHED[name]
