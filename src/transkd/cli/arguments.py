@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from transkd.errors import ConfigError, did_you_mean
 from transkd.runs.command import takes_any_option
@@ -30,8 +31,8 @@ WITH_VALUE = (
     ("--experimental-rerun",),
 )
 """Hydra's options, https://hydra.cc/docs/advanced/hydra-command-line-flags/, with ``--cfg`` and ``--info``."""
-PLAIN_PATH = re.compile(r"(?![\d.]+e\d+$)[\w./:@~-]*[a-z_/~][\w./:@~-]*", re.ASCII | re.IGNORECASE)
-"""A path that Hydra reads as text without quotes, and as no number."""
+PLAIN_PATH = re.compile(r"[\w./:@~-]*[a-z_/~][\w./:@~-]*", re.ASCII | re.IGNORECASE)
+"""A path that Hydra reads as text without quotes, where it is no number."""
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[Namespace, list[str]]:
@@ -123,4 +124,7 @@ def _quoted_path(override: str) -> str:
     key, equals, value = override.partition("=")
     if not equals or key.lstrip("+") not in PATHS or value in ("", "null") or value[0] in "'\"" or "${" in value:
         return override
+    with suppress(ValueError):
+        float(value)  # also 1e-3, nan and 2024_11_30 are numbers
+        return f"{key}={quoted(value)}"
     return override if PLAIN_PATH.fullmatch(value) else f"{key}={quoted(value)}"

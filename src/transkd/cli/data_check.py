@@ -103,16 +103,16 @@ def _draw(found: Survey, options: Mapping[str, Any], pictures: int, path: Path) 
     """Draw sound scenes from all over the splits, first those that EXIF turns, whose labels may not be turned."""
     cells = []
     splits = {name: split for name, split in found.splits.items() if split.sound}
-    for name, split in splits.items():
+    for place, (name, split) in enumerate(splits.items()):
         turned = set(split.turned)
         sound = sorted(split.sound, key=lambda sample: sample.image not in turned)
-        count = min(-(-pictures // len(splits)), len(sound))
+        count = min(pictures // len(splits) + (place < pictures % len(splits)), len(sound))
         read = find_scenes(found.name, found.root, name, complete=False, **options).read_label
         for sample in (sound[i * len(sound) // count] for i in range(count)):
             cells.append((read_image(sample.image), {f"{sample.name} ({name})": read(sample.label)}))
     if cells:
         classes = found.classes
-        scene_sheet(cells[:pictures], classes.names, classes.palette, panel_width=PANEL, columns=PANELS).save(path)
+        scene_sheet(cells, classes.names, classes.palette, panel_width=PANEL, columns=PANELS).save(path)
 
 
 def _overview(found: Survey) -> Table:

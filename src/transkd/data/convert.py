@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,10 @@ def _begin(root: Path, source: Mapping[str, object]) -> None:
     """Record the source of a conversion in its folder, or raise a DataError if it holds anything else."""
     root.mkdir(parents=True, exist_ok=True)
     record = root / _RECORD
-    if not record.is_file() or json.loads(record.read_text(encoding="utf-8")) != source:
+    begun = None
+    with suppress(OSError, ValueError):
+        begun = json.loads(record.read_text(encoding="utf-8"))
+    if begun != source:
         if names := sorted(path.name for path in root.iterdir()):
             raise DataError(f"{root} already holds other files ({first_of(names)}): choose an empty folder, root=PATH")
         write_text(record, json.dumps(source, indent=2) + "\n")

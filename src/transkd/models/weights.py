@@ -78,7 +78,7 @@ def file_kind(path: Path) -> FileKind:
             kind = "safetensors" if head[6:9] == b"\0\0{" else firsts.get(head.lstrip()[:1])
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise WeightsError(f"{path} is truncated or damaged ({error}); copy or download it again") from error
     if kind is not None:
         return kind  # type: ignore[no-any-return]

@@ -336,11 +336,18 @@ class TrainConfig(Section):
     callbacks: CallbacksConfig = option({}, "Further Lightning callbacks: NAME: {_target_: …, option: value}")
 
     def problems(self) -> Iterator[Problem]:
-        """Check class weights and crop against the data."""
+        """Check class weights and crop against the data, and that the length is known where something spans it."""
         from transkd.data.datasets import classes_of, get_layout
         from transkd.data.transforms import build_transform
 
         data, weights = self.data, self.objective.class_weights
+        trainer, losses = self.trainer, self.distillation.losses.items()
+        epochs = -1 if trainer.max_epochs is None and trainer.max_time is not None else trainer.max_epochs
+        spanning = [f"distillation.losses.{name}.schedule" for name, setting in losses if setting.get("schedule")]
+        spanning += ["schedule.name=poly"] if self.schedule.name == "poly" else []
+        if trainer.max_steps == epochs == -1 and spanning:
+            spans = f"the training's length is unknown, and {', '.join(spanning)} spans it"
+            yield Problem("trainer.max_epochs", f"{spans}: give trainer.max_epochs or trainer.max_steps")
         try:
             build_transform(self.augment.recipe, data.size, **self.augment.options)
         except ConfigError as error:

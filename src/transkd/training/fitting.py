@@ -179,6 +179,8 @@ def draw_predictions(
     scenes = len(data.val_dataset)
     if not 0 <= scene < scenes:
         raise ConfigError(f"scene {scene}: the validation split has {scenes}, from 0 to {scenes - 1}")
+    if taken := {"image", "label"} & models.keys():
+        raise ConfigError(f"models: '{min(taken)}' is the title of another panel; give the model another one")
     for title, model in models.items():
         if model.num_classes != data.classes.num_classes:
             raise ConfigError(

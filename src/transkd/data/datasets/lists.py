@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +46,8 @@ def read_rows(path: Path, *, is_name: Callable[[str], bool] = lambda _: False) -
     separator = next((sign for sign in "\t,;" if lines and sign in lines[0][1]), None)
     heading = [name.lower() for name in _cells(lines[0][1], separator)] if lines else []
     named = any(name in heading for name in _IMAGE_COLUMNS) and not is_name(lines[0][1])
+    if named and len(set(heading)) < len(heading):
+        raise DataError(f"{path}: the heading names a column twice ({', '.join(heading)}); rename or remove one.")
     rows = []
     for number, line in lines[1:] if named else lines:
         cells = [line] if is_name(line) and not named else _cells(line, separator)
@@ -66,6 +69,13 @@ def read_rows(path: Path, *, is_name: Callable[[str], bool] = lambda _: False) -
     if not rows:
         raise DataError(f"{path}: the list is empty; it must name one image a line.")
     return rows
+
+
+def has_split_column(path: Path) -> bool:
+    """Return whether a file is a table that assigns images to splits in a column, which is not read."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        heading = re.split(r"[\t,;]", file.readline(1000).strip().lower())
+    return len(heading) > 1 and not {"split", "subset", "fold", "set"}.isdisjoint(name.strip(' "') for name in heading)
 
 
 def _cells(line: str, separator: str | None) -> list[str]:

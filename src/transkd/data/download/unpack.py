@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import shutil
 import tarfile
@@ -97,7 +98,7 @@ def unpack(archive: Path, wanted: re.Pattern[str], into: Path, watcher: Watcher)
                         shutil.copyfileobj(source, file, 1 << 20)
                     done += member.size
                     progress(done, total)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
         raise DataError(
             f"{archive} is damaged, or not a readable archive ({error}): remove it, and give the same command"
         ) from error

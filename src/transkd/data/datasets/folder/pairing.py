@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from transkd.data.datasets.folder.structure import FolderOptions, FolderPair, like_split
 from transkd.data.datasets.layout import IMAGE_SUFFIXES, Layout, Sample, Unmatched, contents, find_pictures, pair
-from transkd.data.datasets.lists import LIST_SUFFIXES, read_rows, refuse_repeated
+from transkd.data.datasets.lists import LIST_SUFFIXES, has_split_column, read_rows, refuse_repeated
 from transkd.errors import ConfigError, DataError, did_you_mean
 
 LIST_FOLDERS = (".", "splits", "lists", "ImageSets", "ImageSets/Segmentation")
@@ -133,7 +133,9 @@ def find_lists(root: Path, names: Collection[str]) -> tuple[dict[str, Path], lis
             if path.stem in found:
                 raise DataError(f"{found[path.stem]} and {path} are both lists of '{path.stem}'; remove one.")
             found[path.stem] = path
-        elif path.suffix.lower() in _OTHER_LISTS and (like_split(path.stem) or path.stem in ("split", "splits")):
+        elif path.suffix.lower() in _OTHER_LISTS and (
+            like_split(path.stem) or path.stem in ("split", "splits") or has_split_column(path)
+        ):
             others.append(path)
     return found, others
 
