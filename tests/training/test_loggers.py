@@ -147,6 +147,7 @@ def test_wandb_that_cannot_be_reached_or_is_turned_off(tmp_path, monkeypatch, va
     [({"max_epochs": 2}, ["1/2", "2/2"]), ({"max_epochs": -1, "max_steps": 4}, ["1", "2"])],
 )
 def test_epochs_count_from_one(length, epochs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal shows no bar
     monkeypatch.setattr(rich, "_console", Console())  # which the bar changes for good
     written = io.StringIO()
     bar = EpochBar(refresh_rate=1, console_kwargs={"file": written, "force_terminal": True, "color_system": None})
