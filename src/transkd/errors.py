@@ -49,6 +49,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names)}"
 
 
+def first_few(names: Iterable[object], count: int = 3) -> str:
+    """Return the first of some names, separated by commas, to quote in a message, and "..." where there are more."""
+    listed = [str(name) for name in names]
+    return ", ".join(listed[:count]) + (", ..." if len(listed) > count else "")
+
+
 def first_line(error: object) -> str:
     """Return the first line of an error's message, or its type where it has none, to quote in another message."""
     lines = str(error).strip().splitlines()

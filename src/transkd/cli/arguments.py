@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from argparse import ArgumentError, ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 from transkd.errors import ConfigError, did_you_mean
 from transkd.runs.command import takes_any_option
@@ -124,7 +123,14 @@ def _quoted_path(override: str) -> str:
     key, equals, value = override.partition("=")
     if not equals or key.lstrip("+") not in PATHS or value in ("", "null") or value[0] in "'\"" or "${" in value:
         return override
-    with suppress(ValueError):
-        float(value)  # also 1e-3, nan and 2024_11_30 are numbers
-        return f"{key}={quoted(value)}"
-    return override if PLAIN_PATH.fullmatch(value) else f"{key}={quoted(value)}"
+    is_text = PLAIN_PATH.fullmatch(value) and not _is_number(value)
+    return override if is_text else f"{key}={quoted(value)}"
+
+
+def _is_number(text: str) -> bool:
+    """Return whether Hydra would read a number, as it does of ``1e-3``, ``nan`` and ``2024_11_30``."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

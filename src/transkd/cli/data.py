@@ -43,7 +43,7 @@ class DataCommand(Section):
 
     def run(self) -> None:
         """Do it."""
-        raise NotImplementedError
+        raise NotImplementedError  # of each action
 
 
 class DownloadAction(DataCommand):

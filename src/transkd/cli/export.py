@@ -120,27 +120,21 @@ def run_export(config: ExportConfig) -> None:
         TransKDError: for everything that a user can correct.
     """
     with starting("transkd-export"):
-        from transkd.evaluation import outputs_for_classes
         from transkd.export.exporting import export_segmenter
-        from transkd.models import load_segmenter
 
-    data = None if config.data is None else _data(config, config.data)
-    segmenter = load_segmenter(config.model)
-    outputs: tuple[int, ...] = ()
-    if data is not None:
-        title = f"model={config.model}"
-        outputs = outputs_for_classes(data.classes.names, segmenter.class_names, segmenter.num_classes, title)
-        if config.result == "classes":
-            _logits_of_ids(segmenter.predict, segmenter, outputs, config.output)  # raises if it could not be scored
+    scored = None if config.data is None else _scored(config, config.data)
     with working(f"exporting {config.model} to {config.format}"):
         report = export_segmenter(config.model, config.output, **vars(config.options()))
     _print_differences(report, config.model)
-    if data is not None:
-        _print_scores(data, segmenter, report.path, outputs)
+    if config.data is not None and scored is not None:
+        _print_scores(*scored, report.path, f"{config.data.name}, {config.data.val_split}")
 
 
-def _data(config: ExportConfig, data: DataConfig) -> SceneDataModule:
+def _scored(config: ExportConfig, data: DataConfig) -> tuple[SceneDataModule, Segmenter, tuple[int, ...]]:
+    """Return what is scored, before anything is written: data, segmenter, and for each class the output for it."""
     from transkd.data import SceneDataModule
+    from transkd.evaluation import outputs_for_classes
+    from transkd.models import load_segmenter
 
     module = SceneDataModule(
         data.name,
@@ -155,7 +149,11 @@ def _data(config: ExportConfig, data: DataConfig) -> SceneDataModule:
         dataset_options=data.options,
     )
     module.setup("validate")
-    return module
+    segmenter, title = load_segmenter(config.model), f"model={config.model}"
+    outputs = outputs_for_classes(module.classes.names, segmenter.class_names, segmenter.num_classes, title)
+    if config.result == "classes":
+        _logits_of_ids(segmenter.predict, segmenter, outputs, config.output)  # raises if it could not be scored
+    return module, segmenter, outputs
 
 
 def _print_differences(report: ExportReport, model: str) -> None:
@@ -172,7 +170,9 @@ def _print_differences(report: ExportReport, model: str) -> None:
         print(f"uploaded to {report.pushed_to}")
 
 
-def _print_scores(data: SceneDataModule, segmenter: Segmenter, path: Path, outputs: tuple[int, ...]) -> None:
+def _print_scores(
+    data: SceneDataModule, segmenter: Segmenter, outputs: tuple[int, ...], path: Path, title: str
+) -> None:
     import torch
 
     from transkd.evaluation import score_model
@@ -188,7 +188,7 @@ def _print_scores(data: SceneDataModule, segmenter: Segmenter, path: Path, outpu
         (name, f"{100 * one.miou:.2f}", f"{100 * one.pixel_accuracy:.2f}")
         for name, one in zip(("source", "exported"), scores, strict=True)
     ]
-    output().print(text_table((f"{data.name}, validation", "mIoU", "pixel accuracy"), rows))
+    output().print(text_table((title, "mIoU", "pixel accuracy"), rows))
     change = 100 * (scores[1].miou - scores[0].miou)
     print(f"exporting changes the mIoU by {change:+.2f} points (both at the images' size)")
 

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from transkd.data.datasets.layout import first_of
 from transkd.data.datasets.nyuv2 import IMAGES, LABELS, NYUV2, VOID
-from transkd.errors import DataError, first_line
+from transkd.errors import DataError, first_few, first_line
 from transkd.files import replacing, write_text
 
 Progress = Callable[[int, int], None]
@@ -123,7 +122,7 @@ def _begin(root: Path, source: Mapping[str, object]) -> None:
         begun = json.loads(record.read_text(encoding="utf-8"))
     if begun != source:
         if names := sorted(path.name for path in root.iterdir()):
-            raise DataError(f"{root} already holds other files ({first_of(names)}): choose an empty folder, root=PATH")
+            raise DataError(f"{root} already holds other files ({first_few(names)}): choose an empty folder, root=PATH")
         write_text(record, json.dumps(source, indent=2) + "\n")
 
 

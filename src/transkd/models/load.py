@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from transkd.errors import WeightsError, did_you_mean
+from transkd.errors import WeightsError, did_you_mean, first_few
 from transkd.models.backbones import find_backbone
 from transkd.models.formats.published import from_transformers, has_transformers_segmenter, segmenter_tensors
 from transkd.models.formats.recognise import infer_config, no_segmenter
@@ -21,7 +21,6 @@ from transkd.models.segmenter import Segmenter, filled_segmenter
 from transkd.models.weights import (
     CONFIG_FILE,
     WEIGHTS_FILE,
-    first_few,
     read_content,
     read_json,
     saved_config,
@@ -122,7 +121,7 @@ def _in_folder(folder: Path) -> Found:
     if len(files) == 1:
         return _in_file(files[0])
     if files:
-        names = first_few([path.name for path in files], 5)
+        names = first_few((path.name for path in files), 5)
         raise WeightsError(f"{folder} holds several files of weights and no {CONFIG_FILE}: choose one of them, {names}")
     if checkpoints := sorted(str(path) for path in (folder / "checkpoints").glob("*.ckpt")):
         raise WeightsError(

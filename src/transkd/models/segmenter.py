@@ -12,13 +12,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from transkd.errors import ConfigError, WeightsError
+from transkd.errors import ConfigError, WeightsError, first_few
 from transkd.models.backbones import find_backbone
 from transkd.models.formats.recognise import seems_to_be
 from transkd.models.heads import find_head
 from transkd.models.hub import hub_file
 from transkd.models.taps import Taps
-from transkd.models.weights import CONFIG_FILE, WEIGHTS_FILE, first_few, read_state, save_weights, tensor_differences
+from transkd.models.weights import CONFIG_FILE, WEIGHTS_FILE, read_state, save_weights, tensor_differences
 from transkd.options import SMALLEST_SIDE, Positive, PositiveFloat, Share, signature_problems
 
 Epsilon = Annotated[float, Field(gt=0, lt=1)]

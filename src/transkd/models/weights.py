@@ -6,7 +6,7 @@ import json
 import pickle
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from transkd.errors import WeightsError, first_line
+from transkd.errors import WeightsError, first_few, first_line
 from transkd.files import replacing
 
 CONFIG_FILE = "config.json"
@@ -192,8 +192,8 @@ def state_of(content: Any, where: str) -> dict[str, Tensor]:
         found = [key for key, value in content.items() if _is_state(value)]
         wrapper = next((key for key in WRAPPERS if key in found), found[0] if len(found) == 1 else None)
         if wrapper is None:
-            held = f"several state dicts ({first_few(map(str, found))})" if found else "no state dict"
-            keys = first_few(map(str, content)) or "none"
+            held = f"several state dicts ({first_few(found)})" if found else "no state dict"
+            keys = first_few(content) or "none"
             raise WeightsError(f"{where} holds {held}; its keys are {keys}; save model.state_dict() alone")
         content = content[wrapper]
     state = {name: tensor for name, tensor in content.items() if name != "n_averaged"}
@@ -264,9 +264,3 @@ def tensor_differences(expected: Mapping[str, Tensor], found: Mapping[str, Tenso
         "unexpected": [name for name in found if name not in expected],
     }
     return "; ".join(f"{len(names)} tensors {kind}: {first_few(names)}" for kind, names in kinds.items() if names)
-
-
-def first_few(names: Iterable[str], count: int = 3) -> str:
-    """Return the first of ``names``, separated by commas, and "..." where there are more."""
-    listed = list(names)
-    return ", ".join(listed[:count]) + (", ..." if len(listed) > count else "")

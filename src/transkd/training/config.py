@@ -339,6 +339,7 @@ class TrainConfig(Section):
         """Check class weights and crop against the data, and that the length is known where something spans it."""
         from transkd.data.datasets import classes_of, get_layout
         from transkd.data.transforms import build_transform
+        from transkd.training.schedules import unknown_length
 
         data, weights = self.data, self.objective.class_weights
         trainer, losses = self.trainer, self.distillation.losses.items()
@@ -346,8 +347,7 @@ class TrainConfig(Section):
         spanning = [f"distillation.losses.{name}.schedule" for name, setting in losses if setting.get("schedule")]
         spanning += ["schedule.name=poly"] if self.schedule.name == "poly" else []
         if trainer.max_steps == epochs == -1 and spanning:
-            spans = f"the training's length is unknown, and {', '.join(spanning)} spans it"
-            yield Problem("trainer.max_epochs", f"{spans}: give trainer.max_epochs or trainer.max_steps")
+            yield Problem("trainer.max_epochs", unknown_length(", ".join(spanning)))
         try:
             build_transform(self.augment.recipe, data.size, **self.augment.options)
         except ConfigError as error:

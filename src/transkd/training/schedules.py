@@ -76,13 +76,18 @@ class PolyWarmUp:
         return LambdaLR(optimizer, factor)
 
 
+def unknown_length(what: str) -> str:
+    """Return the message that ``what`` spans a training of an unknown number of optimiser steps."""
+    return (
+        f"{what} spans the training, whose length is unknown: give trainer.max_epochs or trainer.max_steps "
+        "(trainer.max_time may end it earlier)"
+    )
+
+
 def require_length(total_steps: float, what: str) -> None:
-    """Raise a ConfigError where ``what`` spans a training of an unknown number of optimiser steps."""
+    """Raise a ConfigError where the number of optimiser steps is infinite, and ``what`` spans them."""
     if math.isinf(total_steps):
-        raise ConfigError(
-            f"{what} spans the training, whose length is unknown: give trainer.max_epochs or trainer.max_steps "
-            "(trainer.max_time may end it earlier)"
-        )
+        raise ConfigError(unknown_length(what))
 
 
 ROUNDING = 1e-9

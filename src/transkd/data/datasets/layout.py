@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from transkd.data.classes import IGNORE_INDEX, ClassSet
 from transkd.data.labels import LabelReader
 from transkd.data.reading import image_size
-from transkd.errors import DataError, did_you_mean
+from transkd.errors import DataError, did_you_mean, first_few
 
 _SUFFIXES = "png jpg jpeg jfif bmp tif tiff webp gif ppm pgm jp2 avif"
 IMAGE_SUFFIXES = tuple(f".{name}" for name in _SUFFIXES.split())
@@ -64,7 +64,7 @@ class Unmatched:
     def __str__(self) -> str:
         """Return one message: how many, and the first names."""
         problems = [
-            f"{len(names)} {what} ({first_of(names)})"
+            f"{len(names)} {what} ({first_few(names)})"
             for names, what in (
                 (self.images, "images without labels"),
                 (self.labels, "labels without images"),
@@ -304,9 +304,3 @@ def contents(folder: Path) -> str:
     counts = Counter(path.suffix.lower() or path.name for path in folder.iterdir() if path.is_file())
     files = [f"{count} {suffix}" for suffix, count in counts.most_common(4)]
     return ", ".join([*folders[:8], *(["..."] if len(folders) > 8 else []), *files]) or "nothing"
-
-
-def first_of(names: Iterable[object], count: int = 3) -> str:
-    """Return the first of some names, to quote in a message, with dots where there are more."""
-    listed = [str(name) for name in names]
-    return ", ".join(listed[:count]) + (", ..." if len(listed) > count else "")

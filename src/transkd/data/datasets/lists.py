@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,8 @@ from transkd.data.datasets.layout import Layout, Sample, Unmatched, pair
 from transkd.errors import DataError
 
 LIST_SUFFIXES = (".txt", ".csv", ".tsv")
+_SPLIT_COLUMNS = {"split", "subset", "fold", "set"}
+_LONGEST_HEADING = 4096
 _IMAGE_COLUMNS, _MASK_COLUMNS = ("image", "image_path"), ("mask", "label", "mask_path", "label_path")
 
 
@@ -43,7 +44,7 @@ def read_rows(path: Path, *, is_name: Callable[[str], bool] = lambda _: False) -
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot read this list ({error}); it must be a text file in UTF-8.") from error
     lines = [(i, line.strip(" ")) for i, line in enumerate(text.splitlines(), 1) if line.strip() and line[0] != "#"]
-    separator = next((sign for sign in "\t,;" if lines and sign in lines[0][1]), None)
+    separator = _separator(lines[0][1]) if lines else None
     heading = [name.lower() for name in _cells(lines[0][1], separator)] if lines else []
     named = any(name in heading for name in _IMAGE_COLUMNS) and not is_name(lines[0][1])
     if named and len(set(heading)) < len(heading):
@@ -73,9 +74,16 @@ def read_rows(path: Path, *, is_name: Callable[[str], bool] = lambda _: False) -
 
 def has_split_column(path: Path) -> bool:
     """Return whether a file is a table that assigns images to splits in a column, which is not read."""
+    if path.suffix.lower() not in LIST_SUFFIXES:
+        return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        heading = re.split(r"[\t,;]", file.readline(1000).strip().lower())
-    return len(heading) > 1 and not {"split", "subset", "fold", "set"}.isdisjoint(name.strip(' "') for name in heading)
+        line = file.readline(_LONGEST_HEADING).strip().lower()
+    separator = _separator(line)
+    return separator is not None and not _SPLIT_COLUMNS.isdisjoint(_cells(line, separator))
+
+
+def _separator(line: str) -> str | None:
+    return next((sign for sign in "\t,;" if sign in line), None)
 
 
 def _cells(line: str, separator: str | None) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from transkd.data.classes import ClassSet
-from transkd.data.datasets.layout import Layout, Scenes, files_by_key, first_of, require_folders, require_split
+from transkd.data.datasets.layout import Layout, Scenes, files_by_key, require_folders, require_split
 from transkd.data.datasets.lists import pair_listed, read_rows, stem
 from transkd.data.labels import class_id_reader
-from transkd.errors import DataError
+from transkd.errors import DataError, first_few
 
 IMAGES, LABELS, AUGMENTED = "JPEGImages", "SegmentationClass", "SegmentationClassAug"
 LISTS = "ImageSets/Segmentation"
@@ -87,7 +87,7 @@ def _trainaug_list(inside: Path) -> Path:
     both = sorted(set.intersection(*({stem(row.image) for row in read_rows(file)} for file in files))) if files else []
     if both:
         raise DataError(
-            f"{lists[0]}: {len(both)} of its images are in val.txt too ({first_of(both)}), so that scores would be of "
+            f"{lists[0]}: {len(both)} of its images are in val.txt too ({first_few(both)}), so that scores would be of "
             "training images; remove them from the list."
         )
     return lists[0]

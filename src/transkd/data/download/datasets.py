@@ -21,10 +21,9 @@ from rich.filesize import decimal
 
 from transkd.data.convert import convert_nyuv2
 from transkd.data.datasets import find_scenes, get_layout
-from transkd.data.datasets.layout import first_of
 from transkd.data.download.fetch import RemoteFile, Verdict, discard, fetch, judge, part_of, plain, was_fetched
 from transkd.data.download.unpack import Silent, Watcher, require_space, unpack
-from transkd.errors import ConfigError, DataError
+from transkd.errors import ConfigError, DataError, first_few
 from transkd.files import write_text
 
 NYUV2_MAT, NYUV2_MAPPING, NYUV2_SPLITS = "nyu_depth_v2_labeled.mat", "classMapping40.mat", "splits.mat"
@@ -275,7 +274,7 @@ def _refuse_other_files(root: Path) -> None:
         raise DataError(f"{root} is a file, not a folder: choose another one with data.root=PATH")
     names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
     if other := [name for name in names if not name.startswith(".") and name != "lost+found"]:
-        raise DataError(f"{root} holds other files ({first_of(other)}): choose an empty folder with data.root=PATH")
+        raise DataError(f"{root} holds other files ({first_few(other)}): choose an empty folder with data.root=PATH")
 
 
 @contextmanager

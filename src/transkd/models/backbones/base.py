@@ -30,7 +30,7 @@ class Backbone(nn.Module):
         Returns:
             Two tuples of tensors (B, C_i, ceil(H/s_i), ceil(W/s_i)).
         """
-        raise NotImplementedError
+        raise NotImplementedError  # of each backbone
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transkd.errors import WeightsError
+from transkd.errors import WeightsError, first_few
 from transkd.models.formats.names import NVLABS, RELEASED, TRANSFORMERS
 from transkd.models.formats.recognise import infer_config, no_segmenter
-from transkd.models.weights import first_few, state_of
+from transkd.models.weights import state_of
 
 CHECKPOINT_CONFIG = "segmenter"
 """The key of a training checkpoint that holds the segmenter's config."""

@@ -9,9 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from transkd.errors import WeightsError
+from transkd.errors import WeightsError, first_few
 from transkd.models.backbones.pyramid import SIZES
-from transkd.models.weights import first_few
 
 _LVT_CHANNELS = (64, 64, 160, 256)
 _BLOCK = re.compile(r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.")

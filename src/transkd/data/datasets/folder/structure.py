@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from transkd.data.colour_masks import MaskKind
-from transkd.data.datasets.layout import IMAGE_SUFFIXES, contents, find_pictures, first_of, subfolders
-from transkd.errors import ConfigError, DataError
+from transkd.data.datasets.layout import IMAGE_SUFFIXES, contents, find_pictures, subfolders
+from transkd.errors import ConfigError, DataError, first_few
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir", "jpegimages")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "ann_dir", "gt", "segmentationclass")
@@ -214,7 +214,7 @@ def refuse_scenes_outside_splits(structure: Structure) -> None:
     outside = sorted(set.intersection(*({path.stem for path in paths if path.is_file()} for paths in files)))
     if outside:
         raise DataError(
-            f"{structure.whole}: {len(outside)} scenes ({first_of(outside)}) "
+            f"{structure.whole}: {len(outside)} scenes ({first_few(outside)}) "
             f"lie beside the folders {', '.join(structure.splits)} and are in no split: move them into one, or leave "
             "them out with data.options.splits=folders, or mix all with data.options.splits=fraction"
         )
