@@ -14,7 +14,7 @@ from PIL import Image
 
 from transkd.data.labels import UNKNOWN_ID, UnknownIdsError, to_class_ids
 from transkd.data.reading import read_mask
-from transkd.errors import DataError
+from transkd.errors import DataError, first_few
 
 Colour = tuple[int, int, int]
 MaskKind = Literal["auto", "ids", "colours"]
@@ -93,7 +93,7 @@ class MaskReader:
             return False
         if self.default_ignore and 255 in used:
             return True
-        listed = ", ".join(map(str, used[:8].tolist())) + (", ..." if len(used) > 8 else "")
+        listed = first_few(used.tolist(), 8)
         raise DataError(
             f"{path}: this mask means one thing by its ids ({listed}) and another by their colours, "
             "and both are among the classes: set data.options.masks_hold=ids or data.options.masks_hold=colours."

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from transkd.errors import ConfigError
+from transkd.errors import ConfigError, first_few
 from transkd.evaluation.protocol import Protocol
 
 CLASSES = "classes"
@@ -117,8 +117,8 @@ def result_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list
     lines = differences(mine, theirs)
     names = sorted(our_classes ^ their_classes)
     if names and our_classes and their_classes:  # a run that was never scored has none
-        listed = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-        lines.append(f"classes: {len(our_classes)} and {len(their_classes)}, of which not both have {listed}")
+        counts = f"{len(our_classes)} and {len(their_classes)}"
+        lines.append(f"classes: {counts}, of which not both have {first_few(names, SHOWN)}")
     return lines
 
 
